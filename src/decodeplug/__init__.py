@@ -1,0 +1,1 @@
+"""Plugin-based decoding middleware for Hugging Face models."""

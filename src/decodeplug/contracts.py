@@ -1,0 +1,242 @@
+"""What each kind of part promises. Parts need not inherit from these protocols.
+
+Shapes are written ``[rows, vocab]``; ``vocab`` is the width of the model's logits,
+which may be larger than the tokenizer (padded vocabularies). A *row* is one
+position whose next token is being chosen: one lane with ``n`` drafted tokens has
+``n + 1`` rows. ``decodeplug.testing`` has one ``check_*`` for every contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from decodeplug.values import Draft, Extension, LaneView, Seen, Stage
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "Constraint",
+    "ConstraintSpec",
+    "Drafter",
+    "Inspector",
+    "Processor",
+    "Rows",
+    "Selector",
+    "Session",
+    "Vocabulary",
+]
+
+
+@runtime_checkable
+class Processor(Protocol):
+    """A pure function of the scores and of what each row has seen.
+
+    Equal processors (``==``) of different requests are called once, on all their
+    rows together, so a processor is best a frozen dataclass.
+    """
+
+    stage: ClassVar[Stage]
+    keeps_argmax: ClassVar[bool]
+    """True if the best token of every row stays the best: skipped for greedy."""
+
+    def __call__(self, scores: Tensor, seen: Seen) -> Tensor:
+        """Return new scores.
+
+        :param scores: ``[rows, vocab]`` float32, natural log, not normalised;
+            not modified. Tokens that may not be chosen are at ``-inf``.
+        :param seen: What each row has seen.
+        :returns: ``[rows, vocab]``. No token at ``-inf`` is revived. A row that is
+            left without any token is put back as the constraint gave it, and the
+            trace counts it.
+        """
+        ...
+
+
+class Vocabulary(Protocol):
+    """The tokenizer's side of a constraint: which bytes each id stands for."""
+
+    size: int
+    """Number of ids a constraint speaks of; ids from here on are never allowed."""
+    end_ids: frozenset[int]
+    """Ids that end a text. The loop allows them where a constraint accepts."""
+
+    def token_bytes(self, token: int) -> bytes: ...
+    def encode(self, text: str) -> list[int]: ...
+
+
+@runtime_checkable
+class Constraint(Protocol):
+    """A constraint compiled for one vocabulary. Its states are values.
+
+    ``advance`` returns the next state and changes nothing, so a draft is
+    rejected, a beam is forked and a tree is walked without any undo. A mutable
+    matcher may stand behind the value. End tokens are not the constraint's
+    business: the loop allows them exactly where ``is_accepting``.
+    """
+
+    def start(self) -> Hashable:
+        """The state before the first token."""
+        ...
+
+    def allowed(self, state: Any) -> Tensor:
+        """Which ids may follow: ``[vocabulary.size]`` bool on the CPU, end ids False.
+
+        May be called from another thread than the rest, but never at the same
+        time as another call on the same compiled constraint.
+        """
+        ...
+
+    def advance(self, state: Any, token: int) -> Any | None:
+        """The state after ``token``, or None if ``token`` is not allowed. Changes nothing."""
+        ...
+
+    def forced(self, state: Any) -> Sequence[int]:
+        """Ids that the constraint leaves no choice about, as far as it knows; may be empty.
+
+        Only a hint for drafting: every id is checked again.
+        """
+        ...
+
+    def is_accepting(self, state: Any) -> bool:
+        """May the text end here?"""
+        ...
+
+    def is_complete(self, state: Any) -> bool:
+        """True if the text must end here: accepting, and no id may follow."""
+        ...
+
+
+@runtime_checkable
+class ConstraintSpec(Protocol):
+    """What a user writes (``json_schema(...)``): compiled per vocabulary, and the last judge."""
+
+    kind: ClassVar[str]
+
+    def key(self) -> Hashable:
+        """Equal keys compile to equal constraints; compiled ones are cached by it."""
+        ...
+
+    def compile(self, vocabulary: Vocabulary) -> Constraint:
+        """Compile for a vocabulary.
+
+        :raises UnsupportedSchema: The schema is invalid or cannot be enforced.
+        :raises UnsupportedGrammar: The pattern cannot be enforced.
+        :raises Unsatisfiable: No text at all satisfies it.
+        """
+        ...
+
+    def value(self, text: str) -> Any:
+        """Check the finished text and return what ``r.value`` shall be.
+
+        :raises InvalidResult: The text does not satisfy the constraint.
+        """
+        ...
+
+
+@runtime_checkable
+class Drafter(Protocol):
+    """Proposes tokens. Changes the speed, never the text."""
+
+    name: ClassVar[str]
+    prior: ClassVar[float]
+    """Share of its tokens expected to be kept before anything was measured."""
+
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        """Propose at most ``room`` tokens to follow ``lane.ids``; may be none.
+
+        Changes nothing in ``lane``. Tokens that ``lane.constraint`` forbids are cut
+        off by the loop.
+        """
+        ...
+
+
+class Rows:
+    """The rows of one score table that a selector sees, and whose they are.
+
+    :ivar lanes: The lanes, in order. :ivar drafts: Their drafts.
+    :ivar first: For each lane, the index of its first row; lane ``i`` has rows
+        ``first[i] .. first[i] + len(drafts[i])``, one per drafted token and one more.
+    """
+
+    __slots__ = ("drafts", "first", "lanes")
+
+    def __init__(self, lanes: Sequence[LaneView], drafts: Sequence[Draft]) -> None:
+        self.lanes, self.drafts = lanes, drafts
+        self.first: list[int] = []
+        row = 0
+        for draft in drafts:
+            self.first.append(row)
+            row += len(draft) + 1
+
+
+@runtime_checkable
+class Selector(Protocol):
+    """Chooses among the scored tokens, in two halves with one transfer between them."""
+
+    name: ClassVar[str]
+    takes_drafts: ClassVar[bool]
+
+    def propose(self, scores: Tensor, rows: Rows) -> Tensor:
+        """The tensor half: choose on the device, without reading anything back.
+
+        :param scores: ``[rows, vocab]`` float32 after processors; not modified.
+        :returns: ``[rows, k]`` int64 candidates, best first.
+        """
+        ...
+
+    def extend(self, candidates: Sequence[Sequence[int]], rows: Rows) -> list[Extension]:
+        """The plain half: which lanes go on, with which tokens."""
+        ...
+
+
+@runtime_checkable
+class Session(Protocol):
+    """The model and its cache, as the loop sees them."""
+
+    max_draft: int | None
+    """Drafted tokens a forward may carry: None for any number, 0 for none at all."""
+
+    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
+        """One call of the model over all lanes, each with its own number of new ids.
+
+        :param feeds: For each lane, the ids that the cache does not hold; may be empty.
+        :param wants: For each lane, of how many trailing ids the logits are wanted.
+        :returns: ``[sum(wants), vocab]`` raw logits, lane after lane, in the model's dtype.
+        """
+        ...
+
+    def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
+        """Drop, reorder and fork: the one verb by which the cache changes shape.
+
+        :param parents: For each lane from now on, the lane before that it continues;
+            -1 for a new, empty one.
+        :param lengths: For each, how many of its parent's ids shall be held at most.
+        :returns: How many the cache really holds (it may hold fewer, if its state
+            cannot be rewound: what is missing is pending again and fed again).
+        """
+        ...
+
+    def bytes(self) -> int:
+        """Bytes that the cache holds now."""
+        ...
+
+
+@runtime_checkable
+class Inspector(Protocol):
+    """Reads what happens and reports at the end. Never changes ids, leaves no hook behind."""
+
+    name: ClassVar[str]
+
+    def attach(self, model: Any) -> Any:
+        """A context manager that is open while the request runs."""
+        ...
+
+    def step(self, step: Any) -> None:
+        """Called once per step of the loop with the step's record."""
+        ...
+
+    def report(self) -> Any:
+        """What ``r.reports[name]`` shall be."""
+        ...

@@ -1,0 +1,150 @@
+"""The values that travel round the loop. None of them knows a part."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+__all__ = ["Draft", "Extension", "LaneView", "Record", "Seen", "Stage"]
+
+
+class Stage(enum.IntEnum):
+    """Where in the chain a processor stands; lower runs first.
+
+    Within one stage processors run in the order in which they were named. The
+    constraint's mask is applied between ``PENALTY`` and ``HARD``.
+    """
+
+    PENALTY = 10
+    """Moves scores without removing tokens: repetition penalties, biases."""
+    HARD = 20
+    """Forbids tokens outright: bad words, n-gram bans, minimum length."""
+    TEMPERATURE = 30
+    """Scales the scores."""
+    TRUNCATE = 40
+    """Cuts the tail of the distribution: top-k, top-p, min-p."""
+
+
+class Seen:
+    """What each row has seen: the prefix whose next token is being scored.
+
+    ``seen.ids[row]`` is the row's prefix (prompt, then what was generated, then
+    the drafted tokens before this row), ``seen.prompt_lengths[row]`` how many
+    of those ids are prompt. Prefixes are built on first use, so a processor that
+    does not look at them costs nothing.
+    """
+
+    def __init__(self, ids: Callable[[], list[list[int]]], prompt_lengths: Sequence[int]) -> None:
+        self._ids = ids
+        self.prompt_lengths = prompt_lengths
+
+    @classmethod
+    def of(cls, ids: Sequence[Sequence[int]], prompt_lengths: Sequence[int] | None = None) -> Seen:
+        """What rows with these prefixes have seen; all of it prompt unless said otherwise."""
+        rows = [list(row) for row in ids]
+        return cls(lambda: rows, [len(row) for row in rows] if prompt_lengths is None else prompt_lengths)
+
+    @classmethod
+    def nothing(cls, rows: int) -> Seen:
+        """Rows that have seen nothing."""
+        return cls.of([[] for _ in range(rows)])
+
+    @cached_property
+    def ids(self) -> list[list[int]]:
+        return self._ids()
+
+    def __len__(self) -> int:
+        return len(self.prompt_lengths)
+
+    def __getitem__(self, rows: slice) -> Seen:
+        """What a slice of the rows has seen."""
+        return Seen(lambda: self.ids[rows], self.prompt_lengths[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Proposed tokens. A draft is only a guess.
+
+    :ivar tokens: The proposed ids, first one first.
+    :ivar sources: For each token, the name of the drafter that proposed it.
+    :ivar probabilities: ``[tokens, vocab]``: the distribution that each token was
+        drawn from, where the drafter has one (needed by rejection sampling).
+    """
+
+    tokens: tuple[int, ...] = ()
+    sources: tuple[str, ...] = ()
+    probabilities: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __add__(self, other: Draft) -> Draft:
+        return Draft(self.tokens + other.tokens, self.sources + other.sources)
+
+    def first(self, count: int) -> Draft:
+        """The first ``count`` tokens."""
+        if count >= len(self.tokens):
+            return self
+        kept = None if self.probabilities is None else self.probabilities[:count]
+        return Draft(self.tokens[:count], self.sources[:count], kept)
+
+
+NO_DRAFT = Draft()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How a drafter has done in one lane so far.
+
+    :ivar drafted: Tokens proposed. :ivar kept: Tokens of those that were kept.
+    :ivar rate: Share kept, as a moving average that forgets (half life about
+        eight drafted tokens), starting from the drafter's own ``prior``.
+    :ivar idle: Steps since this drafter was last tried.
+    """
+
+    drafted: int = 0
+    kept: int = 0
+    rate: float | None = None
+    idle: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneView:
+    """What a drafter may know of a lane: a value, which it does not change.
+
+    :ivar ids: All committed ids, prompt first.
+    :ivar prompt_length: How many of them are prompt.
+    :ivar constraint: The compiled constraint, or None.
+    :ivar state: The constraint's state after ``ids``.
+    :ivar records: How each drafter has done in this lane, by name.
+    :ivar cost: Relative cost of a forward over ``n`` positions, ``cost(1) == 1``.
+    :ivar seed: The request's seed and the hypothesis's number: the noise key.
+    """
+
+    ids: Sequence[int]
+    prompt_length: int
+    constraint: Any = None
+    state: Any = None
+    records: Mapping[str, Record] = field(default_factory=dict)
+    cost: Callable[[int], float] = lambda width: 1.0
+    seed: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What a selector decided for one lane.
+
+    :ivar parent: Index of the lane that is extended, among the lanes given.
+    :ivar tokens: The chosen ids: drafted ones that were kept, and one more.
+    :ivar rows: For each token, the row of the score table that it was chosen from.
+    """
+
+    parent: int
+    tokens: tuple[int, ...]
+    rows: tuple[int, ...]
+
