@@ -25,6 +25,7 @@ __all__ = [
     "Rows",
     "Selector",
     "Session",
+    "Strategy",
     "Vocabulary",
 ]
 
@@ -189,6 +190,20 @@ class Selector(Protocol):
     def extend(self, candidates: Sequence[Sequence[int]], rows: Rows) -> list[Extension]:
         """The plain half: which lanes go on, with which tokens."""
         ...
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """A named, complete combination: a selector, and drafters of its own."""
+
+    name: ClassVar[str]
+    samples: ClassVar[bool | None]
+    """Whether noise is drawn unless ``do_sample`` says otherwise; None: if a temperature or
+    truncating processor is named."""
+    selector: ClassVar[str]
+    """Name of its selector, whose factory takes ``sample=``."""
+    drafters: ClassVar[Sequence[str]]
+    """Names of its own drafters, which come after those that the request names."""
 
 
 @runtime_checkable

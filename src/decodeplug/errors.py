@@ -213,7 +213,9 @@ class InvalidResult(DecodeplugError):
 
     def __init__(self, text: str, *, because: str) -> None:
         self.text, self.because = text, because
-        super().__init__(f"the result failed its final check ({because}). This is a bug: please report it. Text: {text[:200]!r}")
+        super().__init__(
+            f"the result failed its final check ({because}). This is a bug: please report it. Text: {text[:200]!r}"
+        )
 
 
 class Cancelled(DecodeplugError):

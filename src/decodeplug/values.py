@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Draft", "Extension", "LaneView", "Record", "Seen", "Stage"]
+__all__ = ["NO_DRAFT", "Draft", "Extension", "LaneView", "Record", "Seen", "Stage"]
 
 
 class Stage(enum.IntEnum):
@@ -102,15 +102,18 @@ class Record:
     """How a drafter has done in one lane so far.
 
     :ivar drafted: Tokens proposed. :ivar kept: Tokens of those that were kept.
-    :ivar rate: Share kept, as a moving average that forgets (half life about
-        eight drafted tokens), starting from the drafter's own ``prior``.
-    :ivar idle: Steps since this drafter was last tried.
+    :ivar trials: Tokens that were judged, old ones counting less. :ivar hits: Those that
+        were right, likewise. Both fade while the drafter is not used, so that it is tried again.
     """
 
     drafted: int = 0
     kept: int = 0
-    rate: float | None = None
-    idle: int = 0
+    trials: float = 0.0
+    hits: float = 0.0
+
+    def rate(self, prior: float) -> float:
+        """Expected share of its tokens that will be kept; ``prior`` counts as two trials."""
+        return (self.hits + 2 * prior) / (self.trials + 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ class LaneView:
     prompt_length: int
     constraint: Any = None
     state: Any = None
-    records: Mapping[str, Record] = field(default_factory=dict)
+    records: Mapping[str, Record] = field(default_factory=dict[str, Record])
     cost: Callable[[int], float] = lambda width: 1.0
     seed: tuple[int, int] = (0, 0)
 
@@ -147,4 +150,3 @@ class Extension:
     parent: int
     tokens: tuple[int, ...]
     rows: tuple[int, ...]
-

@@ -1,0 +1,180 @@
+"""The edges of the loop: what is drafted for a turn, and what becomes of a decision."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import torch
+
+from decodeplug.choose import Chosen, RowFacts, fail
+from decodeplug.lane import Job, Lane
+from decodeplug.rules import Clipped
+from decodeplug.trace import MODEL, Step
+from decodeplug.values import NO_DRAFT, Draft, LaneView, Record
+from decodeplug.walk import MaskFiller, Masks, cut_draft
+from decodeplug.widths import WidthCosts
+
+__all__ = ["Batch", "Turn"]
+
+_FORGET = 0.92  # per judged token: half of what is known is forgotten after about eight
+_IDLE = 0.98  # per turn: what a drafter did long ago says little, so a bad one is tried again
+
+
+@dataclass(slots=True)
+class Turn:
+    """One turn of the loop over all lanes."""
+
+    lanes: list[Lane]
+    views: list[LaneView]
+    drafts: list[Draft]
+    feeds: list[list[int]]
+    masks: Future[Masks] | None
+    forward_s: float = 0.0
+    wait_s: float = 0.0
+    choose_s: float = 0.0
+    filled: Masks | None = None
+    steps: list[tuple[Job, Step]] = field(default_factory=list)
+
+    def await_masks(self) -> Masks | None:
+        """The masks of this turn; waits for what is not filled yet."""
+        if self.masks is not None:
+            began = time.perf_counter()
+            self.filled = self.masks.result()
+            self.wait_s = time.perf_counter() - began
+        return self.filled
+
+    def held(self, index: int) -> int:
+        """Ids that the cache holds for this lane after the forward."""
+        return self.lanes[index].held + len(self.feeds[index])
+
+
+class Batch:
+    """Jobs on their way through the loop."""
+
+    def __init__(
+        self, jobs: Sequence[Job], *, vocab_size: int, device: torch.device, filler: MaskFiller, costs: WidthCosts
+    ) -> None:
+        self.jobs = list(jobs)
+        self._vocab_size, self._device, self._filler, self._costs = vocab_size, device, filler, costs
+
+    def open(self) -> list[Lane]:
+        """The lanes of all jobs before the first turn."""
+        return [lane for job in self.jobs for lane in job.lanes if not job.is_done]
+
+    def draft(self, lanes: list[Lane], max_draft: int | None) -> Turn:
+        """Ask each lane's drafter, cut what cannot be kept, and start filling the masks."""
+        views = [lane.view(self._costs.relative) for lane in lanes]
+        drafts, rows = [], []
+        for lane, view in zip(lanes, views, strict=True):
+            draft, states = cut_draft(lane, self._ask(lane, view, max_draft))
+            drafts.append(draft)
+            rows += [(lane.job.constraint, state, lane.job.end_ids) for state in states]
+        masks = self._filler.start(rows, self._vocab_size, self._device) if rows else None
+        feeds = [[*lane.ids[lane.held :], *draft.tokens] for lane, draft in zip(lanes, drafts, strict=True)]
+        return Turn(lanes, views, drafts, feeds, masks)
+
+    def _ask(self, lane: Lane, view: LaneView, max_draft: int | None) -> Draft:
+        drafter, room = lane.job.drafter, lane.job.rules.room(lane)
+        room = room if max_draft is None else min(room, max_draft)
+        if drafter is None or room <= 0:
+            return NO_DRAFT
+        try:
+            return drafter.draft(view, room).first(room)
+        except Exception as error:
+            fail(lane.job, drafter, "draft", error)
+            return NO_DRAFT
+
+    def commit(self, turn: Turn, chosen: Sequence[Chosen]) -> tuple[list[int], list[Lane]]:
+        """Clip and commit every extension.
+
+        :returns: For each lane that goes on, the index of the lane it continues; and the lanes.
+        """
+        if all(lane.held for lane in turn.lanes):  # a prompt's width says nothing of a draft's
+            self._costs.record(max(map(len, turn.feeds)), turn.forward_s + turn.choose_s)
+        parents: list[int] = []
+        going: list[Lane] = []
+        for job in {id(lane.job): lane.job for lane in turn.lanes}.values():
+            job.trace.forwards += 1
+        for index, (lane, outcome) in enumerate(zip(turn.lanes, chosen, strict=True)):
+            for extension in outcome.extensions:
+                clipped = self._clip(lane, extension.tokens)
+                if clipped is None:
+                    break
+                rows = [outcome.rows[row] for row in extension.rows[: len(clipped.tokens)]]
+                step = self._step(turn, index, clipped, rows)
+                turn.steps.append((lane.job, step))
+                lane.job.trace.steps.append(step)
+                _extend(lane, turn.drafts[index], clipped, rows)
+                lane.finish_reason = lane.finish_reason or lane.job.interrupted()
+                if lane.finish_reason is None:
+                    parents.append(index)
+                    going.append(lane)
+        return parents, going
+
+    def _clip(self, lane: Lane, tokens: Sequence[int]) -> Clipped | None:
+        try:
+            return lane.job.rules.clip(lane, tokens)
+        except Exception as error:
+            fail(lane.job, lane.job.constraint, "advance", error)
+            return None
+
+    def _step(self, turn: Turn, index: int, clipped: Clipped, rows: Sequence[RowFacts]) -> Step:
+        lane, draft = turn.lanes[index], turn.drafts[index]
+        kept = _kept(draft, clipped.tokens)
+        sources = draft.sources[:kept] + (MODEL,) * (len(clipped.tokens) - kept)
+        removed = {part: tuple(row.removed.get(part, 0.0) for row in rows) for part in rows[0].removed}
+        return Step(
+            position=len(lane.ids),
+            drafted=draft.tokens,
+            sources=draft.sources,
+            kept=kept,
+            tokens=clipped.tokens,
+            token_sources=sources,
+            width=len(turn.feeds[index]),
+            lane=lane.hypothesis,
+            forward_s=turn.forward_s,
+            mask_s=turn.filled.seconds if turn.filled is not None and lane.job.constraint is not None else 0.0,
+            wait_s=turn.wait_s,
+            removed=removed,
+            near_ties=sum(row.near_tie for row in rows),
+            restored=sum(row.restored for row in rows),
+        )
+
+
+def _kept(draft: Draft, tokens: Sequence[int]) -> int:
+    kept = 0
+    while kept < min(len(draft), len(tokens)) and draft.tokens[kept] == tokens[kept]:
+        kept += 1
+    return kept
+
+
+def _extend(lane: Lane, draft: Draft, clipped: Clipped, rows: Sequence[RowFacts]) -> None:
+    lane.records = _judge(lane.records, draft, _kept(draft, clipped.tokens), bool(clipped.finish_reason))
+    lane.ids.extend(clipped.tokens)
+    lane.state, lane.text, lane.finish_reason = clipped.state, clipped.text, clipped.finish_reason
+    lane.logprobs.extend(row.logprobs[0] for row in rows)
+    lane.raw_logprobs.extend(row.raw_logprobs[0] for row in rows if row.raw_logprobs is not None)
+    lane.top_logprobs.extend(row.top for row in rows if row.top is not None)
+
+
+def _judge(records: Mapping[str, Record], draft: Draft, kept: int, ended: bool) -> Mapping[str, Record]:
+    """How the drafters have done after one more draft.
+
+    Only tokens up to the first wrong one were judged; where the lane ended, none was wrong.
+    """
+    if not draft and not records:
+        return records
+    judged = draft.sources[: kept + (not ended)]
+    after = {}
+    for source in {**records, **dict.fromkeys(draft.sources)}:
+        before = records.get(source, Record())
+        trials, hits = before.trials * _IDLE, before.hits * _IDLE
+        for index, judged_source in enumerate(judged):
+            if judged_source == source:
+                trials, hits = trials * _FORGET + 1, hits * _FORGET + (index < kept)
+        drafted = draft.sources.count(source)
+        after[source] = Record(before.drafted + drafted, before.kept + draft.sources[:kept].count(source), trials, hits)
+    return after

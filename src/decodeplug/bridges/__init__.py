@@ -1,0 +1,1 @@
+"""Where decodeplug meets transformers' own ways of generating."""

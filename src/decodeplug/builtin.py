@@ -1,0 +1,51 @@
+"""The built-in parts, offered through the same door as everybody else's.
+
+Factories are named by text, so that loading plugins imports none of them.
+"""
+
+from __future__ import annotations
+
+from decodeplug.hookspecs import hookimpl
+from decodeplug.registry import Registry
+
+__all__ = ["decodeplug_register"]
+
+_PROCESSORS = {
+    "temperature": "Temperature",
+    "top-k": "TopK",
+    "top-p": "TopP",
+    "min-p": "MinP",
+    "typical": "Typical",
+    "epsilon": "Epsilon",
+    "eta": "Eta",
+    "top-h": "TopH",
+    "repetition-penalty": "RepetitionPenalty",
+    "presence-penalty": "PresencePenalty",
+    "frequency-penalty": "FrequencyPenalty",
+    "no-repeat-ngram": "NoRepeatNgram",
+    "bias": "Bias",
+    "bad-words": "BadWords",
+    "min-tokens": "MinTokens",
+    "forced-prefix": "ForcedPrefix",
+}
+_CONSTRAINTS = {"json-schema": "json_schema", "regex": "regex", "choice": "choice"}
+_DRAFTERS = {"none": "NoDrafts", "lookup": "Lookup", "forced": "Forced", "chain": "Chain"}
+_SELECTORS = {"match": "Match"}
+_STRATEGIES = {"greedy": "Greedy", "sample": "Sample"}
+_CACHES = {"dense": "Dense", "none": "NoCache"}
+
+
+@hookimpl
+def decodeplug_register(registry: Registry) -> None:
+    for name, attribute in _PROCESSORS.items():
+        registry.processor(name, f"decodeplug.processors:{attribute}")
+    for name, attribute in _CONSTRAINTS.items():
+        registry.constraint(name, f"decodeplug.constraints:{attribute}")
+    for name, attribute in _DRAFTERS.items():
+        registry.drafter(name, f"decodeplug.drafters:{attribute}")
+    for name, attribute in _SELECTORS.items():
+        registry.selector(name, f"decodeplug.selectors:{attribute}")
+    for name, attribute in _STRATEGIES.items():
+        registry.strategy(name, f"decodeplug.strategies:{attribute}")
+    for name, attribute in _CACHES.items():
+        registry.cache(name, f"decodeplug.caches:{attribute}")

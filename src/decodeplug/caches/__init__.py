@@ -1,0 +1,11 @@
+"""Caches that a user can name, and what the target asks of one.
+
+A *spec* (:class:`Dense`, :class:`NoCache`) is what a recipe names: a frozen
+dataclass with its claims. ``spec.open(...)`` makes the cache of one session.
+"""
+
+from decodeplug.caches.dense import Dense
+from decodeplug.caches.nothing import NoCache
+from decodeplug.caches.seam import CacheSpec, LaneCache, LayerPlan
+
+__all__ = ["CacheSpec", "Dense", "LaneCache", "LayerPlan", "NoCache"]

@@ -1,0 +1,145 @@
+"""Attention layers that hold ragged lanes, left-aligned: slot = position.
+
+Buffers are allocated ahead and written by index, so dropping a draft is only a
+smaller number, and growing is rare. They are zero-filled: a slot that was never
+written is masked out, but zero weight times NaN would still be NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import CacheLayerMixin
+
+from decodeplug.caches.slots import Slots
+
+__all__ = ["IndexedLayer", "KeyValueLayer", "SlotBuffer"]
+
+SMALLEST = 64
+"""Slots of the first buffer; small enough to be free, large enough for a short answer."""
+
+
+class SlotBuffer:
+    """One tensor of some layer for all lanes: ``[lanes, slots, ...]``, grown geometrically."""
+
+    __slots__ = ("data",)
+
+    def __init__(self) -> None:
+        self.data: Tensor | None = None
+
+    def write(self, rows: Tensor, slots: Slots) -> Tensor:
+        """Write new rows ``[batch, width, ...]`` and return all ``[batch, length, ...]``."""
+        data = self.data
+        if data is None or data.shape[1] < slots.length or data.shape[0] < slots.total:
+            data = self._grow(rows, slots)
+        if slots.start is not None:
+            seen = data if data.shape[0] == slots.batch else data.narrow(0, 0, slots.batch)
+            seen.narrow(1, slots.start, slots.width).copy_(rows)
+            seen = seen.narrow(1, 0, slots.length)
+        else:
+            lanes, where = slots.index(rows.device)
+            data[lanes, where] = rows
+            seen = data.narrow(1, 0, slots.length)
+            if slots.lanes is None:
+                seen = seen.narrow(0, 0, slots.batch)
+            elif slots.lanes[-1] - slots.lanes[0] + 1 == slots.batch:
+                seen = seen.narrow(0, slots.lanes[0], slots.batch)
+            else:
+                seen = seen.index_select(0, lanes.squeeze(1))
+        return seen
+
+    def _grow(self, rows: Tensor, slots: Slots) -> Tensor:
+        old = self.data
+        lanes, capacity = slots.total, max(SMALLEST, slots.length)
+        if old is not None:
+            lanes = max(lanes, old.shape[0])
+            capacity = old.shape[1] if old.shape[1] >= slots.length else max(2 * old.shape[1], capacity)
+        capacity = -(-capacity // SMALLEST) * SMALLEST
+        new = torch.zeros((lanes, capacity, *rows.shape[2:]), dtype=rows.dtype, device=rows.device)
+        if old is not None:
+            new[: old.shape[0], : old.shape[1]] = old
+        self.data = new
+        return new
+
+    def move(self, sources: Tensor, targets: Tensor, lanes: int, length: int) -> None:
+        """Copy the first ``length`` slots of lanes ``sources`` to lanes ``targets``, all at once."""
+        data = self.data
+        if data is None:
+            return
+        moved = data[sources.to(data.device), :length]
+        if data.shape[0] < lanes:
+            self.data = data = torch.cat([data, data.new_zeros((lanes - data.shape[0], *data.shape[1:]))])
+        data[targets.to(data.device), :length] = moved
+
+    def bytes(self) -> int:
+        return 0 if self.data is None else self.data.numel() * self.data.element_size()
+
+
+class KeyValueLayer(CacheLayerMixin):
+    """Keys and values of one attention layer, whatever its window: the mask makes the window.
+
+    The buffers are ``[lanes, slots, heads, head_dim]``: writing a row is one
+    contiguous piece, and attention reads the slice without a copy.
+    """
+
+    is_croppable = False
+    is_sliding = False
+
+    def __init__(self, slots: Slots, packed: bool = False, **kwargs: Any) -> None:
+        super().__init__()
+        self.slots = slots
+        self.buffers = (SlotBuffer(), SlotBuffer())
+        self.packed = packed
+        self.is_initialized = True
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Buffers are made by the first write."""
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Write ``[batch, heads, width, head_dim]``; return ``[batch, heads, length, head_dim]``."""
+        keys, values = self.buffers
+        slots = self.slots
+        seen = keys.write(key_states.transpose(1, 2), slots).transpose(1, 2)
+        also = values.write(value_states.transpose(1, 2), slots).transpose(1, 2)
+        return (seen.contiguous(), also.contiguous()) if self.packed else (seen, also)
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.slots.longest + query_length, 0
+
+    def get_seq_length(self) -> int:
+        return self.slots.longest
+
+    def get_max_length(self) -> int:
+        return -1
+
+    def move(self, sources: Tensor, targets: Tensor, lanes: int, length: int) -> None:
+        for buffer in self.buffers:
+            buffer.move(sources, targets, lanes, length)
+
+    def bytes(self) -> int:
+        return sum(buffer.bytes() for buffer in self.buffers)
+
+
+class IndexedLayer(KeyValueLayer):
+    """A layer with sparse attention, whose indexer has keys of its own ``[batch, slots, dim]``."""
+
+    def __init__(self, slots: Slots, packed: bool = False, **kwargs: Any) -> None:
+        super().__init__(slots, packed)
+        self.buffers = (*self.buffers, SlotBuffer())
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        keys, values, _ = self.buffers
+        seen = keys.write(key_states.transpose(1, 2), self.slots).transpose(1, 2)
+        return seen, values.write(value_states.transpose(1, 2), self.slots).transpose(1, 2)
+
+    def update_indexer(self, indexer_key_states: Tensor) -> Tensor:
+        return self.buffers[2].write(indexer_key_states, self.slots)
+
+
+def moved_lanes(parents: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Which lanes must be copied where: (sources, targets), leaving out those that stay."""
+    pairs = [(parent, lane) for lane, parent in enumerate(parents) if parent not in (lane, -1)]
+    return [parent for parent, _ in pairs], [lane for _, lane in pairs]

@@ -1,0 +1,135 @@
+"""Layers whose memory is a state (convolution, recurrence) and not a row per id.
+
+A state cannot be rewound, so it is treated as a value: what it was before a
+draft is kept until the draft is judged, and put back if any of it is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+from transformers.cache_utils import LinearAttentionLayer
+
+from decodeplug.caches.layers import KeyValueLayer
+from decodeplug.caches.slots import Slots
+
+__all__ = ["HybridLayer", "StateLayer"]
+
+
+class StateLayer(LinearAttentionLayer):
+    """The states of one linear or convolution layer for all lanes, ``[lanes, ...]`` each.
+
+    A forward sees the states of its own lanes only: ``load`` takes them out,
+    ``store`` puts the new ones in.
+    """
+
+    def __init__(self, number_of_states: int = 1, **kwargs: Any) -> None:
+        super().__init__(number_of_states=number_of_states)
+        self.kept: dict[tuple[str, int], Tensor] = {}
+        self.before: list[tuple[list[int], dict[tuple[str, int], Tensor]]] = []
+
+    def _states(self) -> list[tuple[str, dict[int, Any], dict[int, bool]]]:
+        return [
+            ("conv", self.conv_states, self.is_conv_states_initialized),
+            ("recurrent", self.recurrent_states, self.is_recurrent_states_initialized),
+        ]
+
+    def load(self, lanes: Sequence[int] | None, index: Tensor | None, fresh: bool, remember: bool) -> None:
+        """Show the model the states of these lanes.
+
+        :param lanes: None means all of them, in order; ``index`` is then None too.
+        :param fresh: The lanes hold nothing yet.
+        :param remember: Keep a copy, because some of the new ids may be dropped.
+        """
+        for kind, shown, initialized in self._states():
+            for number in shown:
+                kept = None if fresh else self.kept.get((kind, number))
+                if kept is not None and index is not None:
+                    kept = kept.index_select(0, index.to(kept.device))
+                shown[number], initialized[number] = kept, kept is not None
+        for number in self.has_previous_state:
+            self.has_previous_state[number] = not fresh
+        if remember and not fresh:
+            # A clone: some kernels write into the state that they are given.
+            self.before.append(
+                (
+                    list(lanes) if lanes is not None else [],
+                    {
+                        (kind, number): state.clone()
+                        for kind, shown, _ in self._states()
+                        for number, state in shown.items()
+                        if state is not None
+                    },
+                )
+            )
+
+    def store(self, index: Tensor | None, total: int) -> None:
+        """Take the new states over; ``index`` as in :meth:`load`, ``total`` lanes in the session."""
+        for kind, shown, _ in self._states():
+            for number, state in shown.items():
+                if state is None:
+                    continue
+                if index is None:
+                    self.kept[kind, number] = state
+                    continue
+                kept = self.kept.get((kind, number))
+                if kept is None or kept.shape[0] < total:
+                    grown = state.new_zeros((total, *state.shape[1:]))
+                    if kept is not None:
+                        grown[: kept.shape[0]] = kept
+                    kept = self.kept[kind, number] = grown
+                kept[index.to(kept.device)] = state
+
+    def put_back(self, lanes: Sequence[int]) -> None:
+        """Give these lanes the states that they had before the last forward."""
+        for remembered, states in self.before:
+            rows = [row for row, lane in enumerate(remembered) if lane in lanes]
+            if rows:
+                for key, state in states.items():
+                    self.kept[key][[remembered[row] for row in rows]] = state[rows]
+
+    def move(self, sources: Tensor, targets: Tensor, lanes: int, length: int) -> None:
+        for key, kept in self.kept.items():
+            moved = kept[sources.to(kept.device)]
+            if kept.shape[0] < lanes:
+                self.kept[key] = kept = _with_rows(kept, lanes)
+            kept[targets.to(kept.device)] = moved
+
+    def resize(self, lanes: int) -> None:
+        """Hold exactly ``lanes`` lanes from now on."""
+        for key, kept in self.kept.items():
+            if kept.shape[0] != lanes:
+                self.kept[key] = kept[:lanes].clone() if kept.shape[0] > lanes else _with_rows(kept, lanes)
+
+    def bytes(self) -> int:
+        return sum(state.numel() * state.element_size() for state in self.kept.values())
+
+
+def _with_rows(states: Tensor, lanes: int) -> Tensor:
+    grown = states.new_zeros((lanes, *states.shape[1:]))
+    grown[: states.shape[0]] = states
+    return grown
+
+
+class HybridLayer(StateLayer, KeyValueLayer):
+    """A layer that has both a state and keys and values."""
+
+    def __init__(self, slots: Slots, packed: bool = False, number_of_states: int = 1, **kwargs: Any) -> None:
+        KeyValueLayer.__init__(self, slots, packed)
+        StateLayer.__init__(self, number_of_states=number_of_states)
+
+    def lazy_initialization(self, *args: Any, **kwargs: Any) -> None:
+        if kwargs:
+            StateLayer.lazy_initialization(self, **kwargs)
+
+    def get_max_length(self) -> int:
+        return -1
+
+    def move(self, sources: Tensor, targets: Tensor, lanes: int, length: int) -> None:
+        KeyValueLayer.move(self, sources, targets, lanes, length)
+        StateLayer.move(self, sources, targets, lanes, length)
+
+    def bytes(self) -> int:
+        return KeyValueLayer.bytes(self) + StateLayer.bytes(self)

@@ -1,0 +1,46 @@
+"""The command line: ``decodeplug COMMAND``. One module for each command.
+
+Commands import what they need when they run, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from decodeplug.cli.new import new
+from decodeplug.cli.output import complain
+from decodeplug.cli.plugins import plugins
+from decodeplug.errors import DecodeplugError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="decodeplug",
+    help="Decoding middleware for Hugging Face models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # a traceback of ours is to be read as it is
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("plugins")(plugins)
+app.command("new")(new)
+
+
+@app.callback()
+def decodeplug() -> None:
+    """Decoding middleware for Hugging Face models."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave the process.
+
+    :param arguments: What was typed after ``decodeplug``; None reads it from the process.
+    :raises SystemExit: Always: 0 if the command succeeded, 2 if what was typed is wrong
+        (with one line on stderr), and as the command says else.
+    """
+    try:
+        app(args=None if arguments is None else list(arguments))
+    except DecodeplugError as error:
+        complain(error)
+        raise SystemExit(2) from None

@@ -1,0 +1,83 @@
+"""A constraint to one of several strings."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from llguidance import LLMatcher
+
+from decodeplug.constraints.compiled import compile_grammar, first_line
+from decodeplug.constraints.masks import MaskConstraint
+from decodeplug.contracts import Vocabulary
+from decodeplug.errors import BadOption, InvalidResult, UnsupportedGrammar
+
+__all__ = ["Choice", "choice"]
+
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ ")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Exactly one of these strings. One may be the beginning of another.
+
+    :raises BadOption: There is no option, or one is not a text that can be written as UTF-8.
+    """
+
+    options: tuple[str, ...]
+    kind: ClassVar[str] = "choice"
+
+    def __post_init__(self) -> None:
+        if not self.options:
+            raise BadOption("choice", options=self.options, wanted="at least one string")
+        if wrong := [option for option in self.options if not isinstance(option, str)]:
+            raise BadOption("choice", options=wrong, wanted="strings; for other values use json_schema with an enum")
+        if wrong := [option for option in self.options if any("\ud800" <= char <= "\udfff" for char in option)]:
+            raise BadOption("choice", options=wrong, wanted="strings without surrogates")
+
+    def key(self) -> Hashable:
+        return self.options
+
+    def compile(self, vocabulary: Vocabulary) -> MaskConstraint:
+        """Compile for a vocabulary; a copy of the cached compilation where there is one.
+
+        :raises UnsupportedGrammar: The options are too many or too long for the engine.
+        :raises Unsatisfiable: The vocabulary can spell none of them.
+        """
+        return compile_grammar(
+            self.kind,
+            self.key(),
+            vocabulary,
+            # One expression, not a rule with alternatives: the engine's lexer would have to choose
+            # between an option and the longer one that begins with it.
+            grammar=lambda: LLMatcher.grammar_from_regex(f"(?:{'|'.join(map(_literally, self.options))})"),
+            refusal=lambda message: UnsupportedGrammar(self.kind, because=first_line(message)),
+        )
+
+    def value(self, text: str) -> str:
+        """The option that was written.
+
+        :raises InvalidResult: It is none of them.
+        """
+        if text not in self.options:
+            raise InvalidResult(text, because="it is none of the options")
+        return text
+
+
+def choice(options: Iterable[str]) -> Choice:
+    """Constrain the text to one of ``options``; ``r.value`` is the one that was written.
+
+    :raises BadOption: No option, or one that is not a string.
+    """
+    if isinstance(options, str | bytes) or not isinstance(options, Iterable):
+        raise BadOption("choice", options=options, wanted="a list of strings")
+    try:
+        return Choice(tuple(dict.fromkeys(options)))
+    except TypeError:  # something that cannot be hashed, hence no string
+        return Choice(tuple(options))
+
+
+def _literally(text: str) -> str:
+    """A pattern for exactly this text; everything that could mean something is written by its code point."""
+    return "".join(char if char in _PLAIN else f"\\x{{{ord(char):x}}}" for char in text)

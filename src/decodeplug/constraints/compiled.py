@@ -1,0 +1,171 @@
+"""Compile a grammar for a vocabulary once, and hand out cheap copies of it."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+
+from decodeplug.constraints.masks import MaskConstraint
+from decodeplug.contracts import Vocabulary
+from decodeplug.errors import BadOption, Unsatisfiable, UnsupportedGrammar
+
+__all__ = ["EngineVocabulary", "Once", "compile_grammar", "first_line"]
+
+T = TypeVar("T")
+
+# Defaults of the engine where not given: a compilation may take about 20 ms of lexer work, one mask
+# 15 ms. A lexer state costs 1-2 kB, so the default of 250,000 of them would be half a gigabyte.
+_LIMITS = LLParserLimits(max_lexer_states=50_000, verbose_errors=False)
+
+
+class EngineVocabulary(Vocabulary, Protocol):
+    """A vocabulary that also knows the mask engine's side; ``decodeplug.vocabulary`` has it."""
+
+    fingerprint: str
+    never_allowed: frozenset[int]
+    never_index: np.ndarray
+
+    def engine(self) -> LLTokenizer: ...
+
+
+class Once(Generic[T]):
+    """A bounded, thread-safe memo: each key is made once, also when several threads ask at once.
+
+    What fails is not kept, so the next caller tries again.
+
+    :param capacity: Values kept; the longest unused goes first.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._values: OrderedDict[Hashable, Future[T]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The value of ``key``; ``make`` is called by the first who asks, the others wait."""
+        with self._lock:
+            value = self._values.get(key)
+            mine = value is None
+            if value is None:
+                value = self._values[key] = Future()
+                if len(self._values) > self._capacity:
+                    self._values.popitem(last=False)
+            else:
+                self._values.move_to_end(key)
+        if mine:
+            try:
+                value.set_result(make())
+            except BaseException as error:
+                value.set_exception(error)
+                with self._lock:
+                    if self._values.get(key) is value:
+                        del self._values[key]
+        return value.result()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+@dataclass(eq=False)
+class _Compiled:
+    """The engine's matcher before the first token, never moved, and a lock to copy it under."""
+
+    root: LLMatcher
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def copy(self) -> LLMatcher:
+        with self.lock:
+            return self.root.deep_copy()
+
+
+_COMPILED: Once[_Compiled] = Once(128)
+
+
+def first_line(message: str) -> str:
+    """The first line of an engine's message: what comes after it are dumps."""
+    return message.strip().partition("\n")[0]
+
+
+def compile_grammar(
+    kind: str,
+    key: Hashable,
+    vocabulary: Vocabulary,
+    grammar: Callable[[], str],
+    refusal: Callable[[str], Exception],
+    probe: bool = False,
+) -> MaskConstraint:
+    """A constraint of its own for one request, from a compilation that requests share.
+
+    The first compilation costs a few ms, every other with an equal key and vocabulary a copy (some us).
+
+    :param kind: The constraint's name in errors.
+    :param grammar: Writes the engine's grammar; called only if nothing is cached.
+    :param refusal: The error for what the engine says when it refuses the grammar.
+    :param probe: Try a few tokens before use: for grammars that may explode only later.
+    :raises BadOption: The vocabulary does not know the engine's tokenizer.
+    :raises Unsatisfiable: No token may come first, and the empty text is not accepted.
+    :raises UnsupportedGrammar: The grammar exceeds the engine's limits.
+    """
+    if not hasattr(vocabulary, "engine"):
+        raise BadOption(kind, vocabulary=type(vocabulary).__name__, wanted="a decodeplug.vocabulary.Vocabulary")
+    known: EngineVocabulary = vocabulary  # type: ignore[assignment]  # a protocol check would call properties
+    shared = _COMPILED.get(
+        (kind, key, known.fingerprint), lambda: _Compiled(_compile(kind, known, grammar, refusal, probe))
+    )
+    return _constraint(kind, key, known, shared)
+
+
+def _constraint(kind: str, key: Hashable, vocabulary: EngineVocabulary, shared: _Compiled) -> MaskConstraint:
+    return MaskConstraint(
+        kind,
+        origin=(kind, key, vocabulary.fingerprint),
+        root=shared.copy,
+        size=vocabulary.size,
+        never=vocabulary.never_allowed,
+        never_index=vocabulary.never_index,
+    )
+
+
+def _compile(
+    kind: str,
+    vocabulary: EngineVocabulary,
+    grammar: Callable[[], str],
+    refusal: Callable[[str], Exception],
+    probe: bool,
+) -> LLMatcher:
+    try:
+        matcher = LLMatcher(vocabulary.engine(), grammar(), log_level=0, limits=_LIMITS)
+    except ValueError as error:
+        raise refusal(str(error)) from None
+    if matcher.is_error():
+        raise refusal(matcher.get_error())
+    trial = _constraint(kind, None, vocabulary, _Compiled(matcher))
+    state: Any = trial.start()
+    if not trial.is_accepting(state) and not trial.allowed(state).any():
+        raise Unsatisfiable(kind, because="no text at all satisfies it")
+    if probe:
+        _probe(kind, trial, state)
+    return matcher
+
+
+def _probe(kind: str, trial: MaskConstraint, state: Any, tokens: int = 64) -> None:
+    """Walk at random for a while; a pattern that explodes does so within a few dozen tokens.
+
+    :raises UnsupportedGrammar: It exploded.
+    """
+    random = np.random.default_rng(0)  # the same walk every time: a pattern is refused always or never
+    for _ in range(tokens):
+        choices = np.flatnonzero(trial.allowed(state).numpy())
+        if len(choices) == 0:
+            return
+        after = trial.advance(state, int(random.choice(choices)))
+        if after is None:
+            raise UnsupportedGrammar(kind, because="the mask engine allowed a token and then refused it")
+        state = after

@@ -1,0 +1,117 @@
+"""The last judge of a JSON text: strict parsing, then exact validation."""
+
+from __future__ import annotations
+
+import json
+import math
+from decimal import Decimal
+from functools import cache
+from typing import Any, NoReturn
+
+import jsonschema_specifications
+from jsonschema import validators
+from jsonschema.exceptions import ValidationError
+from jsonschema.protocols import Validator
+
+from decodeplug.constraints.pattern import found_in
+from decodeplug.constraints.schema_tree import pointer_of
+from decodeplug.errors import InvalidResult
+
+__all__ = ["exact", "exact_schema", "strict_loads"]
+
+
+def strict_loads(text: str) -> Any:
+    """The value of a JSON text.
+
+    :raises InvalidResult: It is no JSON; or it has what JSON readers disagree about: NaN and infinities,
+        numbers that overflow, one key twice, lone surrogates.
+    """
+
+    def refuse(because: str) -> NoReturn:
+        raise InvalidResult(text, because=because)
+
+    def number(digits: str) -> float:
+        value = float(digits)
+        return value if math.isfinite(value) else refuse(f"the number {digits} overflows")
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(items)
+        return value if len(value) == len(items) else refuse("an object has a key twice")
+
+    try:
+        value = json.loads(
+            text,
+            parse_float=number,
+            parse_constant=lambda name: refuse(f"{name} is no JSON"),
+            object_pairs_hook=pairs,
+        )
+    except (ValueError, RecursionError) as error:  # ValueError: also integers of over 4,300 digits
+        raise InvalidResult(text, because=f"it is not JSON: {error}") from None
+    if any("\ud800" <= char <= "\udfff" for char in text) or _has_surrogates(text, value):
+        refuse("a string has a lone surrogate")
+    return value
+
+
+def _has_surrogates(text: str, value: Any) -> bool:
+    if "\\u" not in text:
+        return False
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def exact_schema(schema: Any) -> Any:
+    """A schema whose numbers are exact decimals, for :func:`exact`."""
+    return json.loads(json.dumps(schema), parse_float=Decimal)
+
+
+def exact(schema: Any, validator: type[Validator], text: str, formats: bool) -> None:
+    """Validate a JSON text. Decimals are compared exactly: 0.3 is a multiple of 0.1.
+
+    References to other documents are not fetched.
+
+    :param schema: As :func:`exact_schema` gives it.
+    :param formats: Check formats as well, as far as the installed libraries can.
+    :raises InvalidResult: With the pointer of the value that does not satisfy the schema.
+    """
+    judge = _exact_kind(validator)(
+        schema,
+        registry=jsonschema_specifications.REGISTRY,
+        format_checker=validator.FORMAT_CHECKER if formats else None,
+    )
+    try:
+        error = next(judge.iter_errors(json.loads(text, parse_float=Decimal)), None)
+    except (ArithmeticError, RecursionError, _UndecidedError) as failure:
+        raise InvalidResult(text, because=f"it could not be validated: {failure}") from None
+    if isinstance(error, ValidationError):
+        where = pointer_of(list(error.absolute_path)) or "the top"
+        raise InvalidResult(text, because=f"{error.message} (at {where})")
+
+
+class _UndecidedError(Exception):
+    """A pattern took too long."""
+
+
+def _pattern(judge: Any, pattern: str, instance: Any, schema: Any) -> Any:
+    if isinstance(instance, str):
+        found = found_in(pattern, instance)
+        if found is None:
+            raise _UndecidedError(f"pattern {pattern!r} took over a second")
+        if not found:
+            yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+@cache
+def _exact_kind(validator: type[Validator]) -> Any:
+    def is_number(checker: Any, instance: Any) -> bool:
+        return isinstance(instance, int | float | Decimal) and not isinstance(instance, bool)
+
+    def is_integer(checker: Any, instance: Any) -> bool:
+        if isinstance(instance, Decimal):  # 1.0 is an integer, except in draft 4
+            return validator is not validators.Draft4Validator and instance == instance.to_integral_value()
+        return isinstance(instance, int) and not isinstance(instance, bool)
+
+    types = validator.TYPE_CHECKER.redefine("number", is_number).redefine("integer", is_integer)
+    return validators.extend(validator, {"pattern": _pattern}, type_checker=types)

@@ -1,0 +1,119 @@
+"""A schema as the mask engine shall read it, and as the last judge shall."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jsonschema.protocols import Validator
+from llguidance import LLMatcher
+
+from decodeplug.constraints.character_classes import translated
+from decodeplug.constraints.compiled import Once
+from decodeplug.constraints.json_value import exact_schema
+from decodeplug.constraints.schema_check import check_schema, dialect
+from decodeplug.constraints.schema_tree import changed
+
+__all__ = ["LAYOUTS", "Prepared", "prepared"]
+
+LAYOUTS: Mapping[str, Mapping[str, object]] = {
+    "spaced": {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False},
+    "compact": {"item_separator": ",", "key_separator": ":", "whitespace_flexible": False},
+    # Bounded, so that no model can write spaces until its budget is spent.
+    "any": {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A\x0D\x09]{0,20}"},
+}
+_ASSERTED = frozenset(
+    [
+        "date",
+        "date-time",
+        "time",
+        "duration",
+        "email",
+        "idn-email",
+        "hostname",
+        "idn-hostname",
+        "ipv4",
+        "ipv6",
+        "uri",
+        "uri-reference",
+        "iri",
+        "iri-reference",
+        "uuid",
+        "uri-template",
+        "json-pointer",
+        "relative-json-pointer",
+        "regex",
+    ]
+)
+_CONTROL = re.compile(r"\\u00[01]")
+_OPTIONS = "x-guidance"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A checked schema.
+
+    :ivar engine: For the mask engine. :ivar judge: For the last check, with exact numbers.
+    :ivar validator: Its draft. :ivar may_explode: One of its patterns should be tried before use.
+    """
+
+    engine: Any
+    judge: Any
+    validator: type[Validator]
+    may_explode: bool
+
+    def grammar(self, layout: str) -> str:
+        """The engine's grammar for this schema.
+
+        :raises ValueError: The engine cannot read it as JSON.
+        """
+        options: dict[str, object] = {"coerce_one_of": False, "lenient": False, **LAYOUTS[layout]}
+        if not _CONTROL.search(json.dumps(self.engine)):
+            # Without \u no key can be written in disguise: {"\u0061": ...} would pass for another key than "a".
+            # Only control characters need it, and a schema that names one gets it back.
+            options["json_allowed_escapes"] = '"\\bfnrt'
+        schema = self.engine if isinstance(self.engine, dict) else {}
+        return LLMatcher.grammar_from_json_schema(json.dumps({**schema, _OPTIONS: options}))
+
+
+_PREPARED: Once[Prepared] = Once(128)
+
+
+def prepared(schema_text: str, draft: str | None, formats: str) -> Prepared:
+    """Check a schema and rewrite it; cached by content, because checking takes longer than compiling.
+
+    Patterns get their classes written out, as ECMA 262 defines them, so that engine and judge agree.
+    Formats are dropped for "annotate"; for "assert" only those that the specification does not name.
+
+    :raises UnsupportedSchema: It is not a schema of its draft, or exceeds our bounds.
+    """
+    return _PREPARED.get((schema_text, draft, formats), lambda: _prepare(json.loads(schema_text), draft, formats))
+
+
+def _prepare(schema: Any, draft: str | None, formats: str) -> Prepared:
+    validator = dialect(schema, draft)
+    may_explode = check_schema(schema, validator)
+    judge = changed(schema, _with_plain_patterns)
+
+    def for_engine(part: dict[str, Any]) -> dict[str, Any]:
+        part.pop(_OPTIONS, None)  # an annotation for us, but options to the engine
+        if formats == "annotate" or part.get("format") not in _ASSERTED:
+            part.pop("format", None)
+        return part
+
+    engine = changed(judge, for_engine)
+    if isinstance(engine, dict) and isinstance(validator.META_SCHEMA, Mapping):
+        engine["$schema"] = validator.META_SCHEMA.get("$schema") or validator.META_SCHEMA.get("$id")
+    return Prepared(engine, exact_schema(judge), validator, may_explode)
+
+
+def _with_plain_patterns(part: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(part.get("pattern"), str):
+        part["pattern"] = translated(part["pattern"], ecma=True)
+    named = part.get("patternProperties")
+    if isinstance(named, dict):
+        part["patternProperties"] = {translated(name, ecma=True): inner for name, inner in named.items()}
+    return part

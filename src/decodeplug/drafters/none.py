@@ -1,0 +1,22 @@
+"""The drafter that proposes nothing: one token for each forward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from decodeplug.values import NO_DRAFT, Draft, LaneView
+
+__all__ = ["NoDrafts"]
+
+
+@dataclass(frozen=True, slots=True)
+class NoDrafts:
+    """Propose nothing, whatever comes after it in the list of drafters."""
+
+    name: ClassVar[str] = "none"
+    prior: ClassVar[float] = 0.0
+
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        """An empty draft."""
+        return NO_DRAFT

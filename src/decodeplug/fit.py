@@ -1,0 +1,212 @@
+"""Do the parts of a request fit? Turns names into parts and refuses what cannot work.
+
+What is refused here is refused before the first token. ``docs/refusals.md`` has the
+closed list; a refusal that is not on it is a bug.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from decodeplug.constraints import as_spec
+from decodeplug.contracts import Constraint, ConstraintSpec, Drafter, Processor, Selector, Strategy
+from decodeplug.errors import BadOption, ContextOverflow, IncompatibleParts
+from decodeplug.lane import Job, Lane, Plan
+from decodeplug.owners import owner_of
+from decodeplug.prompts import prompt_ids
+from decodeplug.registry import Registry
+from decodeplug.request import Request
+from decodeplug.rules import Rules
+from decodeplug.score import in_order, part_name
+from decodeplug.text import TextState
+from decodeplug.trace import Trace
+from decodeplug.values import Stage
+from decodeplug.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from decodeplug.target import Target
+
+__all__ = ["Fit", "Ready"]
+
+_BY_DEFAULT = ("forced", "lookup")  # the drafters of a constrained request that names none
+
+
+@dataclass(slots=True)
+class Ready:
+    """A request that can run: its job, and what to make of the finished text."""
+
+    request: Request
+    job: Job
+    spec: ConstraintSpec | None
+    cache: Any
+
+
+class Fit:
+    """Turns the requests of one host into jobs."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        tokenizer: Any,
+        vocabulary: Vocabulary | None,
+        target: Target,
+        end_ids: frozenset[int],
+        defaults: Callable[[], Sequence[Processor]] | None = None,
+    ) -> None:
+        self.registry, self.tokenizer, self.vocabulary = registry, tokenizer, vocabulary
+        self.target, self.end_ids, self.defaults = target, end_ids, defaults
+
+    def ready(self, request: Request, *, follows_text: bool = False) -> Ready:
+        """Everything that a request needs to run.
+
+        :param follows_text: Keep the text up to date turn by turn, as streaming needs.
+        :raises DecodeplugError: It cannot run; says which part and why.
+        """
+        ids = prompt_ids(request.prompt, self.tokenizer, self.target.vocab_size, request.chat_template_kwargs)
+        budget = self._budget(len(ids), request.max_new_tokens)
+        if request.stop and self.tokenizer is None:
+            raise BadOption("request", stop=request.stop, wanted="no stop strings: this host has no tokenizer")
+        spec = None if request.constraint is None else self.spec(request.constraint)
+        constraint = None if spec is None else self.compile(spec)
+        processors = self._processors(request)
+        strategy, samples = self._strategy(request, processors)
+        selector: Selector = self.registry.build("selector", strategy.selector, sample=samples)
+        trace = Trace(seed=secrets.randbits(63) if request.seed is None else request.seed, strategy=strategy.name)
+        drafters = self._drafters(request, strategy, selector, constraint is not None, trace)
+        trace.processors = tuple(part_name(part) for part in processors)
+        trace.drafters = tuple(drafter.name for drafter in drafters)
+        follows_text = (follows_text and self.tokenizer is not None) or bool(request.stop)
+        job = Job(
+            prompt=ids,
+            plan=Plan(processors, selector),
+            rules=Rules(
+                budget,
+                self.end_ids,
+                tuple(request.stop),
+                self.tokenizer,
+                tuple(request.stopping_criteria),
+                follows_text,
+            ),
+            trace=trace,
+            seed=trace.seed,
+            drafter=self.registry.build("drafter", "chain", drafters=drafters) if drafters else None,
+            constraint=constraint,
+            end_ids=self.end_ids,
+            inspectors=[self.registry.build("inspector", part) for part in request.inspectors],
+            top_logprobs=request.logprobs,
+            raw_logprobs=request.raw_logprobs,
+            owner=owner_of,
+            deadline=None if request.timeout_s is None else time.monotonic() + request.timeout_s,
+        )
+        self._open_lanes(job, request, samples)
+        return Ready(request, job, spec, self.registry.build("cache", request.cache))
+
+    def spec(self, constraint: Any) -> ConstraintSpec:
+        """What a request's ``constraint`` means; a mapping that names a kind is the recipe form."""
+        if isinstance(constraint, Mapping) and constraint.get("name") in self.registry.names("constraint"):
+            return self.registry.build("constraint", constraint)
+        return as_spec(constraint)
+
+    def compile(self, spec: ConstraintSpec) -> Constraint:
+        """The compiled constraint, with states of its own.
+
+        :raises BadOption: The host has no tokenizer.
+        """
+        if self.vocabulary is None:
+            raise BadOption("constraint", wanted="a host with a tokenizer: Host(model, tokenizer)")
+        return spec.compile(self.vocabulary)
+
+    def _budget(self, prompt_tokens: int, wanted: int | None) -> int:
+        window = self.target.context_window
+        if window is None:
+            if wanted is None:
+                raise BadOption("request", max_new_tokens=None, wanted="a number: this model's context has no end")
+            return wanted
+        if prompt_tokens + (wanted or 1) > window:
+            raise ContextOverflow(prompt_tokens, wanted, window)
+        return window - prompt_tokens if wanted is None else wanted
+
+    def _processors(self, request: Request) -> tuple[Processor, ...]:
+        named = [self.registry.build("processor", part) for part in request.processors]
+        if self.defaults is not None and not named:
+            named = list(self.defaults())
+        for part in named:
+            if not callable(part):
+                raise BadOption("request", processors=part, wanted="names, mappings, or processors")
+        return in_order([_with_end_ids(part, self.end_ids) for part in named])
+
+    def _strategy(self, request: Request, processors: Sequence[Processor]) -> tuple[Strategy, bool]:
+        strategy: Strategy = self.registry.build("strategy", "greedy" if request.strategy is None else request.strategy)
+        shaping = [part for part in processors if _shapes(part)]
+        cold = any(getattr(part, "temperature", None) == 0 for part in processors)
+        samples = strategy.samples
+        if request.strategy is None or samples is None:
+            samples = bool(shaping) and not cold
+        elif samples is False and shaping and not cold:
+            raise BadOption(
+                f"strategy {strategy.name!r}",
+                processors=[part_name(part) for part in shaping],
+                wanted='no processor that only matters to sampling; use strategy="sample" or leave the strategy out',
+            )
+        if request.do_sample is not None:
+            if request.strategy is not None and strategy.samples not in (None, request.do_sample):
+                raise BadOption(
+                    f"strategy {strategy.name!r}", do_sample=request.do_sample, wanted=f"{strategy.samples}"
+                )
+            samples = request.do_sample
+        if request.num_return_sequences > 1 and not samples:
+            raise BadOption(
+                "request",
+                num_return_sequences=request.num_return_sequences,
+                wanted="1 unless the strategy samples: greedy decoding has one outcome",
+            )
+        return strategy, samples and not cold
+
+    def _drafters(
+        self, request: Request, strategy: Strategy, selector: Selector, constrained: bool, trace: Trace
+    ) -> list[Drafter]:
+        named = request.drafters is not None
+        wanted = list(request.drafters or ()) if named else list(_BY_DEFAULT if constrained else ())
+        drafters = [self.registry.build("drafter", part) for part in [*wanted, *strategy.drafters]]
+        drafters = [drafter for drafter in drafters if drafter.name != "none"]
+        if not drafters:
+            return []
+        first = f"drafter {drafters[0].name!r}"
+        if not selector.takes_drafts:
+            raise IncompatibleParts(
+                f"selector {selector.name!r}", first, because="it takes no drafts", instead="Use drafters=[]"
+            )
+        if not self.target.can_rewind:
+            if named:
+                raise IncompatibleParts(
+                    first,
+                    f"a model on the {self.target.path!r} path",
+                    because="its state cannot be rewound when a draft is rejected",
+                    instead="Use drafters=[]",
+                )
+            trace.notes.append("no drafts: the state of this model cannot be rewound")
+            return []
+        return drafters
+
+    def _open_lanes(self, job: Job, request: Request, samples: bool) -> None:
+        state = None if job.constraint is None else job.constraint.start()
+        text = TextState() if job.rules.follows_text else None
+        job.lanes = [
+            Lane(job, list(job.prompt), state=state, text=text, hypothesis=number)
+            for number in range(request.num_return_sequences if samples else 1)
+        ]
+
+
+def _shapes(part: Any) -> bool:
+    """Does a processor only matter to sampling? Those are the temperature and truncating ones."""
+    return getattr(part, "stage", None) in (Stage.TEMPERATURE, Stage.TRUNCATE) and getattr(part, "keeps_argmax", False)
+
+
+def _with_end_ids(part: Any, end_ids: frozenset[int]) -> Any:
+    """Processors that speak of end tokens mean the model's, unless told otherwise."""
+    return replace(part, end_ids=tuple(sorted(end_ids))) if getattr(part, "end_ids", None) == () else part

@@ -1,0 +1,184 @@
+"""The host: a model, a tokenizer and plugins, and every way to decode with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from decodeplug.constraints import accepts
+from decodeplug.contracts import Processor
+from decodeplug.discovery import Plugins
+from decodeplug.ends import end_ids_of, pad_id_of
+from decodeplug.errors import BadOption
+from decodeplug.fit import Fit
+from decodeplug.registry import Offer
+from decodeplug.request import Request
+from decodeplug.result import Result
+from decodeplug.runner import Runner
+from decodeplug.stream import Stream
+from decodeplug.target import Target
+from decodeplug.vocabulary import Vocabulary, check_fits
+
+__all__ = ["Host"]
+
+
+class Host:
+    """Decoding middleware around one transformers causal language model.
+
+    :param model: Any causal language model that you already have; it is not changed.
+    :param tokenizer: Its tokenizer. None: prompts are ids, and texts are not had.
+    :param plugins: None: all that are installed. ``[]``: the built-in parts only. A list
+        of names, modules or plugin objects: only these; ``"-name"`` blocks one.
+    :param use_generation_config: Take sampling options from the model's generation config,
+        where a request names no processors. By default it only gives the end and pad tokens.
+    :raises UnsupportedModel: The model cannot be decoded, and why.
+    :raises VocabularyMismatch: The tokenizer does not belong to the model.
+    :raises NameTaken: Two plugins offer the same part.
+
+    A host is thread-safe, and usable again after any error.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any = None, *, plugins: Any = None, use_generation_config: bool = False
+    ) -> None:
+        self.plugins = Plugins.load(plugins)
+        self.target = Target(model)
+        self.model, self.tokenizer = model, tokenizer
+        self.end_ids, self.pad_id = end_ids_of(self.target.module, tokenizer), pad_id_of(self.target.module, tokenizer)
+        self.vocabulary: Vocabulary | None = None
+        if tokenizer is not None:
+            check_fits(tokenizer, self.target.vocab_size)
+            self.vocabulary = Vocabulary(tokenizer, self.target.vocab_size, self.end_ids)
+        self._fit = Fit(
+            registry=self.plugins.registry,
+            tokenizer=tokenizer,
+            vocabulary=self.vocabulary,
+            target=self.target,
+            end_ids=self.end_ids,
+            defaults=self._configured if use_generation_config else None,
+        )
+        self._runner = Runner(self.target, self._fit, self.plugins)
+        self.plugins.announce("decodeplug_host_ready", host=self)
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str, *, plugins: Any = None, use_generation_config: bool = False, **options: Any
+    ) -> Host:
+        """A host around a model by name.
+
+        :param name: A hub id, a local folder, or "smollm2": the embedded default, which needs
+            no hub (it is converted once, into the user's cache folder).
+        :param options: ``dtype``, ``device_map``, ``attn_implementation``, ``revision`` and
+            whatever else ``AutoModelForCausalLM.from_pretrained`` takes. Only safetensors
+            weights are read, and no code of the model folder is executed, unless you ask for it.
+        :raises ModelMissing: It is not on this machine; says how to get it.
+        :raises UnsupportedModel: It is no causal language model.
+        """
+        from decodeplug.loading import load
+
+        model, tokenizer = load(name, **options)
+        return cls(model, tokenizer, plugins=plugins, use_generation_config=use_generation_config)
+
+    @classmethod
+    def from_pipeline(cls, pipe: Any, **options: Any) -> Host:
+        """A host around the model and tokenizer of a text-generation pipeline.
+
+        :param options: As for ``Host``.
+        :raises UnsupportedModel: The pipeline is for another task.
+        """
+        from decodeplug.bridges.pipeline import parts_of
+
+        model, tokenizer = parts_of(pipe)
+        return cls(model, tokenizer, **options)
+
+    @property
+    def context_window(self) -> int | None:
+        """Prompt and new tokens together; None where the model sets no limit."""
+        return self.target.context_window
+
+    def generate(self, prompt: Any, *, streamer: Any = None, **options: Any) -> Result:
+        """Decode one prompt.
+
+        :param prompt: Text, chat messages or ids; see ``Request``.
+        :param streamer: A transformers streamer, such as ``TextStreamer``.
+        :param options: The options of ``Request``.
+        :raises DecodeplugError: The request cannot run, or failed.
+        """
+        request = Request(prompt, **options)
+        if streamer is None:
+            return self._runner.batch([request])[0]
+        from decodeplug.bridges.streamers import feed
+
+        return feed(streamer, self._runner.stream(request))
+
+    def generate_batch(self, requests: Iterable[Request], *, return_errors: bool = False) -> list[Result]:
+        """Decode several requests together; each gets what it would get alone.
+
+        :param requests: Each with its own prompt, constraint, strategy and seed.
+        :param return_errors: Give a failed request back as a Result with ``error`` set. By
+            default the first error is raised, after the others have finished.
+        """
+        return self._runner.batch(list(requests), return_errors=return_errors)
+
+    def stream(self, prompt: Any, **options: Any) -> Stream:
+        """Decode one prompt chunk by chunk.
+
+        :returns: An iterator of ``Chunk``; its ``result`` is the whole result. The request is
+            checked now, and runs as far as it is read.
+        """
+        return self._runner.stream(Request(prompt, **options))
+
+    def accepts(self, constraint: Any, text: str) -> bool:
+        """Would this very text, and then the end, be allowed? No model call.
+
+        :raises DecodeplugError: The constraint itself cannot be enforced.
+        """
+        if self.vocabulary is None:
+            raise BadOption("accepts", wanted="a host with a tokenizer: Host(model, tokenizer)")
+        return accepts(self._fit.spec(constraint), self.vocabulary, text)
+
+    def pipeline(self, **options: Any) -> Any:
+        """A pipeline that behaves like transformers' ``TextGenerationPipeline`` and decodes here.
+
+        :param options: Options of every request that it makes, such as ``constraint=``.
+        """
+        from decodeplug.bridges.pipeline import HostPipeline
+
+        return HostPipeline(self, **options)
+
+    def custom_generate(self, **options: Any) -> Any:
+        """A callable for ``model.generate(..., custom_generate=...)``.
+
+        :param options: Options of every request that it makes.
+        """
+        from decodeplug.bridges.custom_generate import CustomGenerate
+
+        return CustomGenerate(self, options)
+
+    def score(self, prompt: Any, continuation: Any) -> list[float]:
+        """Log-probability of each token of a continuation, one forward, before processors.
+
+        :param prompt: As for ``generate``.
+        :param continuation: Text (tokenised without special tokens) or ids.
+        :returns: ``[tokens]`` natural log; their sum is that of the whole continuation.
+        """
+        return self._runner.score(prompt, continuation)
+
+    def parts(self) -> list[Offer]:
+        """Every part that the plugins of this host offer, by kind and name."""
+        return list(self.plugins.registry.offers())
+
+    def close(self) -> None:
+        """Stop the threads that fill masks. The host cannot be used after it."""
+        self._runner.close()
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _configured(self) -> list[Processor]:
+        from decodeplug.bridges.transformers_processors import from_generation_config
+
+        return from_generation_config(self.target.module.generation_config, self.end_ids)

@@ -1,0 +1,44 @@
+"""The one loop: draft -> forward -> score -> select -> clip -> keep -> commit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+
+from decodeplug.batch import Batch, Turn
+from decodeplug.choose import choose
+from decodeplug.contracts import Session
+
+__all__ = ["decode"]
+
+
+def decode(session: Session, batch: Batch) -> Generator[Turn, None, None]:
+    """Decode all jobs of a batch; yields once per turn, after its tokens are committed.
+
+    Every way to decode is this loop with other parts. Prefill is nothing special: the
+    prompt of a new lane is *pending*, like any other committed id that the cache does
+    not hold yet. Closing the generator stops at once and leaves nothing behind.
+
+    :param session: The model and its cache; holds no lanes yet.
+    :param batch: The jobs, and what is done with drafts and decisions at the edges.
+    """
+    lanes = batch.open()
+    held = session.keep([-1] * len(lanes), [0] * len(lanes))
+    while lanes:
+        for lane, length in zip(lanes, held, strict=True):
+            lane.held = length
+        # draft: guesses, and the constraint's states along them; masks begin to fill
+        turn = batch.draft(lanes, session.max_draft)
+        # forward: one call over pending and drafted ids of all lanes
+        began = time.perf_counter()
+        logits = session.forward(turn.feeds, [len(draft) + 1 for draft in turn.drafts])
+        turn.forward_s = time.perf_counter() - began
+        # score and select: on the device, one transfer at the end
+        chosen = choose(logits, lanes, turn.views, turn.drafts, turn.await_masks())
+        turn.choose_s = time.perf_counter() - began - turn.forward_s
+        # clip: end tokens, stop strings, constraint, budget; commit; and who goes on
+        parents, lanes = batch.commit(turn, chosen)
+        # keep: the cache drops rejected drafts, finished lanes and what nobody continues
+        lengths = [min(turn.held(parent), len(lane.ids) - 1) for parent, lane in zip(parents, lanes, strict=True)]
+        held = session.keep(parents, lengths)
+        yield turn

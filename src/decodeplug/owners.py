@@ -1,0 +1,20 @@
+"""Which distribution a part comes from: an error names it."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import packages_distributions
+
+__all__ = ["owner_of"]
+
+
+def owner_of(part: object) -> str:
+    """The distribution that a part's class comes from; its module where it comes from none."""
+    module = (part if isinstance(part, type) else type(part)).__module__
+    names = _distributions().get(module.partition(".")[0])
+    return names[0] if names else module
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return {package: list(names) for package, names in packages_distributions().items()}

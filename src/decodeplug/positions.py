@@ -1,0 +1,171 @@
+"""The only file that knows the inputs of transformers' models.
+
+Which of ``input_ids``, ``attention_mask``, ``position_ids``, ``cache`` and
+``logits_to_keep`` a model takes is read from its signature once.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicCache
+
+__all__ = ["GenerateInputs", "ModelInputs", "columns_wanted", "pad_feeds"]
+
+TABLE = 4096
+"""Positions of the table that the inputs of one lane are sliced from, at first."""
+
+
+class ModelInputs:
+    """Calls one model with ids, positions and a cache.
+
+    :param module: The model, for its signature and config.
+    :param call: What is really called: the model, or its compiled form.
+    """
+
+    def __init__(self, module: Any, call: Any) -> None:
+        takes = inspect.signature(module.forward).parameters
+        self.call = call
+        self.takes_positions = "position_ids" in takes
+        self.takes_mask = "attention_mask" in takes
+        self.takes_keep = "logits_to_keep" in takes
+        self.takes_use_cache = "use_cache" in takes
+        self.dtype: torch.dtype = module.dtype
+        self.fixed: dict[str, Any] = {}
+        if getattr(module.config, "return_dict", True) is False:
+            self.fixed["return_dict"] = True
+        self.device: torch.device = module.get_input_embeddings().weight.device
+        self._table = torch.arange(TABLE, device=self.device)
+        self._ones = torch.ones((1, TABLE), dtype=torch.bool, device=self.device)
+
+    def straight(self, start: int, width: int) -> Tensor:
+        """Positions ``start .. start + width`` of one lane, ``[1, width]`` int64."""
+        if start + width > self._table.shape[0]:
+            self._table = torch.arange(2 * (start + width), device=self.device)
+        return self._table[start : start + width].unsqueeze(0)
+
+    def nothing_masked(self, lanes: int, length: int) -> Tensor:
+        """A mask of ones ``[lanes, length]``, bool."""
+        ones = self._ones
+        if length > ones.shape[1]:
+            ones = self._ones = torch.ones((1, 2 * length), dtype=torch.bool, device=self.device)
+        return ones[:, :length].expand(lanes, -1)
+
+    def __call__(
+        self,
+        ids: Tensor,
+        positions: Tensor,
+        length: int,
+        cache: Any = None,
+        *,
+        keep: int | Tensor = 0,
+        masked: bool = True,
+        use_cache: bool = True,
+    ) -> Any:
+        """Run the model.
+
+        :param ids: ``[lanes, width]`` int64. :param positions: The same shape.
+        :param length: Slots that the model sees, old and new.
+        :param keep: How many last columns, or which columns, logits are wanted of; 0 is all.
+            A model that cannot choose gives all columns.
+        :param masked: Pass a mask of ones; linear layers must get none.
+        :returns: The model's output; ``output.logits`` ``[lanes, columns, vocab]``.
+        """
+        given = dict(self.fixed)
+        if self.takes_positions:
+            given["position_ids"] = positions
+        if self.takes_mask and masked:
+            given["attention_mask"] = self.nothing_masked(ids.shape[0], length)
+        if self.takes_keep:
+            given["logits_to_keep"] = keep
+        if cache is not None:
+            given["cache"] = cache
+        if self.takes_use_cache:
+            given["use_cache"] = use_cache
+        return self.call(input_ids=ids, **given)
+
+
+def pad_feeds(feeds: Sequence[Sequence[int]], starts: Sequence[int], width: int) -> Tensor:
+    """Ids and positions of a ragged forward: ``[2, lanes, width]`` int64, on the CPU.
+
+    A padding row repeats its lane's last id and position, so that no position
+    lies outside the model's table and every row sees at least one real slot.
+    """
+    ids, positions = [], []
+    for feed, start in zip(feeds, starts, strict=True):
+        count = len(feed)
+        missing = width - count
+        last = max(start + count - 1, 0)
+        ids.append([*feed, *([feed[-1] if count else 0] * missing)])
+        positions.append([*range(start, start + count), *([last] * missing)])
+    return torch.tensor([ids, positions])
+
+
+def columns_wanted(
+    counts: Sequence[int], wants: Sequence[int], width: int
+) -> tuple[int | list[int], list[int], list[int]]:
+    """Which columns of a ragged forward logits are wanted of.
+
+    :returns: What ``logits_to_keep`` shall be (a number of last columns, or a
+        list of columns), and for each wanted row its lane and its column among those kept.
+    """
+    columns = sorted(
+        {column for count, want in zip(counts, wants, strict=True) for column in range(count - want, count)}
+    )
+    if not columns:
+        return 1, [], []
+    first = columns[0]
+    if columns[-1] == width - 1 and len(columns) == width - first:
+        keep: int | list[int] = len(columns)
+    else:
+        keep = columns
+    place = {column: index for index, column in enumerate(columns)}
+    lanes = [lane for lane, want in enumerate(wants) for _ in range(want)]
+    where = [place[column] for count, want in zip(counts, wants, strict=True) for column in range(count - want, count)]
+    return keep, lanes, where
+
+
+class GenerateInputs:
+    """Feeds one lane the way ``generate()`` does, with the model's own preparation of its inputs."""
+
+    def __init__(self, module: Any, call: Any) -> None:
+        self.module, self.call = module, call
+        self.dtype: torch.dtype = module.dtype
+        self.device: torch.device = module.get_input_embeddings().weight.device
+        self.takes_positions = "position_ids" in inspect.signature(module.forward).parameters
+
+    def step(self, ids: Sequence[int], state: dict[str, Any] | None, width: int) -> tuple[Tensor, dict[str, Any]]:
+        """Feed the last ``width`` of ``ids``, which are all ids of the lane.
+
+        :param state: What the last step returned, or None for a lane's first one.
+        :returns: Logits ``[rows, vocab]`` whose last rows are those of the new ids (all new
+            ids where the model gives them), and the next state.
+        """
+        all_ids = torch.tensor([ids], device=self.device)
+        first = state is None
+        if state is None:
+            state = {"attention_mask": None, "use_cache": True}
+            if self.takes_positions:
+                state["position_ids"] = torch.arange(len(ids), device=self.device).unsqueeze(0)
+            if self.module._supports_default_dynamic_cache():
+                state["cache"] = DynamicCache(config=self.module.config.get_text_config(decoder=True))
+        else:
+            state = self.module._update_model_kwargs_for_generation(state.pop("output"), state, num_new_tokens=width)
+        given = self.module.prepare_inputs_for_generation(
+            all_ids, next_sequence_length=None if first else width, is_first_iteration=first, **state
+        )
+        output = self.call(**given, return_dict=True)
+        state["output"] = _without_logits(output)
+        return output.logits[0], state
+
+
+def _without_logits(output: Any) -> Any:
+    """A model's output without its largest tensor, for the state is copied now and then."""
+    slim = copy.copy(output)
+    slim["logits"] = slim["logits"][:, :0]
+    return slim

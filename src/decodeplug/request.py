@@ -1,0 +1,135 @@
+"""What a caller asks for: a prompt, and keywords with the names that transformers users know."""
+
+from __future__ import annotations
+
+import difflib
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from decodeplug.errors import BadOption
+
+__all__ = ["Prompt", "Request", "option_names"]
+
+Message = Mapping[str, Any]
+Prompt = str | Sequence[int] | Sequence[Message]
+
+_ELSEWHERE = {  # what users of transformers try first -> how it is said here
+    **dict.fromkeys(
+        ("temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty"), 'processors=["{dashed}=..."]'
+    ),
+    "no_repeat_ngram_size": 'processors=["no-repeat-ngram=..."]',
+    "bad_words_ids": "processors=[BadWords(...)]",
+    "stop_strings": "stop=",
+    "assistant_model": "assistant=",
+    "max_length": "max_new_tokens=",
+    "num_beams": 'strategy="beam"',
+    "logits_processor": "processors=[TransformersProcessors(...)]",
+}
+
+
+@dataclass(frozen=True, init=False)
+class Request:
+    """One prompt and how it shall be decoded. ``Request(prompt, **keywords)``.
+
+    :param prompt: A text (raw completion), chat messages (the model's chat template, with
+        generation prompt), or token ids.
+    :param constraint: What the text must satisfy: ``json_schema(...)``, ``regex(...)``,
+        ``choice(...)``, a pydantic class, dataclass, TypedDict, Literal or Enum, or a JSON schema.
+    :param strategy: Name or object; None is "greedy", which samples when a temperature or
+        truncating processor is named.
+    :param processors: Names with options such as ``"temperature=0.7"``, mappings, or objects.
+    :param drafters: Likewise. None is ``["forced", "lookup"]`` with a constraint, else none.
+    :param cache: Name or object of the cache backend.
+    :param inspectors: Names or objects; what they report is in ``result.reports``.
+    :param max_new_tokens: New tokens at most; None is what the context window leaves.
+    :param stop: Strings that end the text; they are not part of it.
+    :param stopping_criteria: transformers' own, or any ``f(ids [1, tokens] int64, None)`` that is
+        true where the text shall end.
+    :param seed: Key of the noise; None draws one, which the trace reports.
+    :param do_sample: Whether noise is drawn; None: see ``strategy``.
+    :param num_return_sequences: Hypotheses to return; more than one only when sampling.
+    :param logprobs: 0, or how many of the likeliest tokens to report at each position.
+    :param raw_logprobs: Report the model's own log-probabilities as well.
+    :param timeout_s: Seconds after which the request ends with what it has.
+    :param chat_template_kwargs: Further arguments for the chat template.
+    :raises BadOption: An option does not exist, or has a value that it cannot have.
+    """
+
+    prompt: Any
+    constraint: Any = None
+    strategy: Any = None
+    processors: Sequence[Any] = ()
+    drafters: Sequence[Any] | None = None
+    cache: Any = "dense"
+    inspectors: Sequence[Any] = ()
+    max_new_tokens: int | None = None
+    stop: str | Sequence[str] = ()
+    stopping_criteria: Sequence[Any] = ()
+    seed: int | None = None
+    do_sample: bool | None = None
+    num_return_sequences: int = 1
+    logprobs: int = 0
+    raw_logprobs: bool = False
+    timeout_s: float | None = None
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __init__(self, prompt: Any, **options: Any) -> None:
+        defaults = {item.name: item for item in fields(self)}
+        for name in options:
+            if name not in defaults:
+                raise _unknown(name, options[name])
+        object.__setattr__(self, "prompt", prompt)
+        for name, item in defaults.items():
+            if name == "prompt":
+                continue
+            default = item.default_factory() if callable(item.default_factory) else item.default
+            object.__setattr__(self, name, options.get(name, default))
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        for name in ("processors", "inspectors", "drafters", "stopping_criteria"):
+            value = getattr(self, name)
+            if value is None and name == "drafters":
+                continue
+            if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+                raise BadOption("request", wanted=f"a list, such as {name}=[{value!r}]", **{name: value})
+        stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        if not all(isinstance(stop, str) and stop for stop in stops):
+            raise BadOption("request", stop=self.stop, wanted="a string or a list of strings, none of them empty")
+        object.__setattr__(self, "stop", stops)
+        object.__setattr__(self, "logprobs", int(self.logprobs))
+        for name, least in (("max_new_tokens", 1), ("num_return_sequences", 1), ("logprobs", 0)):
+            _whole(name, getattr(self, name), least, optional=name == "max_new_tokens")
+        _whole("seed", self.seed, 0, optional=True)
+        if self.timeout_s is not None and not (isinstance(self.timeout_s, numbers.Real) and self.timeout_s > 0):
+            raise BadOption("request", timeout_s=self.timeout_s, wanted="a number of seconds above 0")
+        if self.do_sample not in (None, True, False):
+            raise BadOption("request", do_sample=self.do_sample, wanted="True, False or None")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the prompt."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "prompt"}
+
+
+def option_names() -> list[str]:
+    """The names of all options of a request."""
+    return [item.name for item in fields(Request) if item.name != "prompt"]
+
+
+def _whole(name: str, value: Any, least: int, *, optional: bool) -> None:
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise BadOption("request", wanted=f"a whole number of at least {least}", **{name: value})
+
+
+def _unknown(name: str, value: Any) -> BadOption:
+    if name in _ELSEWHERE:
+        said = _ELSEWHERE[name].format(dashed={"typical_p": "typical"}.get(name, name.replace("_", "-")))
+        return BadOption("request", wanted=f"{said}, which is how {name} is said here", **{name: value})
+    near = difflib.get_close_matches(name, option_names(), n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return BadOption("request", wanted=f"one of the options {', '.join(option_names())}{hint}", **{name: value})

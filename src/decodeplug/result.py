@@ -1,0 +1,74 @@
+"""What a caller gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from decodeplug.trace import Trace
+
+__all__ = ["Chunk", "Result"]
+
+
+@dataclass(slots=True)
+class Result:
+    """The outcome of one request.
+
+    :ivar text: The text, without end token, special tokens and stop string.
+    :ivar token_ids: New ids, the end token included.
+    :ivar value: With a constraint: the parsed value, such as the pydantic instance. None if
+        the text is not complete (``finish_reason`` is not "stop").
+    :ivar finish_reason: "stop" (end token, stop string or constraint complete), "length",
+        "cancelled", "timeout" or "error" (then ``error`` is set).
+    :ivar logprobs: ``[tokens]`` natural-log probability of each new id, after processors.
+    :ivar top_logprobs: ``[tokens, k]`` pairs (id, log-probability), best first; if asked for.
+    :ivar raw_logprobs: ``[tokens]`` those of the model, before processors; if asked for.
+    :ivar prompt_ids: The ids that the model was given.
+    :ivar trace: What happened, step by step and in all.
+    :ivar reports: Inspector -> its report.
+    :ivar alternatives: Further hypotheses, each a Result.
+    """
+
+    text: str
+    token_ids: list[int]
+    finish_reason: str
+    trace: Trace
+    value: Any = None
+    logprobs: list[float] = field(default_factory=list)
+    top_logprobs: list[list[tuple[int, float]]] | None = None
+    raw_logprobs: list[float] | None = None
+    prompt_ids: Sequence[int] = ()
+    reports: Mapping[str, Any] = field(default_factory=dict)
+    alternatives: list[Result] = field(default_factory=list)
+    error: BaseException | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a streamed text. The texts of all chunks, joined, are ``result.text``.
+
+    :ivar text: New text; may be empty while a character or a stop string is incomplete.
+    :ivar token_ids: New ids of this turn. :ivar sources: Who proposed each: a drafter or "model".
+    :ivar so_far: All text up to and including this chunk.
+    :ivar finish_reason: None while the text goes on.
+    """
+
+    text: str
+    token_ids: tuple[int, ...] = ()
+    sources: tuple[str, ...] = ()
+    so_far: str = ""
+    finish_reason: str | None = None
+
+    @property
+    def partial(self) -> Any:
+        """The JSON value written so far, as far as it can be read; None if nothing can."""
+        from pydantic_core import from_json
+
+        try:
+            return from_json(self.so_far, allow_partial="trailing-strings")
+        except ValueError:
+            return None

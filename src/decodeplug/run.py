@@ -1,0 +1,129 @@
+"""One run of the loop: jobs in, results out, turn by turn."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from decodeplug.batch import Batch, Turn
+from decodeplug.errors import DecodeplugError, PluginError
+from decodeplug.lane import Job, Lane
+from decodeplug.loop import decode
+from decodeplug.result import Result
+from decodeplug.score import part_name
+from decodeplug.text import decode as decode_text
+from decodeplug.text import find_stop
+from decodeplug.trace import Trace
+
+if TYPE_CHECKING:
+    from decodeplug.fit import Ready
+    from decodeplug.target import Target
+    from decodeplug.walk import MaskFiller
+    from decodeplug.widths import WidthCosts
+
+__all__ = ["failed_result", "lane_text", "result_of", "turns"]
+
+
+def turns(
+    target: Target, cache: Any, jobs: Sequence[Job], *, lock: Any, filler: MaskFiller, costs: WidthCosts
+) -> Generator[Turn, None, None]:
+    """Run jobs to their end, one turn at a time.
+
+    The lock is held during a turn, not between two, so a stream that nobody reads does
+    not stop other callers. Closing the iterator ends the run and frees the cache.
+    """
+    began = time.perf_counter()
+    session = target.session(cache)
+    batch = Batch(jobs, vocab_size=target.vocab_size, device=target.device, filler=filler, costs=costs)
+    loop = decode(session, batch)
+    peak = 0
+    with contextlib.ExitStack() as inspected:
+        for job in jobs:
+            for inspector in job.inspectors:
+                inspected.enter_context(inspector.attach(target.model))
+        try:
+            while True:
+                with lock, torch.inference_mode():
+                    turn = next(loop, None)
+                if turn is None:
+                    break
+                peak = max(peak, session.bytes())
+                _tell_inspectors(turn)
+                yield turn
+        finally:
+            loop.close()
+            for job in jobs:
+                job.trace.elapsed_s = time.perf_counter() - began
+                job.trace.cache = {"name": part_name(cache), "bytes": session.bytes(), "peak_bytes": peak}
+
+
+def _tell_inspectors(turn: Turn) -> None:
+    for job, step in turn.steps:
+        for inspector in job.inspectors:
+            try:
+                inspector.step(step)
+            except Exception as error:
+                job.error = job.error or PluginError(job.owner(inspector), part_name(inspector), "step", error)
+
+
+def result_of(ready: Ready, tokenizer: Any) -> Result:
+    """The result of a finished job; with ``error`` set if it failed.
+
+    The text is decoded as a whole, checked against the constraint for the last time, and
+    turned into the value.
+    """
+    job = ready.job
+    results = [_of_lane(ready, lane, tokenizer) for lane in job.lanes]
+    first = results[0]
+    first.alternatives = results[1:]
+    first.error = job.error or next((result.error for result in results if result.error is not None), None)
+    if first.error is not None:
+        first.finish_reason = "error"
+    try:
+        first.reports = {part_name(part): part.report() for part in job.inspectors}
+    except Exception as error:
+        first.error = first.error or PluginError("an inspector", "inspector", "report", error)
+    return first
+
+
+def failed_result(error: DecodeplugError) -> Result:
+    """The result of a request that was refused before it could run."""
+    return Result(text="", token_ids=[], finish_reason="error", trace=Trace(), error=error)
+
+
+def _of_lane(ready: Ready, lane: Lane, tokenizer: Any) -> Result:
+    job = ready.job
+    result = Result(
+        text=lane_text(lane, tokenizer),
+        token_ids=lane.new_ids,
+        finish_reason=lane.finish_reason or "error",
+        trace=job.trace,
+        logprobs=lane.logprobs,
+        top_logprobs=lane.top_logprobs if job.top_logprobs else None,
+        raw_logprobs=lane.raw_logprobs if job.raw_logprobs else None,
+        prompt_ids=job.prompt,
+    )
+    complete = ready.spec is not None and job.error is None and lane.finish_reason in ("stop", "length")
+    if complete and job.constraint is not None and job.constraint.is_accepting(lane.state):
+        assert ready.spec is not None
+        try:
+            result.value = ready.spec.value(result.text)
+        except DecodeplugError as error:
+            result.error = error
+    return result
+
+
+def lane_text(lane: Lane, tokenizer: Any) -> str:
+    """The text of a lane, up to its first stop string."""
+    if tokenizer is None:
+        return ""
+    ids = lane.new_ids
+    if ids and ids[-1] in lane.job.end_ids:
+        ids = ids[:-1]
+    text = decode_text(tokenizer, ids)
+    stop = find_stop(text, 0, lane.job.rules.stops)
+    return text if stop is None else text[:stop]

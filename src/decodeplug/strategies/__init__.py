@@ -1,0 +1,5 @@
+"""Strategies: named, complete combinations of a selector and its own drafters."""
+
+from decodeplug.strategies.plain import Greedy, Sample
+
+__all__ = ["Greedy", "Sample"]

@@ -1,0 +1,90 @@
+"""A text while it is being written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+
+from decodeplug.batch import Turn
+from decodeplug.lane import Job
+from decodeplug.result import Chunk, Result
+from decodeplug.text import find_stop, safe_length
+
+__all__ = ["Stream"]
+
+
+class Stream:
+    """Iterate over the chunks of one request; ``result`` is there when it is over.
+
+    Nothing runs until the next chunk is asked for. ``close()`` (or leaving a ``with``
+    block) stops the request and frees its cache.
+
+    :raises DecodeplugError: From ``next``, when the request fails.
+    """
+
+    def __init__(self, job: Job, turns: Generator[Turn, None, None], finish: Callable[[], Result]) -> None:
+        self._job, self._turns, self._finish = job, turns, finish
+        self._shown = ""
+        self._result: Result | None = None
+        self._chunks = self._iterate()
+
+    @property
+    def result(self) -> Result:
+        """The whole result; runs what is left of the request."""
+        for _ in self:
+            pass
+        assert self._result is not None, "the stream was closed before its end"
+        return self._result
+
+    @property
+    def prompt_ids(self) -> Sequence[int]:
+        """The ids that the model is given."""
+        return self._job.prompt
+
+    def __iter__(self) -> Stream:
+        return self
+
+    def __next__(self) -> Chunk:
+        return next(self._chunks)
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the request, if it is not over."""
+        self._chunks.close()
+
+    def _iterate(self) -> Generator[Chunk, None, None]:
+        lane = self._job.lanes[0]
+        tokens: tuple[int, ...] = ()
+        sources: tuple[str, ...] = ()
+        try:
+            for turn in self._turns:
+                steps = [step for job, step in turn.steps if job is self._job and step.lane == lane.hypothesis]
+                if not steps:
+                    continue
+                tokens = tuple(token for step in steps for token in step.tokens)
+                sources = tuple(source for step in steps for source in step.token_sources)
+                if lane.finish_reason is None and self._job.error is None:
+                    yield self._chunk(self._visible(), tokens, sources, None)
+        finally:
+            self._turns.close()
+        self._result = self._finish()
+        yield self._chunk(self._result.text, tokens, sources, self._result.finish_reason)
+
+    def _visible(self) -> str:
+        """The text that will not be taken back: no incomplete character, no possible stop string."""
+        state, stops = self._job.lanes[0].text, self._job.rules.stops
+        if state is None:
+            return ""
+        text = state.text
+        assert find_stop(text, 0, stops) is None, "a lane with a stop string in it goes on"
+        return text[: safe_length(text, stops)]
+
+    def _chunk(self, text: str, tokens: tuple[int, ...], sources: tuple[str, ...], reason: str | None) -> Chunk:
+        # A tokenizer may clean up the whole text in the end; what was shown stays shown.
+        new = text[len(self._shown) :] if text.startswith(self._shown) else ""
+        self._shown += new
+        return Chunk(new, tokens, sources, self._shown, reason)

@@ -1,0 +1,9 @@
+"""The model's side of the loop: how each kind of model is fed, ragged and exactly."""
+
+from decodeplug.target import attention, masks
+from decodeplug.target.model import Target
+
+masks.install()
+attention.install()
+
+__all__ = ["Target"]

@@ -1,0 +1,116 @@
+"""Which path a model takes, chosen before it is first run."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers.cache_utils import get_layer_types_and_kwargs
+
+from decodeplug.caches.dense import KINDS
+from decodeplug.errors import UnsupportedModel
+from decodeplug.target.grouping import LaneTraits, alone, by_length, by_width
+from decodeplug.target.quirks import Quirk, quirk_of
+
+__all__ = ["Choice", "choose"]
+
+STATEFUL = {"conv", "linear_attention", "hybrid", "hybrid_sliding"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How a model will be run.
+
+    :ivar path: "ragged" (all lanes in one forward), "grouped" (lanes of equal width, or
+        of equal length, in one), "single" (each lane in its own), "steps" (each lane with
+        the model's own cache) or "recompute" (no cache at all).
+    :ivar because: One sentence for ``doctor``.
+    :ivar kinds: transformers' layer types, one per layer. :ivar states: States per layer.
+    """
+
+    path: str
+    because: str
+    quirk: Quirk
+    max_draft: int | None = None
+    kinds: tuple[str, ...] = ()
+    states: tuple[int, ...] = ()
+    lanes: LaneTraits = field(default_factory=LaneTraits)
+
+
+def choose(module: Any) -> Choice:
+    """Choose the path of a model.
+
+    :raises UnsupportedModel: It cannot be decoded, and why.
+    """
+    refuse_what_does_not_write(module)
+    config = module.config.get_text_config(decoder=True)
+    quirk = quirk_of(config.model_type)
+    if quirk.path == "recompute":
+        return Choice("recompute", f"{quirk.because}: every forward computes its lanes from their first id", quirk)
+    if quirk.path == "steps":
+        return _steps(quirk, quirk.because)
+    kinds, options = get_layer_types_and_kwargs(config)
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown:
+        return _steps(quirk, f"it has layers of a kind that no cache here knows ({', '.join(unknown)})")
+    if "cache" not in inspect.signature(module.forward).parameters:
+        return _steps(quirk, "its forward takes no cache argument")
+    states = tuple(option.get("number_of_states", 1) for option in options)
+    path, because, traits = _lanes(config, kinds, quirk)
+    return Choice(path, because, quirk, traits.max_draft, tuple(kinds), states, traits)
+
+
+def _steps(quirk: Quirk, because: str) -> Choice:
+    return Choice(
+        "steps", f"{because}: each lane has the model's own cache", quirk, max_draft=None if quirk.wide else 0
+    )
+
+
+def _lanes(config: Any, kinds: list[str], quirk: Quirk) -> tuple[str, str, LaneTraits]:
+    attention = str(getattr(config, "_attn_implementation", None) or "eager")
+    rule = quirk.rule(config)
+    if STATEFUL.intersection(kinds):
+        because = "it has recurrent layers: lanes with equally many new ids share a forward"
+        if quirk.single_steps:
+            return (
+                "grouped",
+                f"{because}; {quirk.because}",
+                LaneTraits(by_width, max_draft=0, masked=False, single_steps=True),
+            )
+        because += ", and a state is put back when a draft is dropped"
+        return "grouped", because, LaneTraits(by_width, masked=False)
+    if attention not in ("sdpa", "eager"):
+        because = f"attn_implementation={attention!r} takes no mask of ours: every lane has a forward of its own"
+        return "single", because, LaneTraits(alone, own_masks=False)
+    longest = quirk.equal_lengths_from
+    if longest is not None:
+        limit = longest if isinstance(longest, int) else getattr(config, longest)
+        because = f"{quirk.because}: only lanes of equal length share a forward" + (
+            f" behind position {limit}" if limit else ""
+        )
+        return "grouped" if not limit else "ragged", because, LaneTraits(by_length(limit), rule=rule)
+    because = "all lanes share a forward, each at its own length"
+    return "ragged", f"{because} ({quirk.because})" if quirk.because else because, LaneTraits(rule=rule)
+
+
+def refuse_what_does_not_write(module: Any) -> None:
+    """Raise :class:`UnsupportedModel` for what is no causal language model."""
+    name = type(module).__name__
+    config = getattr(module, "config", None)
+    if not hasattr(module, "forward") or not hasattr(config, "get_text_config"):
+        raise UnsupportedModel(name, because="it is not a transformers model", instead="Pass a PreTrainedModel")
+    if getattr(config, "is_encoder_decoder", False):
+        raise UnsupportedModel(
+            name,
+            because="it is an encoder-decoder model, and decodeplug continues one text from left to right",
+            instead="Use model.generate(), or a decoder-only model",
+        )
+    if not (hasattr(type(module), "can_generate") and type(module).can_generate()):
+        raise UnsupportedModel(
+            name,
+            because="it has no generate(): masked-language, embedding and encoder models do not write from left to right",
+            instead="Load it with AutoModelForCausalLM, if it has such a form",
+        )
+    if getattr(module, "main_input_name", "input_ids") != "input_ids":
+        raise UnsupportedModel(name, because=f"its input is {module.main_input_name!r}, not text")

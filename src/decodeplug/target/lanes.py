@@ -1,0 +1,142 @@
+"""A session over a lane cache: all lanes in one forward, or in a few where the model needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from decodeplug.caches import LaneCache
+from decodeplug.positions import ModelInputs, columns_wanted, pad_feeds
+from decodeplug.target.grouping import LaneTraits
+from decodeplug.target.masks import View, looking
+
+__all__ = ["LaneSession"]
+
+
+class LaneSession:
+    """See :class:`decodeplug.contracts.Session`.
+
+    :param lock: Held during a forward; a real lock where the model has state of its own.
+    """
+
+    def __init__(
+        self,
+        inputs: ModelInputs,
+        cache: LaneCache,
+        traits: LaneTraits,
+        vocab_size: int,
+        lock: AbstractContextManager[Any],
+    ) -> None:
+        self.inputs, self.cache, self.traits = inputs, cache, traits
+        self.vocab_size, self.lock = vocab_size, lock
+        self.max_draft = traits.max_draft
+        self.prompts: list[int] = []
+        self._whole_prompts = False
+
+    @torch.inference_mode()
+    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
+        counts = [len(feed) for feed in feeds]
+        if not any(counts):
+            return torch.empty((0, self.vocab_size), dtype=self.inputs.dtype, device=self.inputs.device)
+        for lane, count in enumerate(counts):
+            if count and not self.prompts[lane]:
+                # Rows whose logits are wanted beside the last one are drafts, not prompt.
+                self.prompts[lane] = count - max(wants[lane], 1) + 1
+        if self.traits.grouping is None:
+            return self._run(range(len(feeds)), feeds, counts, wants)
+        pieces: list[list[Tensor]] = [[] for _ in feeds]
+        for some_feeds, some_wants in self._rounds(feeds, wants):
+            some_counts = [len(feed) for feed in some_feeds]
+            for lanes in self.traits.grouping(self.cache.held, some_counts):
+                mine = [some_wants[lane] for lane in lanes]
+                logits = self._run(
+                    lanes, [some_feeds[lane] for lane in lanes], [some_counts[lane] for lane in lanes], mine
+                )
+                for lane, piece in zip(lanes, logits.split(mine), strict=True):
+                    pieces[lane].append(piece)
+        return torch.cat([piece for lane in pieces for piece in lane])
+
+    def _rounds(
+        self, feeds: Sequence[Sequence[int]], wants: Sequence[int]
+    ) -> list[tuple[list[Sequence[int]], list[int]]]:
+        """Feeds and wants of one call of the model after the other; usually there is one."""
+        held = list(self.cache.held)
+        longest = max(len(feed) for feed, start in zip(feeds, held, strict=True) if start or feed)
+        if not self.traits.single_steps or all(len(feed) < 2 for feed, start in zip(feeds, held, strict=True) if start):
+            return [(list(feeds), list(wants))]
+        rounds = []
+        for step in range(longest):
+            some_feeds: list[Sequence[int]] = []
+            some_wants: list[int] = []
+            for feed, want, start in zip(feeds, wants, held, strict=True):
+                whole = start == 0 and step == 0
+                some_feeds.append(feed if whole else feed[step : step + 1] if start else [])
+                some_wants.append(want if whole else int(start > 0 and len(feed) - want <= step < len(feed)))
+            rounds.append((some_feeds, some_wants))
+        return rounds
+
+    def _run(
+        self, lanes: Sequence[int], feeds: Sequence[Sequence[int]], counts: Sequence[int], wants: Sequence[int]
+    ) -> Tensor:
+        inputs, cache = self.inputs, self.cache
+        starts = [cache.held[lane] for lane in lanes]
+        width, longest = max(counts), max(starts)
+        aligned = len(lanes) == 1 or (min(counts) == width and min(starts) == longest)
+        if aligned:
+            ids = torch.tensor(feeds).to(inputs.device, non_blocking=True)
+            positions = inputs.straight(longest, width)
+            if len(lanes) > 1:
+                positions = positions.expand(len(lanes), -1)
+        else:
+            ids, positions = pad_feeds(feeds, starts, width).to(inputs.device, non_blocking=True)
+        view = None
+        if self.traits.own_masks:
+            view = View(
+                positions,
+                longest + width,
+                aligned=aligned,
+                prompts=[self.prompts[lane] for lane in lanes],
+                spans=list(zip(starts, counts, strict=True)),
+                rule=self.traits.rule,
+            )
+        cache.begin(lanes, counts, width)
+        if aligned and min(wants) == max(wants):
+            keep, rows, columns = max(wants[0], 1), None, None
+        else:
+            keep, rows, columns = columns_wanted(counts, wants, width)
+        chosen = keep if isinstance(keep, int) else torch.tensor(keep, device=inputs.device)
+        token = looking.set(view)
+        try:
+            with self.lock:
+                logits = inputs(
+                    ids, positions, longest + width, cache.cache, keep=chosen, masked=self.traits.masked
+                ).logits
+        finally:
+            looking.reset(token)
+        cache.commit()
+        if view is not None and view.saw_bidirectional:
+            self._whole_prompts = True
+        if not inputs.takes_keep:
+            logits = logits[:, -chosen:] if isinstance(chosen, int) else logits[:, chosen]
+        if rows is None:
+            return logits.flatten(0, 1) if wants[0] else logits[:, :0].flatten(0, 1)
+        picked = torch.tensor([rows, columns], dtype=torch.int64, device=logits.device)
+        return logits[picked[0], picked[1]]
+
+    def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
+        if self._whole_prompts:
+            # Keys of a bidirectional prompt have seen all of it: part of one is no shorter prompt's.
+            lengths = [
+                0 if parent >= 0 and length < self.prompts[parent] else length
+                for parent, length in zip(parents, lengths, strict=True)
+            ]
+        held = self.cache.keep(parents, lengths)
+        self.prompts = [0 if parent < 0 else self.prompts[parent] for parent in parents]
+        return held
+
+    def bytes(self) -> int:
+        return self.cache.bytes()

@@ -1,0 +1,103 @@
+"""The model that is decoded: what it is, which path it takes, and sessions over it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from decodeplug.caches import CacheSpec, Dense, LayerPlan, NoCache
+from decodeplug.contracts import Session
+from decodeplug.errors import BadOption
+from decodeplug.positions import GenerateInputs, ModelInputs
+from decodeplug.target import hooks
+from decodeplug.target.choice import Choice, choose
+from decodeplug.target.lanes import LaneSession
+from decodeplug.target.recompute import RecomputeSession
+from decodeplug.target.steps import StepSession
+
+__all__ = ["Target"]
+
+NAMED: dict[str, CacheSpec] = {"dense": Dense(), "none": NoCache()}
+
+
+class Target:
+    """A transformers causal language model as the loop sees it.
+
+    :param model: Any model that ``generate()`` works on; also one that
+        ``torch.compile`` returned. It is not changed.
+    :raises UnsupportedModel: The model does not write text from left to right, or
+        no way to feed it is known.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.module: Any = getattr(model, "_orig_mod", model)
+        self.choice: Choice = choose(self.module)
+        self.path: str = self.choice.path
+        self.path_reason: str = self.choice.because
+        self.can_rewind: bool = self.choice.max_draft != 0
+        self.config: Any = self.module.config.get_text_config(decoder=True)
+        self.inputs = ModelInputs(self.module, model)
+        self.vocab_size: int = _vocab_size(self.module, self.config)
+        self.context_window: int | None = _context_window(self.config)
+        handles = hooks.attach(self.module, self.inputs.takes_positions)
+        # Frequencies that follow the longest text are kept in the modules: one forward at a time.
+        self._lock: AbstractContextManager[Any] = threading.RLock() if handles else contextlib.nullcontext()
+        self._detach = weakref.finalize(self, _remove, handles)
+
+    @property
+    def device(self) -> torch.device:
+        """Where ids go in."""
+        return self.inputs.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the weights, and so of the logits."""
+        return self.module.dtype
+
+    def session(self, cache: str | CacheSpec = "dense") -> Session:
+        """Open a session without lanes.
+
+        :param cache: "dense", "none" (recompute everything at every forward: the
+            oracle), or a cache spec.
+        :raises BadOption: There is no cache of that name.
+        """
+        spec = NAMED.get(cache) if isinstance(cache, str) else cache
+        if spec is None:
+            raise BadOption("cache", cache=cache, wanted=f"one of {', '.join(NAMED)}, or a cache spec")
+        choice = self.choice
+        plan = LayerPlan(choice.kinds, choice.states, self.device, choice.quirk.packed)
+        lanes = None if isinstance(spec, NoCache) or choice.path in ("recompute", "steps") else spec.open(plan)
+        if lanes is not None:
+            return LaneSession(self.inputs, lanes, choice.lanes, self.vocab_size, self._lock)
+        keeps = choice.path == "steps" and not isinstance(spec, NoCache)
+        if keeps or choice.quirk.replay:
+            inputs = GenerateInputs(self.module, self.model)
+            return StepSession(inputs, self.vocab_size, wide=choice.quirk.wide, remember=keeps)
+        return RecomputeSession(self.inputs, self.vocab_size, choice.quirk.rule(self.config), self._lock)
+
+
+def _remove(handles: list[Any]) -> None:
+    for handle in handles:
+        handle.remove()
+
+
+def _vocab_size(module: Any, config: Any) -> int:
+    head = module.get_output_embeddings()
+    weight = getattr(head, "weight", None)
+    if weight is not None and weight.dim() == 2:
+        return getattr(head, "out_features", None) or weight.shape[0]
+    return config.vocab_size
+
+
+def _context_window(config: Any) -> int | None:
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length"):
+        value = getattr(config, name, None)
+        if isinstance(value, int) and value > 0:
+            return value
+    return None

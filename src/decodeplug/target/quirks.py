@@ -1,0 +1,91 @@
+"""What is peculiar about single families, each with its reason. Everything else is read from the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+from decodeplug.target.masks import MaskRule
+
+__all__ = ["NO_QUIRK", "Quirk", "quirk_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quirk:
+    """How a family differs.
+
+    :ivar because: The reason, as ``doctor`` shows it.
+    :ivar path: A path other than the one its layers suggest: "steps" (its own cache,
+        lane by lane) or "recompute" (no cache).
+    :ivar wide: With "steps": it continues exactly with several new ids at once.
+    :ivar single_steps: Behind the prompt its layers take one id at a time.
+    :ivar equal_lengths_from: Lanes share a forward only with others of their own length,
+        once one of them is longer than this (a number, or a name in the config).
+    :ivar packed: Its attention wants contiguous keys and values.
+    :ivar window_behind_prompt: Only rows behind the prompt have the window.
+    :ivar replay: Its oracle feeds the prompt at once and the rest one by one.
+    """
+
+    because: str
+    path: Literal["steps", "recompute"] | None = None
+    wide: bool = False
+    single_steps: bool = False
+    equal_lengths_from: int | str | None = None
+    packed: bool = False
+    window_behind_prompt: bool = False
+    replay: bool = False
+
+    def rule(self, config: Any) -> MaskRule | None:
+        """The restriction of masks that this family needs."""
+        window = getattr(config, "sliding_window", None)
+        if not self.window_behind_prompt or window is None:
+            return None
+
+        def rule(query: Tensor, slot: Tensor, prompt: Tensor) -> Tensor:
+            return (slot > query - window) | (query < prompt)
+
+        return rule
+
+
+NO_QUIRK = Quirk("")
+
+IGNORES_STATE = Quirk("its layers ignore their state when several ids are fed behind the prompt", single_steps=True)
+OWN_CACHE = "it insists on a cache class of its own"
+
+QUIRKS: dict[str, Quirk] = {
+    "mamba": IGNORES_STATE,
+    "falcon_mamba": IGNORES_STATE,
+    "jamba": IGNORES_STATE,
+    "gpt_neox_japanese": Quirk("its attention views keys and values as contiguous", packed=True),
+    "gpt_neo": Quirk("its local layers cut their window from a table by the longest lane", equal_lengths_from=0),
+    "llama4": Quirk("its attention temperature follows the longest lane", equal_lengths_from="floor_scale"),
+    "llama4_text": Quirk("its attention temperature follows the longest lane", equal_lengths_from="floor_scale"),
+    "moshi": Quirk(
+        "its window is made by the cache, so only rows behind the prompt have it", window_behind_prompt=True
+    ),
+    "deepseek_v4": Quirk(OWN_CACHE, path="steps", wide=True),
+    "xlstm": Quirk(OWN_CACHE, path="steps", wide=True),
+    "inkling_text": Quirk("it takes positions from the cache, one for the whole batch", path="steps", wide=True),
+    "inkling2_text": Quirk("it takes positions from the cache, one for the whole batch", path="steps", wide=True),
+    "inkling2_loop_text": Quirk("it takes positions from the cache, one for the whole batch", path="steps", wide=True),
+    "qwen4_exp": Quirk("its indexer keeps positions in the cache", path="steps", wide=True),
+    "qwen4_exp_text": Quirk("its indexer keeps positions in the cache", path="steps", wide=True),
+    "minimax": Quirk(OWN_CACHE, path="steps"),
+    "roformer": Quirk("it takes positions from the cache, one for the whole batch", path="steps"),
+    "rwkv": Quirk(OWN_CACHE, path="steps"),
+    "dory": Quirk("it shares keys between loops: the width of a forward changes its result", path="steps", replay=True),
+    "prophetnet": Quirk("it takes no mask for several new ids", path="steps", replay=True),
+    "cpmant": Quirk("it puts a prompt of its own before each text", path="steps", replay=True),
+    "xlnet": Quirk("it predicts from a dummy id that it appends", path="steps", replay=True),
+    "xlm": Quirk("it predicts from a mask id that it appends", path="steps", replay=True),
+    "reformer": Quirk("it keeps hidden states and buckets, and pads to its chunks", path="steps", replay=True),
+    "recurrent_gemma": Quirk("it keeps its state in its modules, where lanes would mix", path="recompute"),
+    "openai-gpt": Quirk("it has no cache", path="recompute"),
+}
+
+
+def quirk_of(model_type: str) -> Quirk:
+    """The quirk of a family, by transformers' model type."""
+    return QUIRKS.get(model_type, NO_QUIRK)

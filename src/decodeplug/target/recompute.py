@@ -1,0 +1,65 @@
+"""A session that keeps nothing: every forward computes its lanes from their first id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from decodeplug.positions import ModelInputs
+from decodeplug.target.masks import MaskRule, View, looking
+
+__all__ = ["RecomputeSession"]
+
+
+class RecomputeSession:
+    """The oracle: lane by lane, without padding, without a cache.
+
+    Every feed must be the lane's complete ids. See :class:`decodeplug.contracts.Session`.
+    """
+
+    max_draft: int | None = None
+
+    def __init__(
+        self, inputs: ModelInputs, vocab_size: int, rule: MaskRule | None, lock: AbstractContextManager[Any]
+    ) -> None:
+        self.inputs, self.vocab_size, self.rule, self.lock = inputs, vocab_size, rule, lock
+        self.prompts: list[int] = []
+
+    @torch.inference_mode()
+    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
+        rows = []
+        for lane, (feed, want) in enumerate(zip(feeds, wants, strict=True)):
+            if not feed:
+                continue
+            if not self.prompts[lane]:
+                self.prompts[lane] = len(feed) - max(want, 1) + 1
+            if want:
+                rows.append(self._logits(feed, want, self.prompts[lane]))
+        if rows:
+            return torch.cat(rows)
+        return torch.empty((0, self.vocab_size), dtype=self.inputs.dtype, device=self.inputs.device)
+
+    def _logits(self, feed: Sequence[int], want: int, prompt: int) -> Tensor:
+        inputs, width = self.inputs, len(feed)
+        positions = inputs.straight(0, width)
+        # Not aligned for a model that looks ahead: its later rows must not be seen by its prompt.
+        view = View(positions, width, aligned=False, prompts=[prompt], spans=[(0, width)], rule=self.rule)
+        token = looking.set(view)
+        try:
+            ids = torch.tensor([feed], device=inputs.device)
+            with self.lock:
+                logits = inputs(ids, positions, width, keep=want, use_cache=False).logits
+        finally:
+            looking.reset(token)
+        return logits[0, -want:]
+
+    def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
+        self.prompts = [0 if parent < 0 else self.prompts[parent] for parent in parents]
+        return [0] * len(parents)
+
+    def bytes(self) -> int:
+        return 0

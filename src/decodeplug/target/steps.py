@@ -1,0 +1,112 @@
+"""A session for models whose cache nobody else can keep: lane by lane, as ``generate()`` does it.
+
+Every lane has the model's own cache object and is fed by the model's own
+``prepare_inputs_for_generation``: its prompt in one forward, then one id at a time
+(or several, where the model continues exactly at any width).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from decodeplug.positions import GenerateInputs
+
+__all__ = ["StepSession"]
+
+
+@dataclass(slots=True)
+class Lane:
+    """One lane. ``before``: its state and length before the last forward, if some of that may be dropped."""
+
+    ids: list[int] = field(default_factory=list)
+    state: Any = None
+    prompt: int = 0
+    before: tuple[int, Any] | None = None
+
+    def fork(self) -> Lane:
+        return copy.deepcopy(self)
+
+
+class StepSession:
+    """See :class:`decodeplug.contracts.Session`.
+
+    :param wide: The model continues exactly with several new ids at once, so that drafts pay.
+    :param remember: False makes it the oracle: every lane is replayed from its prompt at every forward.
+    """
+
+    def __init__(self, inputs: GenerateInputs, vocab_size: int, *, wide: bool, remember: bool = True) -> None:
+        self.inputs, self.vocab_size, self.wide, self.remember = inputs, vocab_size, wide, remember
+        self.max_draft: int | None = None if wide or not remember else 0
+        self.lanes: list[Lane] = []
+
+    @torch.inference_mode()
+    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
+        rows = []
+        for lane, feed, want in zip(self.lanes, feeds, wants, strict=True):
+            if feed:
+                rows.extend(self._feed(lane, list(feed), want))
+        if rows:
+            return torch.cat(rows)
+        return torch.empty((0, self.vocab_size), dtype=self.inputs.dtype, device=self.inputs.device)
+
+    def _feed(self, lane: Lane, feed: list[int], want: int) -> list[Tensor]:
+        held, fresh = len(lane.ids), not lane.ids
+        if not lane.prompt:
+            lane.prompt = len(feed) - max(want, 1) + 1
+        first = min(lane.prompt, len(feed)) if fresh else 0
+        rest = feed[first:]
+        widths = [first] if fresh else []
+        widths += [len(rest)] if self.wide and rest else [1] * len(rest)
+        lane.before = (held, copy.deepcopy(lane.state)) if want > 1 and not fresh and self.remember else None
+        rows: list[Tensor] = []
+        for width in widths:
+            lane.ids += feed[:width]
+            feed = feed[width:]
+            logits, lane.state = self.inputs.step(lane.ids, lane.state, width)
+            rows.append(logits[-width:])
+        logits = torch.cat(rows)
+        return [logits[len(logits) - want :]]
+
+    def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
+        old, taken = self.lanes, set[int]()
+        self.lanes = []
+        for parent in parents:
+            if parent < 0:
+                self.lanes.append(Lane())
+            else:
+                self.lanes.append(old[parent].fork() if parent in taken else old[parent])
+                taken.add(parent)
+        for lane, length in zip(self.lanes, lengths, strict=True):
+            self._cut(lane, length)
+        return [len(lane.ids) for lane in self.lanes]
+
+    def _cut(self, lane: Lane, length: int) -> None:
+        if length < len(lane.ids) or not self.remember:
+            held, state = lane.before or (0, None)
+            if held > length or not self.remember:
+                held, state = 0, None
+            lane.ids, lane.state = lane.ids[:held], state
+        lane.before = None
+
+    def bytes(self) -> int:
+        return sum(_bytes(lane.state, set()) for lane in self.lanes)
+
+
+def _bytes(value: Any, seen: set[int]) -> int:
+    """Bytes of all tensors in a nested state, each counted once."""
+    if id(value) in seen:
+        return 0
+    seen.add(id(value))
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, dict):
+        return sum(_bytes(item, seen) for item in value.values())
+    if isinstance(value, (list, tuple)):
+        return sum(_bytes(item, seen) for item in value)
+    return _bytes(vars(value), seen) if hasattr(value, "__dict__") and not isinstance(value, type) else 0

@@ -1,0 +1,165 @@
+"""The law of a cache: whatever it drops, forks and reorders, the logits are those of no cache."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from decodeplug.contracts import Session
+from decodeplug.testing.claim import claim
+
+__all__ = ["check_cache"]
+
+TOLERANCE = 1e-5  # stock models round to float32 within float64, which costs up to 2e-6
+
+
+@dataclass
+class _Lane:
+    """What the loop would know of a lane: its ids, and how many of them the cache holds."""
+
+    ids: list[int]
+    held: int = 0
+    draft: list[int] = field(default_factory=list)
+
+    @property
+    def feed(self) -> list[int]:
+        return [*self.ids[self.held :], *self.draft]
+
+
+def check_cache(
+    make_session: Callable[[], Session],
+    model: Any,
+    *,
+    vocab: int | None = None,
+    steps: int = 24,
+    lanes: int = 3,
+    tolerance: float = TOLERANCE,
+    seed: int = 0,
+) -> None:
+    """Check a cache against computing everything again, over a random schedule.
+
+    Lanes are fed prompts, single tokens, drafts and nothing; drafts are kept in part; lanes are
+    forked, dropped, reordered, cut back and joined by new ones. Use a model in float64.
+
+    :param make_session: Opens a session without lanes, for example
+        ``lambda: Target(model).session("dense")``. Called once.
+    :param model: The same causal language model; called lane by lane without a cache.
+    :param vocab: Ids to draw from: those below it; by default the width of the model's logits.
+    :param steps: Forwards to make.
+    :param lanes: How many lanes there are, about.
+    :param tolerance: Largest difference of two logits, absolute.
+    :param seed: Another seed, another schedule.
+    :raises AssertionError: A law is broken; the message says which, and at which step.
+    """
+    chance = random.Random(seed)
+    session = make_session()
+    width = vocab if vocab is not None else int(model.config.get_text_config().vocab_size)
+    current = [_new_lane(width, chance) for _ in range(lanes)]
+    _keep(session, 0, [], current, [-1] * lanes, [0] * lanes)
+    largest = 0
+    for step in range(1, steps + 1):
+        drafts_allowed = 4 if session.max_draft is None else min(4, session.max_draft)
+        for lane in current:
+            lane.draft = [chance.randrange(width) for _ in range(chance.randint(0, drafts_allowed))]
+        # A lane with nothing to feed may happen wherever nothing is pending.
+        wants = [chance.randint(1, len(lane.draft) + 1) if lane.feed else 0 for lane in current]
+        found = session.forward([lane.feed for lane in current], wants)
+        _compare(step, found, [_recomputed(model, lane) for lane in current], wants, tolerance)
+        largest = max(largest, session.bytes())
+        parents, following, lengths = _reshape(current, lanes, width, chance)
+        _keep(session, step, current, following, parents, lengths)
+        current = following
+    session.keep([], [])
+    left = session.bytes()
+    claim(left <= largest / 10, f"bytes() is {left:,} when all lanes are dropped, after at most {largest:,} with lanes")
+
+
+def _new_lane(vocab: int, chance: random.Random) -> _Lane:
+    return _Lane([chance.randrange(vocab) for _ in range(chance.randint(1, 12))])
+
+
+@torch.no_grad()
+def _recomputed(model: Any, lane: _Lane) -> Tensor:
+    """``[ids + draft, vocab]``: the model's logits of one lane, alone and without a cache."""
+    device = next(model.parameters()).device
+    ids = torch.tensor([[*lane.ids, *lane.draft]], device=device)
+    return model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0]
+
+
+def _compare(step: int, found: Tensor, expected: Sequence[Tensor], wants: Sequence[int], tolerance: float) -> None:
+    claim(
+        found.dim() == 2 and len(found) == sum(wants),
+        f"step {step}: forward returned {list(found.shape)}, but {sum(wants)} rows were wanted",
+    )
+    row = 0
+    for lane, (logits, want) in enumerate(zip(expected, wants, strict=True)):
+        if not want:
+            continue
+        claim(
+            found.shape[-1] == logits.shape[-1],
+            f"step {step}: logits have width {found.shape[-1]}, not {logits.shape[-1]}",
+        )
+        away = (found[row : row + want].double() - logits[-want:].double()).abs().amax(-1)
+        worst = int(away.argmax())
+        claim(
+            bool((away <= tolerance).all()),  # NaN is not within any tolerance
+            f"step {step}, lane {lane}: the logits of the {want - worst}. id from the end are "
+            f"{float(away[worst]):.1e} away from those without a cache (allowed: {tolerance:.0e})",
+        )
+        row += want
+
+
+def _reshape(
+    current: Sequence[_Lane], lanes: int, vocab: int, chance: random.Random
+) -> tuple[list[int], list[_Lane], list[int]]:
+    """Decide who goes on: mostly everybody, now and then with a fork, a drop, a newcomer or another order."""
+    parents = list(range(len(current)))
+    kind = chance.choice(["go on", "go on", "go on", "fork", "drop", "join", "shuffle"])
+    if kind == "fork":
+        parents.insert(chance.randrange(len(parents) + 1), chance.choice(parents))
+    elif kind == "drop" and len(parents) > 1:
+        parents.pop(chance.randrange(len(parents)))
+    elif kind == "join":
+        parents.insert(chance.randrange(len(parents) + 1), -1)
+    elif kind == "shuffle":
+        chance.shuffle(parents)
+    while len(parents) > lanes + 2:
+        parents.pop(chance.randrange(len(parents)))
+    following, lengths = [], []
+    for parent in parents:
+        if parent < 0:
+            following.append(_new_lane(vocab, chance))
+            lengths.append(0)
+            continue
+        lane = current[parent]
+        kept = lane.draft[: chance.randint(0, len(lane.draft))]
+        ids = [*lane.ids, *kept]
+        held = len(ids)
+        if chance.random() < 0.1:
+            held = chance.randrange(held + 1)  # cut back further than any draft
+        # Mostly a new token is pending; without one, the lane feeds nothing at the next step.
+        idle = held == len(ids) and chance.random() < 0.15
+        following.append(_Lane(ids if idle else [*ids, chance.randrange(vocab)]))
+        lengths.append(held)
+    return parents, following, lengths
+
+
+def _keep(
+    session: Session,
+    step: int,
+    before: Sequence[_Lane],
+    following: Sequence[_Lane],
+    parents: Sequence[int],
+    lengths: Sequence[int],
+) -> None:
+    held = session.keep(parents, lengths)
+    claim(len(held) == len(parents), f"step {step}: keep returned {len(held)} lengths for {len(parents)} lanes")
+    for index, (lane, length, most) in enumerate(zip(following, held, lengths, strict=True)):
+        claim(0 <= length <= most, f"step {step}, lane {index}: keep says it holds {length} ids, of at most {most}")
+        lane.held = length
+    claim(session.bytes() >= 0, f"step {step}: bytes() is negative")

@@ -1,0 +1,130 @@
+"""The laws of a drafter: it proposes no more than it may, changes nothing, and never the text."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from decodeplug.testing.claim import claim, declared_name
+from decodeplug.values import Draft, LaneView, Record
+
+__all__ = ["check_drafter", "check_drafter_changes_nothing", "lane_views"]
+
+ROOMS = (0, 1, 2, 5, 16)
+
+
+def lane_views(*, vocab: int = 64, seed: int = 0) -> list[LaneView]:
+    """Lanes that a drafter may meet: short, long, repeating, all prompt, and with a record behind them."""
+    chance = random.Random(seed)
+
+    def ids(count: int, of: int = vocab) -> list[int]:
+        return [chance.randrange(of) for _ in range(count)]
+
+    phrase = ids(6)
+    return [
+        LaneView(ids(1), 1),
+        LaneView(ids(12), 12),
+        LaneView(ids(40), 5),
+        LaneView(ids(60, of=3), 20),
+        LaneView([*phrase, *ids(9), *phrase[:4]], 15),
+        LaneView(phrase * 5, 6, records={"lookup": Record(drafted=12, kept=9)}),
+        LaneView([*ids(30), *phrase, *ids(3), *phrase], 36, cost=lambda width: 1 + 0.1 * (width - 1), seed=(7, 1)),
+    ]
+
+
+def check_drafter(
+    drafter: Any, lanes: Iterable[LaneView] | None = None, *, vocab: int = 64, rooms: Sequence[int] = ROOMS
+) -> None:
+    """Check that a drafter keeps its contract (``decodeplug.contracts.Drafter``).
+
+    Whether its drafts leave the text alone is asked by :func:`check_drafter_changes_nothing`.
+
+    :param lanes: Lanes to draft for, ``lane_views(vocab=vocab)`` if not given. A drafter that needs a
+        constraint gets lanes that have one.
+    :param vocab: Width of the model's logits.
+    :param rooms: How many tokens it may propose, in turn; 0 belongs to it.
+    :raises AssertionError: A law is broken; the message says which, and in which lane.
+    """
+    name = declared_name(drafter)
+    prior = getattr(drafter, "prior", None)
+    claim(
+        isinstance(prior, int | float) and 0 <= prior <= 1, f"drafter {name}: prior is {prior!r}, not a share in [0, 1]"
+    )
+    views = lane_views(vocab=vocab) if lanes is None else list(lanes)
+    calls = [(index, lane, room) for index, lane in enumerate(views) for room in rooms]
+    first = [
+        _checked_draft(drafter, f"drafter {name} in lane {index}", lane, room, vocab) for index, lane, room in calls
+    ]
+    # Backwards, so that a drafter which remembers another lane is found out.
+    for (index, lane, room), before in reversed(list(zip(calls, first, strict=True))):
+        again = drafter.draft(lane, room)
+        claim(
+            again.tokens == before.tokens,
+            f"drafter {name} in lane {index} with room {room} drafted {before.tokens}, and another time {again.tokens}",
+        )
+
+
+def _checked_draft(drafter: Any, who: str, lane: LaneView, room: int, vocab: int) -> Draft:
+    ids, records = list(lane.ids), copy.deepcopy(dict(lane.records))
+    draft = drafter.draft(lane, room)
+    claim(isinstance(draft, Draft), f"{who} returned {type(draft).__name__}, not a Draft")
+    claim(list(lane.ids) == ids, f"{who} modified the ids of the lane")
+    claim(dict(lane.records) == records, f"{who} modified the records of the lane")
+    claim(len(draft.tokens) <= room, f"{who} drafted {len(draft.tokens)} tokens where there was room for {room}")
+    claim(
+        len(draft.sources) == len(draft.tokens) and all(isinstance(source, str) for source in draft.sources),
+        f"{who} names {len(draft.sources)} sources for {len(draft.tokens)} tokens",
+    )
+    for token in draft.tokens:
+        claim(type(token) is int and 0 <= token < vocab, f"{who} drafted {token!r}, which is no id below {vocab}")
+    if draft.probabilities is not None:
+        _check_probabilities(who, draft, vocab)
+    return draft
+
+
+def _check_probabilities(who: str, draft: Draft, vocab: int) -> None:
+    """The distribution each token was drawn from, as rejection sampling needs it."""
+    table = draft.probabilities
+    assert table is not None
+    claim(
+        list(table.shape) == [len(draft), vocab],
+        f"{who}: probabilities are {list(table.shape)}, not {[len(draft), vocab]}",
+    )
+    for row, token in enumerate(draft.tokens):
+        total = float(table[row].sum())
+        claim(abs(total - 1) < 1e-3, f"{who}: the probabilities of token {row} sum to {total:.4f}")
+        claim(bool((table[row] >= 0).all()), f"{who}: a probability of token {row} is negative")
+        claim(float(table[row, token]) > 0, f"{who}: token {token} cannot have been drawn: its probability is 0")
+
+
+def check_drafter_changes_nothing(
+    host: Any,
+    drafter: Any | Callable[[], Any],
+    prompts: Sequence[Any] = ("The bear ", "a b a b a b a", "{"),
+    *,
+    max_new_tokens: int = 40,
+    seeds: Sequence[int] = (0, 1, 2),
+    **options: Any,
+) -> None:
+    """Check that a drafter changes the speed and never the text, greedy and seeded.
+
+    :param host: A ``decodeplug.Host``, best around a ``tiny_model`` in float64: in half precision
+        the width of a forward changes the logits.
+    :param drafter: A drafter, the name of one, or a class or function that makes one.
+    :param prompts: What to continue; texts or token ids.
+    :param options: Further options of ``host.generate`` for both runs, for example a constraint.
+    :raises AssertionError: The ids differ; the message says for which prompt and where.
+    """
+    for prompt in prompts:
+        for seed in (None, *seeds):
+            sampling = {} if seed is None else {"do_sample": True, "seed": seed}
+            given = {"max_new_tokens": max_new_tokens, **options, **sampling}
+            plain = list(host.generate(prompt, drafters=[], **given).token_ids)
+            part = drafter() if callable(drafter) else drafter
+            drafted = list(host.generate(prompt, drafters=[part], **given).token_ids)
+            same = next((at for at, pair in enumerate(zip(plain, drafted, strict=False)) if pair[0] != pair[1]), None)
+            where = f"from token {same} on" if same is not None else f"{len(drafted)} tokens instead of {len(plain)}"
+            how = "greedy" if seed is None else f"sampled with seed {seed}"
+            claim(plain == drafted, f"the drafter changes the text of {prompt!r}, {how}: {where}")

@@ -1,0 +1,148 @@
+"""What happened, step by step, and in all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Acceptance", "Step", "Trace"]
+
+MODEL = "model"  # the source of a token that no drafter proposed
+
+
+@dataclass(slots=True)
+class Step:
+    """One turn of the loop, for one lane.
+
+    :ivar position: Absolute position of the first token of the step.
+    :ivar drafted: Proposed ids, and for each the drafter: ``sources``.
+    :ivar kept: Proposed ids that were kept. :ivar tokens: All ids committed.
+    :ivar token_sources: For each committed id the drafter that proposed it, or "model".
+    :ivar width: Ids that the forward was fed for this lane, prompt included.
+    :ivar mask_s: Seconds that filling this step's masks took, beside the forward.
+    :ivar wait_s: Seconds that the loop waited for masks after the forward.
+    :ivar removed: Part -> share of the probability mass it removed, per committed id.
+    :ivar near_ties: Committed ids whose margin was below the dtype's rounding bound.
+    :ivar restored: Hard processors that would have emptied a row, and were passed over.
+    """
+
+    position: int
+    drafted: tuple[int, ...] = ()
+    sources: tuple[str, ...] = ()
+    kept: int = 0
+    tokens: tuple[int, ...] = ()
+    token_sources: tuple[str, ...] = ()
+    width: int = 0
+    lane: int = 0
+    forward_s: float = 0.0
+    mask_s: float = 0.0
+    wait_s: float = 0.0
+    removed: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    near_ties: int = 0
+    restored: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """How the drafts of one source did."""
+
+    drafted: int
+    kept: int
+
+    @property
+    def rate(self) -> float:
+        return self.kept / self.drafted if self.drafted else 0.0
+
+
+@dataclass(slots=True)
+class Trace:
+    """The record of one request. ``to_dict()`` is JSON-serialisable.
+
+    :ivar seed: The seed that was used, also where none was given.
+    :ivar steps: One entry per lane and turn of the loop.
+    :ivar forwards: Calls of the model in which this request took part.
+    :ivar processors: The processors in the order in which they ran.
+    :ivar notes: What was decided silently otherwise: a fallback, a part left out.
+    :ivar cache: What the cache held at the end: ``bytes``, ``peak_bytes``.
+    """
+
+    seed: int = 0
+    strategy: str = "greedy"
+    processors: tuple[str, ...] = ()
+    drafters: tuple[str, ...] = ()
+    steps: list[Step] = field(default_factory=list)
+    forwards: int = 0
+    elapsed_s: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    cache: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> int:
+        """New ids committed, all hypotheses together."""
+        return sum(len(step.tokens) for step in self.steps)
+
+    @property
+    def forwards_per_token(self) -> float:
+        return self.forwards / max(1, self.tokens)
+
+    @property
+    def mean_width(self) -> float:
+        """Ids fed per forward, the first one (the prompt) left out."""
+        widths = [step.width for step in self.steps][1:]
+        return sum(widths) / len(widths) if widths else 0.0
+
+    @property
+    def near_ties(self) -> int:
+        """Committed ids that rounding could have turned into others; see docs/reproducibility.md."""
+        return sum(step.near_ties for step in self.steps)
+
+    @property
+    def mask_s(self) -> float:
+        return sum(step.mask_s for step in self.steps)
+
+    @property
+    def wait_s(self) -> float:
+        return sum(step.wait_s for step in self.steps)
+
+    @property
+    def acceptance(self) -> Mapping[str, Acceptance]:
+        """Drafted and kept ids by source."""
+        drafted: dict[str, int] = {}
+        kept: dict[str, int] = {}
+        for step in self.steps:
+            for index, source in enumerate(step.sources):
+                drafted[source] = drafted.get(source, 0) + 1
+                kept[source] = kept.get(source, 0) + (index < step.kept)
+        return {source: Acceptance(count, kept[source]) for source, count in drafted.items()}
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """For each committed id of the first hypothesis, who proposed it."""
+        return [source for step in self.steps if step.lane == 0 for source in step.token_sources]
+
+    @property
+    def removed(self) -> Mapping[str, float]:
+        """Part -> mean share of the probability mass that it removed per committed id."""
+        sums: dict[str, list[float]] = {}
+        for step in self.steps:
+            for part, shares in step.removed.items():
+                sums.setdefault(part, []).extend(shares)
+        return {part: sum(shares) / len(shares) for part, shares in sums.items() if shares}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, totals included, as JSON-serialisable values."""
+        totals = ("tokens", "forwards_per_token", "mean_width", "near_ties", "mask_s", "wait_s")
+        return {
+            **dataclasses.asdict(self),
+            **{name: getattr(self, name) for name in totals},
+            "removed": dict(self.removed),
+            "acceptance": {
+                source: {"drafted": a.drafted, "kept": a.kept, "rate": a.rate} for source, a in self.acceptance.items()
+            },
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict())

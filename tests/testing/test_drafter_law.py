@@ -1,0 +1,132 @@
+"""``check_drafter`` lets sound drafters pass and names what is wrong with broken ones."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from decodeplug.testing import check_drafter
+from decodeplug.values import Draft, LaneView
+
+
+class Repeats:
+    """Proposes the last token again and again."""
+
+    name: ClassVar[Any] = "repeats"
+    prior: ClassVar[Any] = 0.5
+
+    def draft(self, lane: LaneView, room: int) -> Any:
+        return self.of([lane.ids[-1]] * min(room, 3))
+
+    def of(self, tokens: Any) -> Draft:
+        return Draft(tuple(tokens), (self.name,) * len(tokens))
+
+
+class Nameless(Repeats):
+    name = None
+
+
+class Overconfident(Repeats):
+    prior = 1.5
+
+
+class TakesTooMuchRoom(Repeats):
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        return self.of([lane.ids[-1]] * max(room, 1))
+
+
+class AppendsToTheLane(Repeats):
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        ids: Any = lane.ids
+        ids.append(0)
+        return super().draft(lane, room)
+
+
+class WritesRecords(Repeats):
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        records: Any = lane.records
+        records["repeats"] = 1
+        return super().draft(lane, room)
+
+
+class RollsDice(Repeats):
+    def __init__(self) -> None:
+        self.dice = torch.Generator().manual_seed(0)
+
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        return self.of(torch.randint(64, (min(room, 3),), generator=self.dice).tolist())
+
+
+class RemembersAnotherLane(Repeats):
+    def __init__(self) -> None:
+        self.last: list[int] = []
+
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        before, self.last = self.last, list(lane.ids)
+        return self.of(before[-1:] if room else [])
+
+
+class DraftsTensors(Repeats):
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        return self.of(list(torch.tensor([lane.ids[-1]] * min(room, 1))))
+
+
+class DraftsPaddedIds(Repeats):
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        return self.of([64] * min(room, 1))
+
+
+class LosesSources(Repeats):
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        return Draft((1,) * min(room, 2), ("repeats",) * min(room, 1))
+
+
+class ReturnsAList(Repeats):
+    def draft(self, lane: LaneView, room: int) -> Any:
+        return []
+
+
+class WithProbabilities(Repeats):
+    """Right unless told otherwise: sure of its tokens."""
+
+    def __init__(self, width: int = 64, mass: float = 1.0, shift: int = 0) -> None:
+        self.width, self.mass, self.shift = width, mass, shift
+
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        draft = super().draft(lane, room)
+        table = torch.zeros(len(draft), self.width)
+        for row, token in enumerate(draft.tokens):
+            table[row, (token + self.shift) % self.width] = self.mass
+        return Draft(draft.tokens, draft.sources, table)
+
+
+@pytest.mark.parametrize("sound", [Repeats(), WithProbabilities()])
+def test_a_sound_drafter_passes(sound: Repeats) -> None:
+    check_drafter(sound)
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        (Nameless(), "does not declare its name"),
+        (Overconfident(), "prior is 1.5"),
+        (TakesTooMuchRoom(), "drafted 1 tokens where there was room for 0"),
+        (AppendsToTheLane(), "modified the ids"),
+        (WritesRecords(), "modified the records"),
+        (RollsDice(), "and another time"),
+        (RemembersAnotherLane(), "and another time"),
+        (DraftsTensors(), "which is no id below 64"),
+        (DraftsPaddedIds(), "drafted 64, which is no id below 64"),
+        (LosesSources(), "names 1 sources for 2 tokens"),
+        (ReturnsAList(), "returned list, not a Draft"),
+        (WithProbabilities(width=65), r"probabilities are \[\d, 65\]"),
+        (WithProbabilities(mass=0.5), "sum to 0.5"),
+        (WithProbabilities(shift=1), "cannot have been drawn"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_broken_drafter_is_named(broken: Repeats, says: str) -> None:
+    with pytest.raises(AssertionError, match=says):
+        check_drafter(broken)
