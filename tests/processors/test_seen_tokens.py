@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 import torch
-from drawing import row_by_row, rows_and_seen
+from drawing import row_by_row, rows_and_seen, tried
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -42,6 +42,7 @@ def one_row(theirs: object, ids: list[int], scores: Tensor) -> Tensor:
     return theirs(torch.tensor([ids], dtype=torch.long), scores[None])[0]
 
 
+@tried
 @given(rows_and_seen(), penalties)
 def test_repetition_penalty_is_transformers_repetition_penalty(drawn: tuple[Tensor, Seen], penalty: float) -> None:
     scores, seen = drawn
@@ -49,6 +50,7 @@ def test_repetition_penalty_is_transformers_repetition_penalty(drawn: tuple[Tens
     assert torch.equal(RepetitionPenalty(penalty)(scores, seen), theirs)
 
 
+@tried
 @given(rows_and_seen(), penalties)
 def test_repetition_penalty_over_generated_tokens_ignores_the_prompt(
     drawn: tuple[Tensor, Seen], penalty: float
@@ -60,6 +62,7 @@ def test_repetition_penalty_over_generated_tokens_ignores_the_prompt(
         assert torch.equal(ours[row], one_row(theirs, ids, scores[row]))
 
 
+@tried
 @given(rows_and_seen(), penalties)
 def test_repetition_penalty_over_the_prompt_is_transformers_encoder_penalty(
     drawn: tuple[Tensor, Seen], penalty: float
@@ -72,6 +75,7 @@ def test_repetition_penalty_over_the_prompt_is_transformers_encoder_penalty(
         assert torch.equal(ours[row], one_row(theirs, ids, scores[row]))
 
 
+@tried
 @given(rows_and_seen(), st.floats(-2, 2), st.floats(-2, 2))
 def test_presence_and_frequency_penalties_count_generated_tokens_alone(
     drawn: tuple[Tensor, Seen], presence: float, frequency: float
@@ -85,6 +89,7 @@ def test_presence_and_frequency_penalties_count_generated_tokens_alone(
     assert torch.allclose(ours, expected, atol=1e-4)
 
 
+@tried
 @given(rows_and_seen(), st.integers(1, 4))
 def test_no_repeat_ngram_is_transformers_no_repeat_ngram(drawn: tuple[Tensor, Seen], size: int) -> None:
     scores, seen = drawn
@@ -92,6 +97,7 @@ def test_no_repeat_ngram_is_transformers_no_repeat_ngram(drawn: tuple[Tensor, Se
     assert torch.equal(NoRepeatNgram(size)(scores, seen), theirs)
 
 
+@tried
 @given(rows_and_seen(), st.integers(2, 4))
 def test_no_repeat_ngram_over_the_prompt_is_transformers_encoder_ban(drawn: tuple[Tensor, Seen], size: int) -> None:
     scores, seen = drawn
@@ -103,6 +109,7 @@ def test_no_repeat_ngram_over_the_prompt_is_transformers_encoder_ban(drawn: tupl
             assert torch.equal(ours[row], one_row(theirs, ids, scores[row]))
 
 
+@tried
 @given(rows_and_seen(), sequences, st.floats(-9, 9))
 def test_bias_is_transformers_sequence_bias(drawn: tuple[Tensor, Seen], biased: list[list[int]], step: float) -> None:
     scores, seen = drawn
@@ -112,6 +119,7 @@ def test_bias_is_transformers_sequence_bias(drawn: tuple[Tensor, Seen], biased: 
     assert Bias(pairs) == Bias({tuple(ids): bias for ids, bias in pairs})
 
 
+@tried
 @given(rows_and_seen(), sequences)
 def test_bad_words_are_transformers_bad_words(drawn: tuple[Tensor, Seen], words: list[list[int]]) -> None:
     scores, seen = drawn
@@ -119,6 +127,7 @@ def test_bad_words_are_transformers_bad_words(drawn: tuple[Tensor, Seen], words:
     assert torch.equal(BadWords(words)(scores, seen), theirs)
 
 
+@tried
 @given(rows_and_seen(), st.integers(0, 8))
 def test_min_tokens_are_transformers_min_new_tokens(drawn: tuple[Tensor, Seen], least: int) -> None:
     scores, seen = drawn
@@ -128,6 +137,7 @@ def test_min_tokens_are_transformers_min_new_tokens(drawn: tuple[Tensor, Seen], 
         assert torch.equal(ours[row], one_row(theirs, ids, scores[row]))
 
 
+@tried
 @given(rows_and_seen())
 def test_a_forced_prefix_leaves_one_token_until_it_is_written(drawn: tuple[Tensor, Seen]) -> None:
     scores, seen = drawn

@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from drawing import score_rows
-from hypothesis import given, settings
+from drawing import score_rows, tried
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from transformers import TemperatureLogitsWarper
@@ -23,11 +23,13 @@ def warmed(scores: Tensor, temperature: float) -> Tensor:
     return Temperature(temperature)(scores, Seen.nothing(len(scores)))
 
 
+@tried
 @given(score_rows(), st.floats(0.001, 1e6))
 def test_temperature_is_transformers_temperature(scores: Tensor, temperature: float) -> None:
     assert torch.equal(warmed(scores, temperature), TemperatureLogitsWarper(temperature)(NONE, scores))
 
 
+@tried
 @given(score_rows())
 def test_temperature_zero_keeps_the_first_best_token_alone(scores: Tensor) -> None:
     cold = warmed(scores, 0)
@@ -37,6 +39,7 @@ def test_temperature_zero_keeps_the_first_best_token_alone(scores: Tensor) -> No
     assert torch.equal(cold.amax(-1), scores.amax(-1))
 
 
+@tried
 @given(score_rows())
 def test_temperature_one_gives_the_scores_back(scores: Tensor) -> None:
     assert warmed(scores, 1) is scores
@@ -44,7 +47,7 @@ def test_temperature_one_gives_the_scores_back(scores: Tensor) -> None:
 
 
 @pytest.mark.parametrize("temperature", [1e30, 1e300])
-@settings(max_examples=25)
+@tried
 @given(score_rows())
 def test_a_very_high_temperature_is_uniform_over_what_is_allowed(temperature: float, scores: Tensor) -> None:
     allowed = scores.isfinite()
@@ -53,7 +56,7 @@ def test_a_very_high_temperature_is_uniform_over_what_is_allowed(temperature: fl
 
 
 @pytest.mark.parametrize("temperature", [1e-4, 1e-9, 1e-30, 1e-40, 5e-324])
-@settings(max_examples=25)
+@tried
 @given(score_rows())
 def test_a_tiny_temperature_is_greedy_without_overflow(temperature: float, scores: Tensor) -> None:
     cold = warmed(scores, temperature)
@@ -63,6 +66,7 @@ def test_a_tiny_temperature_is_greedy_without_overflow(temperature: float, score
     assert torch.allclose(cold.softmax(-1).double(), exact.softmax(-1), atol=1e-3)
 
 
+@tried
 @given(st.floats(1e-3, 50.0))
 def test_scores_as_large_as_the_type_allows_stay_in_range_when_cold(scale: float) -> None:
     scores = torch.tensor([[3e38, -3e38, 0.0, -math.inf, scale]])

@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from drawing import score_rows
-from hypothesis import given, settings
+from drawing import score_rows, tried
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from transformers import (
@@ -40,12 +40,14 @@ def sizes(scores: Tensor) -> Tensor:
     return scores.isfinite().sum(-1)
 
 
+@tried
 @given(score_rows(), st.integers(1, 400), keeps)
 def test_top_k_is_transformers_top_k(scores: Tensor, top_k: int, least: int) -> None:
     theirs = TopKLogitsWarper(top_k, min_tokens_to_keep=least)(NONE, scores)
     assert torch.equal(TopK(top_k, least)(scores, nothing(scores)), theirs)
 
 
+@tried
 @given(score_rows(), shares, keeps)
 def test_top_p_keeps_as_many_and_as_good_tokens_as_transformers(scores: Tensor, top_p: float, least: int) -> None:
     ours = TopP(top_p, least)(scores, nothing(scores))
@@ -61,6 +63,7 @@ def test_top_p_keeps_as_many_and_as_good_tokens_as_transformers(scores: Tensor, 
         assert our_row.sort().values.equal(their_row.sort().values)
 
 
+@tried
 @given(score_rows(), shares)
 def test_top_p_keeps_the_lowest_ids_among_equal_scores(scores: Tensor, top_p: float) -> None:
     kept = TopP(top_p)(scores, nothing(scores)).isfinite()
@@ -74,6 +77,7 @@ def test_top_p_of_a_flat_row_is_its_first_tokens() -> None:
     assert kept.nonzero().flatten().tolist() == list(range(20))
 
 
+@tried
 @given(score_rows(), shares, keeps)
 def test_top_p_finds_the_same_nucleus_by_candidates_and_by_sorting(scores: Tensor, top_p: float, least: int) -> None:
     wide = scores.double()  # so that neither sum rounds
@@ -99,6 +103,7 @@ def test_top_p_is_transformers_top_p_over_a_large_vocabulary(scale: float, vocab
     assert (masses - smallest < 0.9 + 1e-6).all()
 
 
+@tried
 @given(score_rows(), shares)
 def test_min_p_is_transformers_min_p(scores: Tensor, min_p: float) -> None:
     ours = MinP(min_p)(scores, nothing(scores))
@@ -108,6 +113,7 @@ def test_min_p_is_transformers_min_p(scores: Tensor, min_p: float) -> None:
     assert (gaps[differing].abs() < CLOSE).all()
 
 
+@tried
 @given(score_rows(ties=False), shares, keeps)
 def test_min_p_keeps_at_least_so_many(scores: Tensor, min_p: float, least: int) -> None:
     kept = MinP(min_p, least)(scores, nothing(scores))
@@ -115,6 +121,7 @@ def test_min_p_keeps_at_least_so_many(scores: Tensor, min_p: float, least: int) 
     assert torch.equal(sizes(kept), torch.maximum(sizes(MinP(min_p)(scores, nothing(scores))), wanted))
 
 
+@tried
 @given(score_rows(), st.floats(1e-6, 0.9), keeps)
 def test_epsilon_is_transformers_epsilon(scores: Tensor, cutoff: float, least: int) -> None:
     theirs = EpsilonLogitsWarper(cutoff, min_tokens_to_keep=least)(NONE, scores)
@@ -122,6 +129,7 @@ def test_epsilon_is_transformers_epsilon(scores: Tensor, cutoff: float, least: i
     assert ((scores.double().softmax(-1) - cutoff)[differing].abs() < CLOSE * cutoff).all()
 
 
+@tried
 @given(score_rows(), st.floats(1e-6, 0.9), keeps)
 def test_eta_is_transformers_eta(scores: Tensor, cutoff: float, least: int) -> None:
     theirs = EtaLogitsWarper(cutoff, min_tokens_to_keep=least)(NONE, scores)
@@ -132,6 +140,7 @@ def test_eta_is_transformers_eta(scores: Tensor, cutoff: float, least: int) -> N
     assert ((logs - eta.log())[differing].abs() < 10 * CLOSE).all()
 
 
+@tried
 @given(score_rows(), st.floats(0.01, 1.0))
 def test_top_h_keeps_as_many_tokens_as_transformers(scores: Tensor, top_h: float) -> None:
     ours, theirs = TopH(top_h)(scores, nothing(scores)), TopHLogitsWarper(top_h)(NONE, scores)
@@ -146,6 +155,7 @@ def test_top_h_keeps_as_many_tokens_as_transformers(scores: Tensor, top_h: float
             assert min(low[row], sizes(scores)[row]) <= sizes(ours)[row] <= high[row]
 
 
+@tried
 @given(score_rows(), shares)
 def test_typical_is_transformers_typical(scores: Tensor, mass: float) -> None:
     ours, theirs = Typical(mass)(scores, nothing(scores)), TypicalLogitsWarper(mass)(NONE, scores)
@@ -156,6 +166,7 @@ def test_typical_is_transformers_typical(scores: Tensor, mass: float) -> None:
     assert open_to_rounding[ours.isfinite() != theirs.isfinite()].all()
 
 
+@tried
 @given(score_rows(), shares, keeps)
 def test_typical_finds_the_same_limit_by_growing_and_by_sorting(scores: Tensor, mass: float, least: int) -> None:
     logs = scores.double().log_softmax(-1)
@@ -165,7 +176,7 @@ def test_typical_finds_the_same_limit_by_growing_and_by_sorting(scores: Tensor, 
     assert ((low <= grown) & (grown <= high)).all()
 
 
-@settings(max_examples=10)
+@tried
 @given(st.integers(0, 2**32), st.sampled_from([0.02, 1.0, 3.0]))
 def test_typical_sorts_as_much_as_the_mass_needs(seed: int, scale: float) -> None:
     scores = torch.randn(1, 20_000, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * scale
@@ -176,6 +187,7 @@ def test_typical_sorts_as_much_as_the_mass_needs(seed: int, scale: float) -> Non
     )
 
 
+@tried
 @given(score_rows(), st.integers(1, 400))
 def test_cutting_gives_the_same_tokens_with_and_without_numpy(scores: Tensor, count: int) -> None:
     half = scores.bfloat16()  # numpy has no such numbers, so this takes the road of the other devices

@@ -12,12 +12,12 @@ from torch import Tensor
 __all__ = ["fingerprint"]
 
 
-def fingerprint(value: Any, depth: int = 5) -> Any:
+def fingerprint(value: Any, depth: int = 8) -> Any:
     """Something that compares unequal after ``value`` was changed.
 
     Numbers, text and containers are compared by what they hold, tensors by
-    identity and by torch's count of writes in place, everything else by the
-    attributes it has, ``depth`` objects deep. What compiled code hides is not seen.
+    identity and by torch's count of writes in place, everything else by its
+    attributes (a function by what it encloses), ``depth`` steps deep. What compiled code hides is not seen.
     """
     if value is None or isinstance(value, (bool, int, float, str, bytes)):
         return value
@@ -34,4 +34,5 @@ def fingerprint(value: Any, depth: int = 5) -> Any:
         return [fingerprint(held, depth - 1) for held in value]
     if isinstance(value, (set, frozenset)):
         return id(value), len(value)
-    return id(value), fingerprint(getattr(value, "__dict__", None), depth - 1)
+    inside = [getattr(value, name, None) for name in ("__dict__", "__self__", "__closure__", "cell_contents")]
+    return id(value), fingerprint(inside, depth - 1)

@@ -88,7 +88,7 @@ def refuse_stateful(processor: Callable[..., Any]) -> None:
 
     :raises IncompatibleParts: With the reason and what to use instead. Subclasses are refused with their bases.
     """
-    for kind in type(processor).__mro__:
+    for kind in inspect.getmro(type(processor)):
         library = kind.__module__.partition(".")[0]
         if library in _LIBRARIES:
             raise IncompatibleParts(f"{library}'s {kind.__name__}", OTHER, because=_MATCHER, instead=_CONSTRAINT)

@@ -89,7 +89,7 @@ class TransformersProcessors:
         return scores
 
 
-def _flat(processors: Any) -> Iterable[LogitsProcessor]:
+def _flat(processors: Any) -> Iterable[Any]:
     if not isinstance(processors, (list, tuple)):  # a LogitsProcessorList is a list, and can be called too
         if not callable(processors):
             raise BadOption("transformers", processors=processors, wanted="logits processors of transformers")

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 
 import typer
 
+from decodeplug.cli.demo import demo
+from decodeplug.cli.doctor import doctor
+from decodeplug.cli.generate import generate
 from decodeplug.cli.new import new
 from decodeplug.cli.output import complain
 from decodeplug.cli.plugins import plugins
@@ -23,7 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a traceback of ours is to be read as it is
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("demo")(demo)
+app.command("generate")(generate)
 app.command("plugins")(plugins)
+app.command("doctor")(doctor)
 app.command("new")(new)
 
 

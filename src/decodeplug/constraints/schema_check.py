@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from jsonschema import validators
-from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
 
 from decodeplug.constraints.compiled import first_line
 from decodeplug.constraints.pattern import read_pattern
+from decodeplug.constraints.schema_meta import flat_meta
 from decodeplug.constraints.schema_tree import pointer_of, subschemas
 from decodeplug.errors import BadOption, DecodeplugError, Unsatisfiable, UnsupportedGrammar, UnsupportedSchema
 
-__all__ = ["DRAFTS", "check_schema", "dialect", "refusal"]
+__all__ = ["DRAFTS", "Suspect", "check_schema", "dialect", "refusal"]
 
 DRAFTS: Mapping[str, type[Validator]] = {
     "2020-12": validators.Draft202012Validator,
@@ -27,6 +29,21 @@ DRAFTS: Mapping[str, type[Validator]] = {
 }
 DEEPEST = 100
 _LARGEST_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A pattern that may explode, and the schema that it stands in."""
+
+    keyword: str
+    pointer: str
+    pattern: str
+
+    def refused(self, error: UnsupportedGrammar) -> UnsupportedSchema:
+        """What is wrong with the pattern, as an error of the schema."""
+        where = f" (column {error.column})" if error.column is not None else ""
+        because = f"pattern {self.pattern!r}: {error.because}{where}"
+        return UnsupportedSchema(self.keyword, self.pointer, because=because)
 
 
 def dialect(schema: Any, draft: str | None) -> type[Validator]:
@@ -56,10 +73,10 @@ def _bare(uri: str) -> str:
     return uri.rstrip("#").replace("https://", "http://")
 
 
-def check_schema(schema: Any, validator: type[Validator]) -> bool:
+def check_schema(schema: Any, validator: type[Validator]) -> list[Suspect]:
     """Check a schema against its draft and against our bounds.
 
-    :returns: True if one of its patterns may explode while text is written, so that it should be tried.
+    :returns: Patterns that may explode while text is written, so that they should be tried.
     :raises UnsupportedSchema: With the keyword, the pointer of the schema that has it, and the reason.
     """
     size = len(json.dumps(schema))
@@ -71,25 +88,28 @@ def check_schema(schema: Any, validator: type[Validator]) -> bool:
             raise UnsupportedSchema(
                 str(path[-1]), pointer_of(path[:6]) + "/...", because=f"it is nested deeper than {DEEPEST} steps"
             )
-    try:
-        validator.check_schema(schema)
-    except SchemaError as broken:
-        raise _not_a_schema(broken) from None
-    except RecursionError:
-        raise UnsupportedSchema("", "", because="it is nested too deep to be checked") from None
-    may_explode = False
+    meta = flat_meta(validator)
+    fine: set[str] = set()  # small schemas that were checked: {"type": "string"} is in many places
     for path, part in parts:
-        for keyword, pattern in _patterns(part):
-            may_explode |= _checked_pattern(keyword, pattern, path)
-    return may_explode
+        small = repr(part) if _is_small(part) else ""
+        if small in fine:
+            continue
+        error = best_match(meta.iter_errors(part))
+        if isinstance(error, ValidationError):
+            raise _not_a_schema(path, error)
+        if small:
+            fine.add(small)
+    found = (_checked_pattern(keyword, pattern, path) for path, part in parts for keyword, pattern in _patterns(part))
+    return [suspect for suspect in found if suspect is not None]
 
 
-def _not_a_schema(error: Any) -> UnsupportedSchema:
-    path = list(error.absolute_path)
-    at = max((index for index, part in enumerate(path) if isinstance(part, str)), default=None)
-    if at is None:
-        return UnsupportedSchema("", pointer_of(path), because=f"it is not a schema: {error.message}")
-    return UnsupportedSchema(str(path[at]), pointer_of(path[:at]), because=f"it is not a schema: {error.message}")
+def _is_small(part: Any) -> bool:
+    return isinstance(part, dict) and not any(isinstance(value, dict | list) for value in part.values())
+
+
+def _not_a_schema(path: tuple[str | int, ...], error: ValidationError) -> UnsupportedSchema:
+    keyword = next((str(step) for step in error.absolute_path), "")
+    return UnsupportedSchema(keyword, pointer_of(path), because=f"it is not a schema: {error.message}")
 
 
 def _patterns(part: Any) -> list[tuple[str, str]]:
@@ -100,14 +120,12 @@ def _patterns(part: Any) -> list[tuple[str, str]]:
     return found + ([("pattern", part["pattern"])] if isinstance(part.get("pattern"), str) else [])
 
 
-def _checked_pattern(keyword: str, pattern: str, path: tuple[str | int, ...]) -> bool:
+def _checked_pattern(keyword: str, pattern: str, path: tuple[str | int, ...]) -> Suspect | None:
+    suspect = Suspect(keyword, pointer_of(path), pattern)
     try:
-        return read_pattern(pattern).may_explode
+        return suspect if read_pattern(pattern).may_explode else None
     except UnsupportedGrammar as error:
-        where = f" (column {error.column})" if error.column is not None else ""
-        raise UnsupportedSchema(
-            keyword, pointer_of(path), because=f"pattern {pattern!r}: {error.because}{where}"
-        ) from None
+        raise suspect.refused(error) from None
 
 
 def refusal(schema: Any, message: str) -> DecodeplugError:

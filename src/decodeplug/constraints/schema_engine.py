@@ -14,7 +14,7 @@ from llguidance import LLMatcher
 from decodeplug.constraints.character_classes import translated
 from decodeplug.constraints.compiled import Once
 from decodeplug.constraints.json_value import exact_schema
-from decodeplug.constraints.schema_check import check_schema, dialect
+from decodeplug.constraints.schema_check import Suspect, check_schema, dialect
 from decodeplug.constraints.schema_tree import changed
 
 __all__ = ["LAYOUTS", "Prepared", "prepared"]
@@ -57,13 +57,13 @@ class Prepared:
     """A checked schema.
 
     :ivar engine: For the mask engine. :ivar judge: For the last check, with exact numbers.
-    :ivar validator: Its draft. :ivar may_explode: One of its patterns should be tried before use.
+    :ivar validator: Its draft. :ivar suspects: Patterns that should be tried before use.
     """
 
     engine: Any
     judge: Any
     validator: type[Validator]
-    may_explode: bool
+    suspects: tuple[Suspect, ...]
 
     def grammar(self, layout: str) -> str:
         """The engine's grammar for this schema.
@@ -95,7 +95,7 @@ def prepared(schema_text: str, draft: str | None, formats: str) -> Prepared:
 
 def _prepare(schema: Any, draft: str | None, formats: str) -> Prepared:
     validator = dialect(schema, draft)
-    may_explode = check_schema(schema, validator)
+    suspects = check_schema(schema, validator)
     judge = changed(schema, _with_plain_patterns)
 
     def for_engine(part: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _prepare(schema: Any, draft: str | None, formats: str) -> Prepared:
     engine = changed(judge, for_engine)
     if isinstance(engine, dict) and isinstance(validator.META_SCHEMA, Mapping):
         engine["$schema"] = validator.META_SCHEMA.get("$schema") or validator.META_SCHEMA.get("$id")
-    return Prepared(engine, exact_schema(judge), validator, may_explode)
+    return Prepared(engine, exact_schema(judge), validator, tuple(suspects))
 
 
 def _with_plain_patterns(part: dict[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from decodeplug.constraints.compiled import compile_grammar
 from decodeplug.constraints.json_value import exact, strict_loads
 from decodeplug.constraints.masks import MaskConstraint
-from decodeplug.constraints.schema_check import dialect, refusal
-from decodeplug.constraints.schema_engine import LAYOUTS, prepared
+from decodeplug.constraints.regex_spec import Regex
+from decodeplug.constraints.schema_check import refusal
+from decodeplug.constraints.schema_engine import LAYOUTS, Prepared, prepared
 from decodeplug.constraints.schema_source import WANTED, schema_of
 from decodeplug.contracts import Vocabulary
-from decodeplug.errors import BadOption, InvalidResult, Unsatisfiable
+from decodeplug.errors import BadOption, InvalidResult, Unsatisfiable, UnsupportedGrammar
 
 __all__ = ["JsonSchema", "json_schema"]
 
@@ -41,7 +42,6 @@ class JsonSchema:
             raise BadOption("json-schema", layout=self.layout, wanted=f"one of {', '.join(LAYOUTS)}")
         if self.formats not in ("assert", "annotate"):
             raise BadOption("json-schema", formats=self.formats, wanted="'assert' or 'annotate'")
-        dialect(self.schema, self.draft)
         prepared(self.text, self.draft, self.formats)
 
     @property
@@ -65,10 +65,18 @@ class JsonSchema:
             self.kind,
             self.key(),
             vocabulary,
-            grammar=lambda: ready.grammar(self.layout),
+            grammar=lambda: self._grammar(ready, vocabulary),
             refusal=lambda message: refusal(ready.engine, message),
-            probe=ready.may_explode,
         )
+
+    def _grammar(self, ready: Prepared, vocabulary: Vocabulary) -> str:
+        """The engine's grammar; called once per vocabulary, after patterns that may explode were tried."""
+        for suspect in ready.suspects:
+            try:
+                Regex(suspect.pattern).compile(vocabulary)
+            except UnsupportedGrammar as error:
+                raise suspect.refused(error) from None
+        return ready.grammar(self.layout)
 
     def value(self, text: str) -> Any:
         """The parsed value; an instance where a Python type was given.

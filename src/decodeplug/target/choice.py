@@ -46,11 +46,20 @@ def choose(module: Any) -> Choice:
     refuse_what_does_not_write(module)
     config = module.config.get_text_config(decoder=True)
     quirk = quirk_of(config.model_type)
+    if quirk.path == "refuse" or quirk_of(module.config.model_type).path == "refuse":
+        because = quirk.because or quirk_of(module.config.model_type).because
+        raise UnsupportedModel(type(module).__name__, because=because)
     if quirk.path == "recompute":
         return Choice("recompute", f"{quirk.because}: every forward computes its lanes from their first id", quirk)
     if quirk.path == "steps":
         return _steps(quirk, quirk.because)
     kinds, options = get_layer_types_and_kwargs(config)
+    options = list(options)
+    if quirk.layers is not None:
+        kinds = quirk.layers(config, list(kinds))
+        options += [{}] * (len(kinds) - len(options))
+        if not kinds:
+            return _steps(quirk, quirk.because)
     unknown = sorted(set(kinds) - set(KINDS))
     if unknown:
         return _steps(quirk, f"it has layers of a kind that no cache here knows ({', '.join(unknown)})")

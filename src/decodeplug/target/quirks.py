@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,23 +19,26 @@ class Quirk:
 
     :ivar because: The reason, as ``doctor`` shows it.
     :ivar path: A path other than the one its layers suggest: "steps" (its own cache,
-        lane by lane) or "recompute" (no cache).
+        lane by lane), "recompute" (no cache) or "refuse".
     :ivar wide: With "steps": it continues exactly with several new ids at once.
     :ivar single_steps: Behind the prompt its layers take one id at a time.
     :ivar equal_lengths_from: Lanes share a forward only with others of their own length,
         once one of them is longer than this (a number, or a name in the config).
     :ivar packed: Its attention wants contiguous keys and values.
     :ivar window_behind_prompt: Only rows behind the prompt have the window.
+    :ivar layers: ``layers(config, kinds)`` -> the layers that its cache really has, or
+        none if it reads the cache's tensors itself.
     :ivar replay: Its oracle feeds the prompt at once and the rest one by one.
     """
 
     because: str
-    path: Literal["steps", "recompute"] | None = None
+    path: Literal["steps", "recompute", "refuse"] | None = None
     wide: bool = False
     single_steps: bool = False
     equal_lengths_from: int | str | None = None
     packed: bool = False
     window_behind_prompt: bool = False
+    layers: Callable[[Any, list[str]], list[str]] | None = None
     replay: bool = False
 
     def rule(self, config: Any) -> MaskRule | None:
@@ -47,6 +51,14 @@ class Quirk:
             return (slot > query - window) | (query < prompt)
 
         return rule
+
+
+def _looped(config: Any, kinds: list[str]) -> list[str]:
+    """Layers that run several times have a cache layer for each time, behind all others."""
+    if config.recurrent_kv_cache_mode == "last_loop":
+        return []
+    start = config.n_input_layers
+    return kinds + kinds[start : start + config.n_recurrent_layers] * (config.n_recurrent_loops - 1)
 
 
 NO_QUIRK = Quirk("")
@@ -75,13 +87,21 @@ QUIRKS: dict[str, Quirk] = {
     "minimax": Quirk(OWN_CACHE, path="steps"),
     "roformer": Quirk("it takes positions from the cache, one for the whole batch", path="steps"),
     "rwkv": Quirk(OWN_CACHE, path="steps"),
-    "dory": Quirk("it shares keys between loops: the width of a forward changes its result", path="steps", replay=True),
+    "dory": Quirk("where its loops share keys, the width of a forward changes its result", layers=_looped, replay=True),
     "prophetnet": Quirk("it takes no mask for several new ids", path="steps", replay=True),
     "cpmant": Quirk("it puts a prompt of its own before each text", path="steps", replay=True),
     "xlnet": Quirk("it predicts from a dummy id that it appends", path="steps", replay=True),
     "xlm": Quirk("it predicts from a mask id that it appends", path="steps", replay=True),
     "reformer": Quirk("it keeps hidden states and buckets, and pads to its chunks", path="steps", replay=True),
     "recurrent_gemma": Quirk("it keeps its state in its modules, where lanes would mix", path="recompute"),
+    "musicgen": Quirk("it writes several codebooks of sound at once", path="refuse"),
+    "musicgen_decoder": Quirk("it writes several codebooks of sound at once", path="refuse"),
+    "musicgen_melody": Quirk("it writes several codebooks of sound at once", path="refuse"),
+    "musicgen_melody_decoder": Quirk("it writes several codebooks of sound at once", path="refuse"),
+    "gemma4_assistant": Quirk("it drafts for a Gemma 4 whose states it needs, and writes nothing alone", path="refuse"),
+    "gemma4_unified_assistant": Quirk(
+        "it drafts for a Gemma 4 whose states it needs, and writes nothing alone", path="refuse"
+    ),
     "openai-gpt": Quirk("it has no cache", path="recompute"),
 }
 

@@ -45,7 +45,10 @@ def family_config(family: str, **overrides: Any) -> Any:
         nested.setdefault(part, {})[name] = recipe.pop(key)
     text = getattr(default, "text_config", None)
     options = _options(text if text is not None else default, recipe)
-    parts: dict[str, Any] = {part: type(getattr(default, part))(**values) for part, values in nested.items()}
+    parts: dict[str, Any] = {
+        part: type(getattr(default, part))(**{name: value for name, value in values.items() if value is not ...})
+        for part, values in nested.items()
+    }
     if text is None:
         return type(default)(**options, **parts)
     return type(default)(text_config=type(text)(**options), **parts)

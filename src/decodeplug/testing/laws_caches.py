@@ -15,7 +15,7 @@ from decodeplug.testing.claim import claim
 
 __all__ = ["check_cache"]
 
-TOLERANCE = 1e-5  # stock models round to float32 within float64, which costs up to 2e-6
+TOLERANCE = 1e-4  # stock models round to float32 within float64; a wrong row is off by 1e-2 and more
 
 
 @dataclass
@@ -65,8 +65,9 @@ def check_cache(
     for step in range(1, steps + 1):
         drafts_allowed = 4 if session.max_draft is None else min(4, session.max_draft)
         for lane in current:
-            lane.draft = [chance.randrange(width) for _ in range(chance.randint(0, drafts_allowed))]
-        # A lane with nothing to feed may happen wherever nothing is pending.
+            # A lane of which the cache holds everything has nothing to draft after, and feeds nothing.
+            room = drafts_allowed if lane.feed else 0
+            lane.draft = [chance.randrange(width) for _ in range(chance.randint(0, room))]
         wants = [chance.randint(1, len(lane.draft) + 1) if lane.feed else 0 for lane in current]
         found = session.forward([lane.feed for lane in current], wants)
         _compare(step, found, [_recomputed(model, lane) for lane in current], wants, tolerance)

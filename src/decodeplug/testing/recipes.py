@@ -37,6 +37,11 @@ VISION = {
     "vision_config.num_attention_heads": 2, "vision_config.image_size": 28, "vision_config.patch_size": 14,
 }  # fmt: skip
 
+INKLING = {
+    "unpadded_vocab_size": 512, "layer_types": ["hybrid_sliding", "hybrid"], "swa_num_attention_heads": 4,
+    "swa_num_key_value_heads": 2, "swa_head_dim": 16, "d_rel": 8, "rel_extent": 16, "log_scaling_n_floor": 4,
+}  # fmt: skip
+
 RECIPES: dict[str, dict[str, Any]] = {
     "axk1": {**MLA, **ROUTED},
     "axk2": {**MLA, **ROUTED, **SPARSE},
@@ -46,6 +51,19 @@ RECIPES: dict[str, dict[str, Any]] = {
     "bigbird_pegasus": {**ENCODER_DECODER, "attention_type": "original_full"},
     "blenderbot": ENCODER_DECODER,
     "blenderbot-small": ENCODER_DECODER,
+    "blt": {
+        "vocab_size": 260, "encoder_hash_byte_group_vocab": 64, "encoder_hash_byte_group_size": [3, 4],
+        "patching_threshold": 5.0,
+        **{
+            f"{part}_config.{name}": value
+            for part in ("patcher", "encoder", "decoder", "global")
+            for name, value in {
+                "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96,
+                "max_position_embeddings": 256,
+            }.items()
+        },
+        "encoder_config.hidden_size_global": 64, "decoder_config.hidden_size_global": 64,
+    },
     "codegen": {"rotary_dim": 8},
     "cohere_compass_text": {
         "layer_types": ["sliding_attention", "full_attention"],
@@ -61,6 +79,18 @@ RECIPES: dict[str, dict[str, Any]] = {
     "deepseek_v32": {**MLA, **ROUTED, **SPARSE},
     "dots1": {**ROUTED, "n_shared_experts": 1, "layer_types": ["sliding_attention", "full_attention"], "sliding_window": 8},
     "dots3_note_text": {**MLA, **ROUTED, **SPARSE, "num_attention_heads": 4, "head_dim": 24, "mlp_layer_types": ["dense", "sparse"], "sliding_window": 8},
+    "dots3_note": {
+        **MLA, **ROUTED, **SPARSE, "num_attention_heads": 4, "head_dim": 24, "mlp_layer_types": ["dense", "sparse"],
+        "sliding_window": 8, **VISION, "vision_config.adapter_in_dim": 32, "vision_config.adapter_out_dim": 64,
+        "vision_config.image_size": ..., "vision_config.mlp_layer_types": ["dense"], "vision_config.num_local_experts": 4, "vision_config.moe_intermediate_size": 32,
+        "audio_config.hidden_size": 32, "audio_config.num_hidden_layers": 1, "audio_config.num_attention_heads": 2,
+        "audio_config.intermediate_size": 48, "audio_config.downsample_hidden_size": 16,
+        "audio_config.adapter_input_size": 32, "audio_config.adapter_out_dim": 64,
+    },
+    "dory": {
+        "num_hidden_layers": 3, "n_input_layers": 1, "n_recurrent_layers": 1, "n_output_layers": 1,
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+    },
     "falcon": {"head_dim": ...},
     "falcon_h1": {"head_dim": 16, "mamba_d_ssm": 128, **MAMBA_HEADS},
     "gemma3": VISION,
@@ -73,11 +103,15 @@ RECIPES: dict[str, dict[str, Any]] = {
     "git": VISION,
     "glm4_moe_lite": {**MLA, **ROUTED},
     "glm_moe_dsa": {**MLA, **ROUTED, **SPARSE},
+    "got_ocr2": {**VISION, "vision_config.intermediate_size": ..., "vision_config.mlp_dim": 48, "vision_config.output_channels": 16, "vision_config.global_attn_indexes": [0], "vision_config.image_size": 64, "vision_config.patch_size": 16},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 8},
     "gptj": {"rotary_dim": 8},
     "granitemoehybrid": {"layer_types": LINEAR_FULL, **MAMBA_HEADS},
     "hunyuan_v1_dense": {"head_dim": 16},
     "hunyuan_v1_moe": {"head_dim": 16},
+    "inkling2_loop_text": INKLING,
+    "inkling2_text": INKLING,
+    "inkling_text": INKLING,
     "jamba": {
         "attn_layer_period": 2, "attn_layer_offset": 1, "mamba_d_state": 8, "mamba_dt_rank": 8, "use_mamba_kernels": False,
         "num_experts": 4,
@@ -100,6 +134,10 @@ RECIPES: dict[str, dict[str, Any]] = {
     "mbart": ENCODER_DECODER,
     "minicpm3": MLA,
     "ministral": {"head_dim": 16},
+    "moss_transcribe_diarize": {
+        "audio_config.hidden_size": 32, "audio_config.num_hidden_layers": 1, "audio_config.num_attention_heads": 2,
+        "audio_config.intermediate_size": 48,
+    },
     "mvp": ENCODER_DECODER,
     "nemotron": {"num_key_value_heads": 2},
     "nemotron_h": {
@@ -108,6 +146,12 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "olmo_hybrid": {**DELTA, "linear_num_key_heads": 4},
     "pegasus": ENCODER_DECODER,
+    "phi4_multimodal": {
+        **VISION, "vision_config.num_hidden_layers": 2, "audio_config.hidden_size": 32, "audio_config.intermediate_size": 48, "audio_config.num_blocks": 2,
+        "audio_config.num_attention_heads": 2, "audio_config.ext_pw_out_channel": 32,
+        "audio_config.depthwise_separable_out_channel": 32, "audio_config.nemo_conv_channels": 32,
+        "original_max_position_embeddings": 256,
+    },
     "plbart": ENCODER_DECODER,
     "prophetnet": {
         "num_hidden_layers": ..., "num_decoder_layers": 2, "num_encoder_layers": 2, "num_decoder_attention_heads": 4,

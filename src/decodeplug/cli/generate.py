@@ -1,0 +1,89 @@
+"""``decodeplug generate``: one prompt, one result."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from decodeplug.cli.output import Json, say_json
+from decodeplug.errors import BadOption
+
+if TYPE_CHECKING:
+    from decodeplug.result import Result
+
+__all__ = ["generate"]
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from standard input.")],
+    model: Annotated[str, typer.Option(help="Hub id, local folder, or smollm2, the embedded default.")] = "smollm2",
+    raw: Annotated[bool, typer.Option("--raw", help="Complete the text as it stands, without the chat template.")] = False,
+    recipe: Annotated[Path | None, typer.Option(help="A .toml or .json file with options; those given here win.")] = None,
+    schema: Annotated[Path | None, typer.Option(help="Constrain the text to JSON that satisfies this schema file.")] = None,
+    regex: Annotated[str | None, typer.Option(help="Constrain the text to this regular expression.")] = None,
+    choice: Annotated[list[str] | None, typer.Option(help="Constrain the text to one of these; repeat the option.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="How the next token is searched for, such as sample.")] = None,
+    processor: Annotated[list[str] | None, typer.Option(help="A processor such as top-p=0.9; repeat the option.")] = None,
+    drafter: Annotated[list[str] | None, typer.Option(help="A drafter such as lookup, or none; repeat the option.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="New tokens at most.")] = 200,
+    stop: Annotated[list[str] | None, typer.Option(help="A string that ends the text; repeat the option.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Key of the noise: the same seed, the same text.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Decode one prompt and show the text as it is written."""
+    from decodeplug.host import Host
+    from decodeplug.recipe import Recipe
+
+    given = {
+        "constraint": _constraint(schema, regex, choice),
+        "strategy": strategy,
+        "processors": processor,
+        "drafters": drafter,
+        "stop": stop,
+        "seed": seed,
+    }
+    options: dict[str, Any] = {"max_new_tokens": max_new_tokens, **(Recipe.load(recipe).options if recipe else {})}
+    options |= {name: value for name, value in given.items() if value}
+    if seed is not None:
+        options["seed"] = seed
+    text = sys.stdin.read() if prompt == "-" else prompt
+    with Host.from_pretrained(model) as host:
+        messages = not raw and getattr(host.tokenizer, "chat_template", None)
+        ready = [{"role": "user", "content": text}] if messages else text
+        if as_json:
+            say_json(_facts(host.generate(ready, **options)))
+            return
+        for chunk in host.stream(ready, **options):
+            sys.stdout.write(chunk.text)
+            sys.stdout.flush()
+        sys.stdout.write("\n")
+
+
+def _constraint(schema: Path | None, regex: str | None, choice: list[str] | None) -> Any:
+    import decodeplug
+
+    if sum(bool(given) for given in (schema, regex, choice)) > 1:
+        raise BadOption("generate", wanted="at most one of --schema, --regex and --choice")
+    if schema is not None:
+        if not schema.is_file():
+            raise BadOption("generate", schema=str(schema), wanted="a file with a JSON schema")
+        return decodeplug.json_schema(schema)
+    if regex is not None:
+        return decodeplug.regex(regex)
+    return decodeplug.choice(choice) if choice else None
+
+
+def _facts(result: Result) -> dict[str, Any]:
+    from pydantic_core import to_jsonable_python
+
+    return {
+        "text": result.text,
+        "value": to_jsonable_python(result.value),
+        "finish_reason": result.finish_reason,
+        "token_ids": result.token_ids,
+        "logprobs": result.logprobs,
+        "trace": result.trace.to_dict(),
+    }

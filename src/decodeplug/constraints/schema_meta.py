@@ -1,0 +1,79 @@
+"""The rules that a schema of some draft must obey, written out flat so that checking is quick.
+
+The metaschemas of the newer drafts are seven documents that refer to each other dynamically: jsonschema needs
+about a millisecond for each subschema. Here they are merged, references are replaced by
+what they refer to, and the reference to "any schema" becomes its type, because every subschema is
+visited on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import urldefrag, urljoin
+
+import jsonschema_specifications
+from jsonschema.protocols import Validator
+
+__all__ = ["flat_meta"]
+
+_ABOUT_ITSELF = frozenset(
+    [
+        "$schema",
+        "$id",
+        "id",
+        "$vocabulary",
+        "$dynamicAnchor",
+        "$recursiveAnchor",
+        "$defs",
+        "definitions",
+        "title",
+        "allOf",
+    ]
+)
+
+
+@cache
+def flat_meta(validator: type[Validator]) -> Validator:
+    """A judge of single schemas of a draft: of their keywords, not of the schemas inside them."""
+    root = validator.META_SCHEMA
+    assert isinstance(root, Mapping)
+    uri = str(root.get("$id") or root.get("id"))
+    documents: list[tuple[str, Mapping[str, Any]]] = [(uri, root)]
+    for reference in root.get("allOf", ()):
+        documents.append((urljoin(uri, reference["$ref"]), _document(urljoin(uri, reference["$ref"]))))
+    flat: dict[str, Any] = {}
+    for base, document in reversed(documents):
+        for keyword, value in document.items():
+            if keyword == "properties":
+                flat.setdefault("properties", {}).update({k: _inlined(v, base, root) for k, v in value.items()})
+            elif keyword not in _ABOUT_ITSELF:
+                flat[keyword] = _inlined(value, base, root)
+    return validator(flat, format_checker=validator.FORMAT_CHECKER)
+
+
+def _document(uri: str) -> Mapping[str, Any]:
+    document = jsonschema_specifications.REGISTRY.contents(uri)
+    assert isinstance(document, Mapping)
+    return document
+
+
+def _inlined(value: Any, base: str, root: Mapping[str, Any]) -> Any:
+    """``value`` with its references replaced."""
+    if isinstance(value, list):
+        return [_inlined(item, base, root) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "$dynamicRef" in value or "$recursiveRef" in value or value.get("$ref") == "#":
+        return {"type": root["type"]}
+    reference = value.get("$ref")
+    if not isinstance(reference, str):
+        return {keyword: _inlined(inner, base, root) for keyword, inner in value.items()}
+    uri, fragment = urldefrag(urljoin(base, reference))
+    target: Any = (
+        root if uri == urldefrag(base).url and base == str(root.get("$id") or root.get("id")) else _document(uri)
+    )
+    for step in fragment.strip("/").split("/"):
+        target = target[step]
+    return _inlined(target, uri, root)
