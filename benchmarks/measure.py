@@ -89,7 +89,9 @@ class Run:
 
     @property
     def forwards_per_token(self) -> float:
-        """Forwards, prefill included, per output token."""
+        """Forwards, prefill included, per output token; of a failed run, endlessly many."""
+        if self.error:
+            return math.inf
         return len(self.forwards.widths) / max(1, len(self.token_ids))
 
     @property

@@ -83,7 +83,7 @@ def decodeplug_request_started(request: Request) -> None:
 
 
 @hookspec
-def decodeplug_step(step: Step) -> None:
+def decodeplug_step(request: Request, step: Step) -> None:
     """The loop has finished one turn for one lane.
 
     Fires for every lane after every turn of the loop, so hundreds of times for one
@@ -92,6 +92,7 @@ def decodeplug_step(step: Step) -> None:
     implements it. To read the steps of one request, an inspector is the cheaper
     and better-placed part. Return nothing.
 
+    :param request: Whose step it is.
     :param step: The step's record, as it stands in the trace; not modified.
     :raises DecodeplugError: The request of this step fails with that error, and the
         others go on. Any other exception makes it fail with ``PluginError``.

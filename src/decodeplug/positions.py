@@ -26,12 +26,13 @@ class ModelInputs:
 
     :param module: The model, for its signature and config.
     :param call: What is really called: the model, or its compiled form.
+    :param passes_positions: It takes ``position_ids`` although its signature does not say so.
     """
 
-    def __init__(self, module: Any, call: Any) -> None:
+    def __init__(self, module: Any, call: Any, *, passes_positions: bool = False) -> None:
         takes = inspect.signature(module.forward).parameters
         self.call = call
-        self.takes_positions = "position_ids" in takes
+        self.takes_positions = passes_positions or "position_ids" in takes
         self.takes_mask = "attention_mask" in takes
         self.takes_keep = "logits_to_keep" in takes
         self.takes_use_cache = "use_cache" in takes
@@ -40,21 +41,28 @@ class ModelInputs:
         if getattr(module.config, "return_dict", True) is False:
             self.fixed["return_dict"] = True
         self.device: torch.device = module.get_input_embeddings().weight.device
-        self._table = torch.arange(TABLE, device=self.device)
+        self._table = torch.arange(TABLE, device=self.device).unsqueeze(0)
         self._ones = torch.ones((1, TABLE), dtype=torch.bool, device=self.device)
+
+    def ids(self, feeds: Sequence[Sequence[int]]) -> Tensor:
+        """Equally long feeds as ``[lanes, width]`` int64."""
+        if len(feeds) == 1 and len(feeds[0]) == 1:
+            return torch.full((1, 1), feeds[0][0], dtype=torch.int64, device=self.device)
+        return torch.tensor(feeds).to(self.device, non_blocking=True)
 
     def straight(self, start: int, width: int) -> Tensor:
         """Positions ``start .. start + width`` of one lane, ``[1, width]`` int64."""
-        if start + width > self._table.shape[0]:
-            self._table = torch.arange(2 * (start + width), device=self.device)
-        return self._table[start : start + width].unsqueeze(0)
+        if start + width > self._table.shape[1]:
+            self._table = torch.arange(2 * (start + width), device=self.device).unsqueeze(0)
+        return self._table.narrow(1, start, width)
 
     def nothing_masked(self, lanes: int, length: int) -> Tensor:
         """A mask of ones ``[lanes, length]``, bool."""
         ones = self._ones
         if length > ones.shape[1]:
             ones = self._ones = torch.ones((1, 2 * length), dtype=torch.bool, device=self.device)
-        return ones[:, :length].expand(lanes, -1)
+        ones = ones.narrow(1, 0, length)
+        return ones if lanes == 1 else ones.expand(lanes, -1)
 
     def __call__(
         self,
@@ -151,7 +159,7 @@ class GenerateInputs:
         if state is None:
             state = {"attention_mask": None, "use_cache": True}
             if self.takes_positions:
-                state["position_ids"] = torch.arange(len(ids), device=self.device).unsqueeze(0)
+                state["position_ids"] = self.module._prepare_position_ids_for_generation(all_ids, state)
             if self.module._supports_default_dynamic_cache():
                 state["cache"] = DynamicCache(config=self.module.config.get_text_config(decoder=True))
         else:

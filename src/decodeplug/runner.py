@@ -98,7 +98,7 @@ class Runner:
             if watched:
                 for ready in group:
                     for step in (step for job, step in turn.steps if job is ready.job):
-                        self._announce(ready, "decodeplug_step", step=step)
+                        self._announce(ready, "decodeplug_step", request=ready.request, step=step)
             yield turn
 
     def _announce(self, ready: Ready, hook: str, **values: Any) -> None:

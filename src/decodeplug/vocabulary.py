@@ -158,9 +158,11 @@ class Vocabulary:
         ids = list(self.tokenizer.encode(text, add_special_tokens=False))
         if self._spells(ids, wanted):
             return ids
-        ids = list(self.engine().greedy_tokenize(text))
-        if self._spells(ids, wanted):
-            return ids
+        engine = self.engine()
+        for spell in (engine.tokenize_str, engine.greedy_tokenize):
+            ids = list(spell(text))
+            if self._spells(ids, wanted):
+                return ids
         raise BadOption("vocabulary", text=text[:80], wanted="text that the tokenizer's ids can spell")
 
     def _spells(self, ids: Sequence[int], wanted: bytes) -> bool:

@@ -56,6 +56,11 @@ def test_figures_per_token_count_the_prefill_but_widths_do_not() -> None:
     assert run.beside_s == pytest.approx(0.2)
 
 
+def test_a_failed_run_never_reaches_a_threshold() -> None:
+    failed = Run(math.inf, [], "", Forwards(), "it broke")
+    assert failed.forwards_per_token == failed.per_token_s == math.inf
+
+
 def test_a_speedup_is_theirs_divided_by_ours_round_by_round() -> None:
     assert speedups([run_of(1.0), run_of(2.0)], [run_of(3.0), run_of(3.0)], wall) == [3.0, 1.5]
 

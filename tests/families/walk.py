@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from decodeplug.target import Target
+from decodeplug.testing.recipes import CANNOT_CACHE
 
 PROMPT_LENGTHS = (5, 12, 9)
 """Shorter than, longer than and around a window of 8."""
@@ -27,7 +29,7 @@ class Outcome:
     note: str = ""
 
 
-def prompts(vocab: int = 512, seed: int = 1) -> list[list[int]]:
+def prompts(vocab: int = 256, seed: int = 1) -> list[list[int]]:
     random = torch.Generator().manual_seed(seed)
     return [torch.randint(3, vocab - 3, (length,), generator=random).tolist() for length in PROMPT_LENGTHS]
 
@@ -43,15 +45,19 @@ def generated(model: Any, prompt: list[int], new_tokens: int = NEW_TOKENS) -> tu
             text = model.generate(
                 ids, attention_mask=torch.ones_like(ids), do_sample=False, num_beams=1,
                 max_new_tokens=new_tokens, min_new_tokens=new_tokens, eos_token_id=None, pad_token_id=0,
+                use_cache=model.config.model_type not in CANNOT_CACHE,
             )  # fmt: skip
     finally:
         hook.remove()
     return text[0].tolist(), torch.stack(rows)
 
 
-def walk(model: Any, cache: str = "dense", target: Target | None = None) -> Outcome:
-    """Go through the schedule and compare every row."""
-    truth = [generated(model, prompt) for prompt in prompts()]
+def walk(model: Any, cache: str = "dense", *, target: Target | None = None, fresh: bool = False) -> Outcome:
+    """Go through the schedule and compare every row.
+
+    :param fresh: Generate each truth with a copy of the model, because it remembers other texts.
+    """
+    truth = [generated(copy.deepcopy(model) if fresh else model, prompt) for prompt in prompts()]
     target = target or Target(model)
     session = target.session(cache)
     lanes = range(len(PROMPT_LENGTHS))
@@ -79,6 +85,8 @@ def walk(model: Any, cache: str = "dense", target: Target | None = None) -> Outc
                 continue
             for place, row in enumerate(logits[lane]):
                 expected = truth[lane][1][done[lane]]
+                assert expected.isfinite().all(), "generate() itself has no finite logits"
+                assert row.isfinite().all(), "logits are not finite"
                 worst = max(worst, (row - expected).abs().max().item())
                 token = int(row.argmax())
                 wrong += token != int(expected.argmax())

@@ -19,7 +19,7 @@ HOOKS = {name: spec for name, spec in vars(hookspecs).items() if name.startswith
 VALUES = {
     "decodeplug_host_ready": {"host": "a host"},
     "decodeplug_request_started": {"request": "a request"},
-    "decodeplug_step": {"step": "a step"},
+    "decodeplug_step": {"request": "a request", "step": "a step"},
     "decodeplug_request_finished": {"request": "a request", "result": "a result"},
     "decodeplug_request_failed": {"request": "a request", "error": ValueError("a failure")},
 }
@@ -126,7 +126,7 @@ def test_the_guilty_plugin_is_named_and_not_its_neighbour() -> None:
 
     for order in ([Guilty(), Innocent()], [Innocent(), Guilty()]):
         with pytest.raises(PluginError) as caught:
-            Plugins.load(order).announce("decodeplug_step", step=None)
+            Plugins.load(order).announce("decodeplug_step", request=None, step=None)
         assert caught.value.plugin.endswith("Guilty")
         assert caught.value.call == "decodeplug_step"
 

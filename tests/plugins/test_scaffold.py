@@ -153,7 +153,7 @@ def test_a_new_package_installs_passes_its_tests_and_is_found(tmp_path: Path) ->
     site = tmp_path / "site"
     install(made.path, site)
     run("-m", "pytest", "-p", "no:cacheprovider", folder=made.path, site=site)
-    listed = run("-m", "decodeplug.cli", "plugins", "--json", folder=tmp_path, site=site)
+    listed = run("-m", "decodeplug", "plugins", "--json", folder=tmp_path, site=site)
     assert '"distribution": "decodeplug-fresh-words"' in listed
     assert '"summary": "Make the tokens of the last few positions less likely."' in listed
 

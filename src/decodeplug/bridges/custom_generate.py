@@ -43,12 +43,11 @@ class CustomGenerate:
         logits_processor: Any = None,
         stopping_criteria: Any = None,
         generation_config: Any = None,
-        attention_mask: Tensor | None = None,
-        **_: Any,
+        **model_inputs: Any,  # generate() would pass a parameter that is named here twice
     ) -> Any:
         """Called by ``generate()``.
 
-        :param input_ids: ``[rows, tokens]`` int64, padded anywhere that ``attention_mask`` says.
+        :param input_ids: ``[rows, tokens]`` int64, padded anywhere that ``attention_mask`` in ``model_inputs`` says.
         :returns: ``[rows, tokens + new]`` int64 padded with the pad id on the right, or the usual
             output object when the generation config asks for it.
         """
@@ -62,6 +61,7 @@ class CustomGenerate:
                 because="the strategy of its requests is not beam search",
                 instead="Leave num_beams out",
             )
+        attention_mask: Tensor | None = model_inputs.get("attention_mask")
         processors = list(logits_processor or [])
         bridge = [TransformersProcessors(processors)] if processors else []
         rows = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -45,7 +45,7 @@ def native_processors(theirs: Any, row: int, padding: int) -> list[Processor] | 
 
 def sequence_biases(biases: dict[tuple[int, ...], float]) -> list[Processor]:
     """A bias for what is moved, and a ban for what is moved to ``-inf``."""
-    finite = {ids: bias for ids, bias in biases.items() if math.isfinite(bias)}
+    finite: list[tuple[Sequence[int], float]] = [(ids, bias) for ids, bias in biases.items() if math.isfinite(bias)]
     banned = [ids for ids, bias in biases.items() if bias == -math.inf]
     return [*([Bias(finite)] if finite else []), *([BadWords(banned)] if banned else [])]
 

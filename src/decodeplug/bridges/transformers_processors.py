@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Any
 
 from decodeplug.bridges.generation_config import from_generation_config
@@ -36,10 +35,21 @@ def from_logits_processors(processors: Iterable[Any], *, row: int = 0, padding: 
     for one in theirs:
         native = native_processors(one, row, len(padding))
         parts += native if native is not None else [_wrapped(one, padding)]
-    if any(after.stage < before.stage for before, after in pairwise(parts)):
-        whole: Any = TransformersProcessors(theirs, padding=padding)
-        return [whole]
-    return parts
+    if _in_stage_order(parts):
+        return parts
+    whole: Any = TransformersProcessors(theirs, padding=padding)
+    return [whole]
+
+
+def _in_stage_order(parts: Iterable[Processor]) -> bool:
+    reached = Stage.PENALTY
+    for part in parts:
+        if part.stage < reached:
+            return False
+        # Our own bans and penalties give the same in either order.
+        if part.stage != Stage.HARD or isinstance(part, TransformersProcessors):
+            reached = part.stage
+    return True
 
 
 def _wrapped(one: Any, padding: Sequence[int]) -> Any:

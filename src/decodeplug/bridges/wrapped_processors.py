@@ -76,16 +76,15 @@ class TransformersProcessors:
             prefixes = [[*self.padding, *seen.ids[row]] for row in rows]
             ids = torch.tensor(prefixes, dtype=torch.long, device=scores.device)
             out[rows] = self._apply(ids, scores[rows])
-        return out.masked_fill_(scores == -math.inf, -math.inf)
+        return out
 
     def _apply(self, ids: Tensor, scores: Tensor) -> Tensor:
         assert isinstance(self.processors, tuple)
         for place, processor in enumerate(self.processors):
-            if place in self._passed or is_known_pure(processor):
-                scores = _call(processor, ids, scores)
-            else:
-                scores = _watched_call(processor, ids, scores)
-                self._passed.add(place)
+            known = place in self._passed or is_known_pure(processor)
+            after = (_call if known else _watched_call)(processor, ids, scores)
+            self._passed.add(place)
+            scores = after.masked_fill(scores == -math.inf, -math.inf)
         return scores
 
 

@@ -107,8 +107,14 @@ class DenseLanes:
         for lane, count in zip(self._lanes, self._counts, strict=True):
             self.held[lane] += count
 
-    @torch.inference_mode()
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
+        if not self.states and list(parents) == list(range(len(self.held))):
+            self.held = [min(pair) for pair in zip(self.held, lengths, strict=True)]
+            return list(self.held)
+        return self._rearrange(parents, lengths)
+
+    @torch.inference_mode()
+    def _rearrange(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
         if self.states:
             lengths = self._settle_states(parents, lengths)
         held = [

@@ -93,18 +93,21 @@ class KeyValueLayer(CacheLayerMixin):
         self.slots = slots
         self.buffers = (SlotBuffer(), SlotBuffer())
         self.packed = packed
-        self.is_initialized = True
+        self.is_initialized = False
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Buffers are made by the first write."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Write ``[batch, heads, width, head_dim]``; return ``[batch, heads, length, head_dim]``."""
-        keys, values = self.buffers
         slots = self.slots
-        seen = keys.write(key_states.transpose(1, 2), slots).transpose(1, 2)
-        also = values.write(value_states.transpose(1, 2), slots).transpose(1, 2)
-        return (seen.contiguous(), also.contiguous()) if self.packed else (seen, also)
+        keys = self.buffers[0].write(key_states.transpose(1, 2), slots).transpose(1, 2)
+        values = self.buffers[1].write(value_states.transpose(1, 2), slots).transpose(1, 2)
+        if self.packed:
+            keys, values = keys.contiguous(), values.contiguous()
+        # Some models look whether their layer has keys yet.
+        self.is_initialized, self.keys, self.values = True, keys, values
+        return keys, values
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.slots.longest + query_length, 0
@@ -129,11 +132,6 @@ class IndexedLayer(KeyValueLayer):
     def __init__(self, slots: Slots, packed: bool = False, **kwargs: Any) -> None:
         super().__init__(slots, packed)
         self.buffers = (*self.buffers, SlotBuffer())
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        keys, values, _ = self.buffers
-        seen = keys.write(key_states.transpose(1, 2), self.slots).transpose(1, 2)
-        return seen, values.write(value_states.transpose(1, 2), self.slots).transpose(1, 2)
 
     def update_indexer(self, indexer_key_states: Tensor) -> Tensor:
         return self.buffers[2].write(indexer_key_states, self.slots)

@@ -6,15 +6,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
+from decodeplug.constraints.cursors import Source
 from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.contracts import Vocabulary
-from decodeplug.errors import BadOption, Unsatisfiable, UnsupportedGrammar
+from decodeplug.errors import BadOption, DecodeplugError, Unsatisfiable, UnsupportedGrammar
 
 __all__ = ["EngineVocabulary", "Once", "compile_grammar", "first_line"]
 
@@ -73,19 +73,27 @@ class Once(Generic[T]):
         return len(self._values)
 
 
-@dataclass(eq=False)
-class _Compiled:
-    """The engine's matcher before the first token, never moved, and a lock to copy it under."""
+class _Source:
+    """Matchers of one grammar for one vocabulary, copied from one that is never moved."""
 
-    root: LLMatcher
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, root: LLMatcher, build: Callable[[], LLMatcher]) -> None:
+        self._root: LLMatcher | None = root
+        self._make, self._build = build, 0
+        self._lock = threading.Lock()
 
-    def copy(self) -> LLMatcher:
-        with self.lock:
-            return self.root.deep_copy()
+    def copy(self) -> tuple[LLMatcher, int]:
+        with self._lock:
+            if self._root is None:
+                self._root, self._build = self._make(), self._build + 1
+            return self._root.deep_copy(), self._build
+
+    def spoil(self, build: int) -> None:
+        with self._lock:
+            if build == self._build:
+                self._root = None
 
 
-_COMPILED: Once[_Compiled] = Once(128)
+_COMPILED: Once[_Source] = Once(128)
 
 
 def first_line(message: str) -> str:
@@ -116,20 +124,20 @@ def compile_grammar(
     if not hasattr(vocabulary, "engine"):
         raise BadOption(kind, vocabulary=type(vocabulary).__name__, wanted="a decodeplug.vocabulary.Vocabulary")
     known: EngineVocabulary = vocabulary  # type: ignore[assignment]  # a protocol check would call properties
-    shared = _COMPILED.get(
-        (kind, key, known.fingerprint), lambda: _Compiled(_compile(kind, known, grammar, refusal, probe))
-    )
+    cached = (kind, key, known.fingerprint)
+    shared = _COMPILED.get(cached, lambda: _compile(kind, known, grammar, refusal, probe))
     return _constraint(kind, key, known, shared)
 
 
-def _constraint(kind: str, key: Hashable, vocabulary: EngineVocabulary, shared: _Compiled) -> MaskConstraint:
+def _constraint(kind: str, key: Hashable, vocabulary: EngineVocabulary, source: Source) -> MaskConstraint:
     return MaskConstraint(
         kind,
         origin=(kind, key, vocabulary.fingerprint),
-        root=shared.copy,
+        source=source,
         size=vocabulary.size,
         never=vocabulary.never_allowed,
         never_index=vocabulary.never_index,
+        spell=lambda text: vocabulary.engine().greedy_tokenize(text),
     )
 
 
@@ -139,20 +147,24 @@ def _compile(
     grammar: Callable[[], str],
     refusal: Callable[[str], Exception],
     probe: bool,
-) -> LLMatcher:
+) -> _Source:
     try:
-        matcher = LLMatcher(vocabulary.engine(), grammar(), log_level=0, limits=_LIMITS)
+        text = grammar()
+        root = LLMatcher(vocabulary.engine(), text, log_level=0, limits=_LIMITS)
+    except DecodeplugError:
+        raise
     except ValueError as error:
         raise refusal(str(error)) from None
-    if matcher.is_error():
-        raise refusal(matcher.get_error())
-    trial = _constraint(kind, None, vocabulary, _Compiled(matcher))
+    if root.is_error():
+        raise refusal(root.get_error())
+    source = _Source(root, lambda: LLMatcher(vocabulary.engine(), text, log_level=0, limits=_LIMITS))
+    trial = _constraint(kind, None, vocabulary, source)
     state: Any = trial.start()
     if not trial.is_accepting(state) and not trial.allowed(state).any():
         raise Unsatisfiable(kind, because="no text at all satisfies it")
     if probe:
         _probe(kind, trial, state)
-    return matcher
+    return source
 
 
 def _probe(kind: str, trial: MaskConstraint, state: Any, tokens: int = 64) -> None:

@@ -14,7 +14,7 @@ from jsonschema.protocols import Validator
 
 from decodeplug.constraints.compiled import first_line
 from decodeplug.constraints.pattern import read_pattern
-from decodeplug.constraints.schema_meta import flat_meta
+from decodeplug.constraints.schema_meta import flat_meta, keywords_of
 from decodeplug.constraints.schema_tree import pointer_of, subschemas
 from decodeplug.errors import BadOption, DecodeplugError, Unsatisfiable, UnsupportedGrammar, UnsupportedSchema
 
@@ -82,7 +82,7 @@ def check_schema(schema: Any, validator: type[Validator]) -> list[Suspect]:
     size = len(json.dumps(schema))
     if size > _LARGEST_BYTES:
         raise UnsupportedSchema("", "", because=f"it is {size:,} bytes long; {_LARGEST_BYTES:,} is the limit")
-    parts = list(subschemas(schema))
+    parts = list(subschemas(schema, keywords_of(validator)))
     for path, _ in parts:
         if len(path) > DEEPEST:
             raise UnsupportedSchema(
@@ -148,17 +148,17 @@ def refusal(schema: Any, message: str) -> DecodeplugError:
 
 def _blamed(schema: Any, message: str) -> tuple[tuple[str | int, ...], str]:
     """The first place of a keyword that the message names, rather with a value that it names too."""
-    words = set(re.findall(r"[$\w-]+", message))
+    words = re.findall(r"[$\w-]+", message)
     if message.startswith(("Resource ", "Pointer ", "Anchor ")):
-        words.add("$ref")
+        words.append("$ref")
     if message.startswith("Unknown format"):
-        words.add("format")
-    best: tuple[int, tuple[str | int, ...], str] = (0, (), "")
+        words.append("format")
+    best: tuple[tuple[bool, int], tuple[str | int, ...], str] = ((False, -len(words)), (), "")
     for path, part in subschemas(schema):
         for keyword, value in part.items() if isinstance(part, dict) else ():
             if keyword in words:
-                text = str(value).strip("#")
-                score = 2 if not isinstance(value, dict | list) and text and text in message else 1
+                text = "" if isinstance(value, dict | list) else str(value).strip("#")
+                score = (bool(text) and text in message, -words.index(keyword))
                 if score > best[0]:
                     best = (score, path, keyword)
     return best[1], best[2]

@@ -16,7 +16,7 @@ from urllib.parse import urldefrag, urljoin
 import jsonschema_specifications
 from jsonschema.protocols import Validator
 
-__all__ = ["flat_meta"]
+__all__ = ["flat_meta", "keywords_of"]
 
 _ABOUT_ITSELF = frozenset(
     [
@@ -51,6 +51,13 @@ def flat_meta(validator: type[Validator]) -> Validator:
             elif keyword not in _ABOUT_ITSELF:
                 flat[keyword] = _inlined(value, base, root)
     return validator(flat, format_checker=validator.FORMAT_CHECKER)
+
+
+def keywords_of(validator: type[Validator]) -> frozenset[str]:
+    """The keywords that a draft knows; others are annotations."""
+    schema = flat_meta(validator).schema
+    assert isinstance(schema, Mapping)
+    return frozenset(schema["properties"])
 
 
 def _document(uri: str) -> Mapping[str, Any]:

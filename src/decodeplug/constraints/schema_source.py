@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import enum
+import functools
 import json
+import operator
+import sys
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import typing_extensions
 from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUndefinedAnnotation
 
@@ -83,11 +87,33 @@ def _adapter(given: Any) -> TypeAdapter[Any]:
     if isinstance(given, TypeAdapter):
         return given
     try:
-        return TypeAdapter(given)
+        return TypeAdapter(_readable(given))
     except (PydanticSchemaGenerationError, PydanticUserError, PydanticUndefinedAnnotation) as error:
         raise BadOption(
             "json-schema", type=given, wanted=f"a type that pydantic understands ({error.message})"
         ) from None
+
+
+def _readable(given: Any) -> Any:
+    """The type itself, but before Python 3.12 pydantic wants another kind of TypedDict than ``typing``'s."""
+    if sys.version_info >= (3, 12):
+        return given
+    if typing.is_typeddict(given) and type(given).__module__ == "typing":
+        optional: frozenset[str] = given.__optional_keys__
+        fields = {
+            name: typing_extensions.NotRequired[_readable(kind)] if name in optional else _readable(kind)
+            for name, kind in typing.get_type_hints(given).items()
+        }
+        return typing_extensions.TypedDict(given.__name__, fields)  # type: ignore[operator]  # the functional form
+    arguments = typing.get_args(given)
+    if typing.get_origin(given) is Literal or not arguments:
+        return given
+    readable = tuple(_readable(argument) if not isinstance(argument, list) else argument for argument in arguments)
+    if all(new is old for new, old in zip(readable, arguments, strict=True)):
+        return given
+    if isinstance(given, types.UnionType):
+        return functools.reduce(operator.or_, readable)
+    return given.copy_with(readable) if hasattr(given, "copy_with") else typing.get_origin(given)[readable]
 
 
 def _closed(schema: dict[str, Any]) -> dict[str, Any]:

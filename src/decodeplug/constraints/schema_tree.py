@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 __all__ = ["changed", "pointer_of", "subschemas"]
@@ -43,17 +43,20 @@ def _inner(schema: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]
             yield from (((keyword, name), item) for name, item in value.items() if isinstance(item, dict | bool))
 
 
-def subschemas(schema: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+def subschemas(schema: Any, known: Container[str] | None = None) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     """Every schema in ``schema``, itself first, with its path; depth first, without recursion.
 
     Names of properties, enum values, examples and defaults are no schemas.
+
+    :param known: Keywords of the draft: what stands under others is not looked at.
     """
     stack: list[tuple[tuple[str | int, ...], Any]] = [((), schema)]
     while stack:
         path, here = stack.pop()
         yield path, here
         if isinstance(here, dict):
-            stack += [((*path, *step), inner) for step, inner in reversed(list(_inner(here)))]
+            inside = [(step, inner) for step, inner in _inner(here) if known is None or step[0] in known]
+            stack += [((*path, *step), inner) for step, inner in reversed(inside)]
 
 
 def changed(schema: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["at_least", "exactly", "largest", "on_numpy", "only"]
+__all__ = ["at_least", "best_of", "exactly", "largest", "on_numpy", "only"]
 
 
 def on_numpy(scores: Tensor) -> bool:
@@ -89,9 +89,24 @@ def _exactly_on_numpy(scores: Tensor, floor: Tensor, count: Tensor) -> Tensor:
     out = torch.full_like(scores, -math.inf, memory_format=torch.contiguous_format)
     rows = zip(scores.numpy(), out.numpy(), floor.flatten().tolist(), count.flatten().tolist(), strict=True)
     for row, target, least, wanted in rows:
-        kept = np.flatnonzero(row >= least)
-        if kept.size > wanted:
-            tied = np.flatnonzero(row[kept] == least)
-            kept = np.delete(kept, tied[wanted - kept.size :])
+        near = np.flatnonzero(row >= least)
+        kept = best_of(near, row[near], min(wanted, near.size))
         target[kept] = row[kept]
     return out
+
+
+def best_of(ids: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
+    """The ``count`` ids with the best scores; among equal scores the lowest ids.
+
+    :param ids: ``[n]`` ascending. :param scores: ``[n]`` their scores. :param count: 0 to ``n``.
+    """
+    if count >= ids.size:
+        return ids
+    if count == 0:
+        return ids[:0]
+    floor = np.partition(scores, ids.size - count)[ids.size - count]
+    kept = np.flatnonzero(scores >= floor)
+    if kept.size > count:
+        tied = np.flatnonzero(scores[kept] == floor)
+        kept = np.delete(kept, tied[count - kept.size :])
+    return ids[kept]

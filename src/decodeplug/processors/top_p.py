@@ -10,11 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from decodeplug.processors.keep import exactly, on_numpy
+from decodeplug.processors.keep import best_of, exactly, on_numpy
 from decodeplug.processors.option_checks import number_between, whole_number
 from decodeplug.values import Seen, Stage
 
-__all__ = ["TopP", "nucleus_by_candidates", "nucleus_by_sorting"]
+__all__ = ["TopP", "nucleus_by_sorting"]
+
+
+SORTED_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,8 @@ class TopP:
     float64 where transformers sums the whole vocabulary in float32, so a row whose
     mass meets ``top_p`` within its rounding (about 1e-6) may differ by a token.
 
-    Cost: on the CPU, one pass over the row and a sort of those tokens only that can
-    belong to the nucleus; on other devices a full sort, and no reading back.
+    Cost: on the CPU, a pass over the row, and a search for the limit among those tokens
+    only that can belong to the nucleus; on other devices a full sort, and no reading back.
 
     :param top_p: The mass, in [0, 1]. 1 changes nothing, 0 keeps ``min_tokens_to_keep``.
     :param min_tokens_to_keep: Keep this many of the best whatever their mass.
@@ -53,42 +56,47 @@ class TopP:
         """
         if self.top_p == 1 or scores.shape[-1] <= self.min_tokens_to_keep:
             return scores
-        find = nucleus_by_candidates if on_numpy(scores) else nucleus_by_sorting
-        return exactly(scores, *find(scores, self.top_p, self.min_tokens_to_keep))
+        if on_numpy(scores):
+            return _cut_on_numpy(scores, self.top_p, self.min_tokens_to_keep)
+        return exactly(scores, *nucleus_by_sorting(scores, self.top_p, self.min_tokens_to_keep))
 
 
-def nucleus_by_candidates(scores: Tensor, top_p: float, least: int) -> tuple[Tensor, Tensor]:
-    """Lowest score and size of each row's nucleus, sorting only what can belong to it.
-
-    Rows are treated one by one, so that a row's sums do not depend on its neighbours.
-
-    :param scores: ``[rows, vocab]`` float32 or float64 on the CPU; not modified.
-    :param top_p: The mass, below 1. :param least: Smallest size.
-    :returns: ``[rows, 1]`` scores and ``[rows, 1]`` int64 sizes.
-    """
-    best = scores.amax(dim=-1, keepdim=True)
-    masses = (scores - best).exp_()
-    rows = zip(scores.numpy(), masses.numpy(), best.flatten().tolist(), strict=True)
-    found = [_nucleus(*row, top_p, least) for row in rows]
-    floors, sizes = zip(*found, strict=True) if found else ((), ())
-    return torch.tensor(floors, dtype=scores.dtype)[:, None], torch.tensor(sizes, dtype=torch.int64)[:, None]
+def _cut_on_numpy(scores: Tensor, top_p: float, least: int) -> Tensor:
+    out = torch.full_like(scores, -math.inf, memory_format=torch.contiguous_format)
+    # Row by row, so that a row's sums do not depend on its neighbours.
+    for row, masses, target in zip(scores.numpy(), scores.softmax(dim=-1).numpy(), out.numpy(), strict=True):
+        kept = _nucleus(row, masses, top_p, least)
+        target[kept] = row[kept]
+    return out
 
 
-def _nucleus(row: np.ndarray, masses: np.ndarray, best: float, top_p: float, least: int) -> tuple[float, int]:
-    if not math.isfinite(best):  # nothing is allowed, or the row is broken: nothing to choose
-        return -math.inf, row.size
-    total = masses.sum(dtype=np.float64)
+def _nucleus(scores: np.ndarray, masses: np.ndarray, top_p: float, least: int) -> np.ndarray:
+    """The ids of one row's nucleus, looking only at tokens that can belong to it."""
+    total = float(masses.sum(dtype=np.float64))  # not quite 1: softmax adds up in float32
     # Tokens below a share of (1 - p) / vocab have less than 1 - p together, so those above reach p
     # without them. Half of that share leaves room for rounding.
-    share = row.dtype.type(total * (1 - top_p) / (2 * row.size))
-    candidates = row[np.flatnonzero(masses >= share)]
+    candidates = np.flatnonzero(masses >= total * (1 - top_p) / (2 * masses.size))
     if candidates.size < least:
-        candidates = row
-    candidates = np.sort(candidates)[::-1]
-    reached = np.cumsum(torch.from_numpy(candidates - row.dtype.type(best)).exp_().double().numpy())
-    size = int(np.searchsorted(reached, top_p * total)) + 1
-    size = min(max(size, least), candidates.size)
-    return float(candidates[size - 1]), size
+        candidates = np.arange(masses.size)
+    size = min(max(_count_reaching(masses[candidates], top_p * total), least), candidates.size)
+    # By score, since the masses of different scores may round to one number.
+    return best_of(candidates, scores[candidates], size)
+
+
+def _count_reaching(masses: np.ndarray, wanted: float) -> int:
+    """How many of the largest masses it takes to reach ``wanted``."""
+    count, reached = 0, 0.0
+    while masses.size > SORTED_AT_ONCE:
+        # Halving costs less than sorting: each turn looks only at the half where the limit lies.
+        middle = masses.size // 2
+        parted = np.partition(masses, middle)
+        upper = parted[middle:].sum(dtype=np.float64)
+        if reached + upper >= wanted:
+            masses = parted[middle:]
+        else:
+            reached, count, masses = reached + upper, count + masses.size - middle, parted[:middle]
+    sums = reached + np.cumsum(np.sort(masses)[::-1], dtype=np.float64)
+    return count + int(np.searchsorted(sums, wanted)) + 1
 
 
 def nucleus_by_sorting(scores: Tensor, top_p: float, least: int) -> tuple[Tensor, Tensor]:

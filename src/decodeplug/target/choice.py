@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transformers.cache_utils import get_layer_types_and_kwargs
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 from decodeplug.caches.dense import KINDS
 from decodeplug.errors import UnsupportedModel
@@ -45,14 +46,15 @@ def choose(module: Any) -> Choice:
     """
     refuse_what_does_not_write(module)
     config = module.config.get_text_config(decoder=True)
-    quirk = quirk_of(config.model_type)
-    if quirk.path == "refuse" or quirk_of(module.config.model_type).path == "refuse":
-        because = quirk.because or quirk_of(module.config.model_type).because
-        raise UnsupportedModel(type(module).__name__, because=because)
+    quirk = quirk_of(module)
+    if quirk.path == "refuse":
+        raise UnsupportedModel(type(module).__name__, because=quirk.because)
     if quirk.path == "recompute":
         return Choice("recompute", f"{quirk.because}: every forward computes its lanes from their first id", quirk)
     if quirk.path == "steps":
         return _steps(quirk, quirk.because)
+    if not hasattr(config, "num_hidden_layers"):
+        return _steps(quirk, "it is made of several stacks of layers")
     kinds, options = get_layer_types_and_kwargs(config)
     options = list(options)
     if quirk.layers is not None:
@@ -65,9 +67,17 @@ def choose(module: Any) -> Choice:
         return _steps(quirk, f"it has layers of a kind that no cache here knows ({', '.join(unknown)})")
     if "cache" not in inspect.signature(module.forward).parameters:
         return _steps(quirk, "its forward takes no cache argument")
+    attention = attention_of(config)
+    if attention not in ALL_MASK_ATTENTION_FUNCTIONS and "flash" not in attention:
+        return _steps(quirk, f"transformers makes no mask for attn_implementation={attention!r}")
     states = tuple(option.get("number_of_states", 1) for option in options)
     path, because, traits = _lanes(config, kinds, quirk)
     return Choice(path, because, quirk, traits.max_draft, tuple(kinds), states, traits)
+
+
+def attention_of(config: Any) -> str:
+    """The name of the attention implementation."""
+    return str(getattr(config, "_attn_implementation", None) or "eager")
 
 
 def _steps(quirk: Quirk, because: str) -> Choice:
@@ -77,7 +87,7 @@ def _steps(quirk: Quirk, because: str) -> Choice:
 
 
 def _lanes(config: Any, kinds: list[str], quirk: Quirk) -> tuple[str, str, LaneTraits]:
-    attention = str(getattr(config, "_attn_implementation", None) or "eager")
+    attention = attention_of(config)
     rule = quirk.rule(config)
     if STATEFUL.intersection(kinds):
         because = "it has recurrent layers: lanes with equally many new ids share a forward"
@@ -91,7 +101,7 @@ def _lanes(config: Any, kinds: list[str], quirk: Quirk) -> tuple[str, str, LaneT
         return "grouped", because, LaneTraits(by_width, masked=False)
     if attention not in ("sdpa", "eager"):
         because = f"attn_implementation={attention!r} takes no mask of ours: every lane has a forward of its own"
-        return "single", because, LaneTraits(alone, own_masks=False)
+        return "single", because, LaneTraits(alone, masked=False, own_masks=False)
     longest = quirk.equal_lengths_from
     if longest is not None:
         limit = longest if isinstance(longest, int) else getattr(config, longest)

@@ -47,7 +47,7 @@ def _give_positions(
 
 
 def _drop_extra_dimension(part: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
-    return output.squeeze(0) if output.dim() == 4 and looking.get() is not None else None
+    return output.squeeze(0) if looking.get() is not None and output.dim() == 4 else None
 
 
 def _follows_longest(part: nn.Module) -> bool:

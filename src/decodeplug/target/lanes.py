@@ -85,10 +85,10 @@ class LaneSession:
         inputs, cache = self.inputs, self.cache
         starts = [cache.held[lane] for lane in lanes]
         width, longest = max(counts), max(starts)
-        aligned = len(lanes) == 1 or (min(counts) == width and min(starts) == longest)
+        full = len(lanes) == 1 or min(counts) == width
+        aligned = len(lanes) == 1 or (full and min(starts) == longest)
         if aligned:
-            ids = torch.tensor(feeds).to(inputs.device, non_blocking=True)
-            positions = inputs.straight(longest, width)
+            ids, positions = inputs.ids(feeds), inputs.straight(longest, width)
             if len(lanes) > 1:
                 positions = positions.expand(len(lanes), -1)
         else:
@@ -104,7 +104,7 @@ class LaneSession:
                 rule=self.traits.rule,
             )
         cache.begin(lanes, counts, width)
-        if aligned and min(wants) == max(wants):
+        if full and min(wants) == max(wants):
             keep, rows, columns = max(wants[0], 1), None, None
         else:
             keep, rows, columns = columns_wanted(counts, wants, width)

@@ -16,6 +16,7 @@ from decodeplug.errors import BadOption
 from decodeplug.positions import GenerateInputs, ModelInputs
 from decodeplug.target import hooks
 from decodeplug.target.choice import Choice, choose
+from decodeplug.target.crossing import CrossingSession
 from decodeplug.target.lanes import LaneSession
 from decodeplug.target.recompute import RecomputeSession
 from decodeplug.target.steps import StepSession
@@ -42,10 +43,10 @@ class Target:
         self.path_reason: str = self.choice.because
         self.can_rewind: bool = self.choice.max_draft != 0
         self.config: Any = self.module.config.get_text_config(decoder=True)
-        self.inputs = ModelInputs(self.module, model)
+        self.inputs = ModelInputs(self.module, model, passes_positions=self.choice.quirk.passes_positions)
         self.vocab_size: int = _vocab_size(self.module, self.config)
         self.context_window: int | None = _context_window(self.config)
-        handles = hooks.attach(self.module, self.inputs.takes_positions)
+        handles = hooks.attach(self.module, self.inputs.takes_positions or self.path == "steps")
         # Frequencies that follow the longest text are kept in the modules: one forward at a time.
         self._lock: AbstractContextManager[Any] = threading.RLock() if handles else contextlib.nullcontext()
         self._detach = weakref.finalize(self, _remove, handles)
@@ -73,13 +74,17 @@ class Target:
         choice = self.choice
         plan = LayerPlan(choice.kinds, choice.states, self.device, choice.quirk.packed)
         lanes = None if isinstance(spec, NoCache) or choice.path in ("recompute", "steps") else spec.open(plan)
-        if lanes is not None:
-            return LaneSession(self.inputs, lanes, choice.lanes, self.vocab_size, self._lock)
-        keeps = choice.path == "steps" and not isinstance(spec, NoCache)
-        if keeps or choice.quirk.replay:
+        keeps = not isinstance(spec, NoCache) and choice.path != "recompute"
+        if lanes is None and (choice.quirk.replay or (keeps and choice.path == "steps")):
             inputs = GenerateInputs(self.module, self.model)
             return StepSession(inputs, self.vocab_size, wide=choice.quirk.wide, remember=keeps)
-        return RecomputeSession(self.inputs, self.vocab_size, choice.quirk.rule(self.config), self._lock)
+        session: Session
+        if lanes is not None:
+            session = LaneSession(self.inputs, lanes, choice.lanes, self.vocab_size, self._lock)
+        else:
+            session = RecomputeSession(self.inputs, self.vocab_size, choice.quirk.rule(self.config), self._lock)
+        limit = choice.quirk.limit(self.config)
+        return session if limit is None else CrossingSession(session, limit, keeps=keeps)
 
 
 def _remove(handles: list[Any]) -> None:

@@ -24,10 +24,13 @@ class Quirk:
     :ivar single_steps: Behind the prompt its layers take one id at a time.
     :ivar equal_lengths_from: Lanes share a forward only with others of their own length,
         once one of them is longer than this (a number, or a name in the config).
+    :ivar passes_positions: It hands ``position_ids`` on although its signature does not say so.
     :ivar packed: Its attention wants contiguous keys and values.
     :ivar window_behind_prompt: Only rows behind the prompt have the window.
     :ivar layers: ``layers(config, kinds)`` -> the layers that its cache really has, or
         none if it reads the cache's tensors itself.
+    :ivar starts_over: ``generate()`` feeds a text again when it outgrows the short
+        frequencies of "longrope".
     :ivar replay: Its oracle feeds the prompt at once and the rest one by one.
     """
 
@@ -36,10 +39,17 @@ class Quirk:
     wide: bool = False
     single_steps: bool = False
     equal_lengths_from: int | str | None = None
+    passes_positions: bool = False
     packed: bool = False
     window_behind_prompt: bool = False
     layers: Callable[[Any, list[str]], list[str]] | None = None
+    starts_over: bool = False
     replay: bool = False
+
+    def limit(self, config: Any) -> int | None:
+        """The length behind which a text is fed again, if this model has one."""
+        kind = (getattr(config, "rope_parameters", None) or {}).get("rope_type")
+        return config.original_max_position_embeddings if self.starts_over and kind == "longrope" else None
 
     def rule(self, config: Any) -> MaskRule | None:
         """The restriction of masks that this family needs."""
@@ -64,6 +74,7 @@ def _looped(config: Any, kinds: list[str]) -> list[str]:
 NO_QUIRK = Quirk("")
 
 IGNORES_STATE = Quirk("its layers ignore their state when several ids are fed behind the prompt", single_steps=True)
+TWO_RANGES = Quirk("a text is fed again when it outgrows the short frequencies", starts_over=True)
 OWN_CACHE = "it insists on a cache class of its own"
 
 QUIRKS: dict[str, Quirk] = {
@@ -77,6 +88,10 @@ QUIRKS: dict[str, Quirk] = {
     "moshi": Quirk(
         "its window is made by the cache, so only rows behind the prompt have it", window_behind_prompt=True
     ),
+    "moss_transcribe_diarize": Quirk("it hands positions on to its language model", passes_positions=True),
+    "phi3": TWO_RANGES,
+    "phi4_multimodal": TWO_RANGES,
+    "phimoe": TWO_RANGES,
     "deepseek_v4": Quirk(OWN_CACHE, path="steps", wide=True),
     "xlstm": Quirk(OWN_CACHE, path="steps", wide=True),
     "inkling_text": Quirk("it takes positions from the cache, one for the whole batch", path="steps", wide=True),
@@ -85,7 +100,7 @@ QUIRKS: dict[str, Quirk] = {
     "qwen4_exp": Quirk("its indexer keeps positions in the cache", path="steps", wide=True),
     "qwen4_exp_text": Quirk("its indexer keeps positions in the cache", path="steps", wide=True),
     "minimax": Quirk(OWN_CACHE, path="steps"),
-    "roformer": Quirk("it takes positions from the cache, one for the whole batch", path="steps"),
+    "roformer": Quirk("it takes positions from the cache, one for the whole batch", path="steps", replay=True),
     "rwkv": Quirk(OWN_CACHE, path="steps"),
     "dory": Quirk("where its loops share keys, the width of a forward changes its result", layers=_looped, replay=True),
     "prophetnet": Quirk("it takes no mask for several new ids", path="steps", replay=True),
@@ -93,6 +108,7 @@ QUIRKS: dict[str, Quirk] = {
     "xlnet": Quirk("it predicts from a dummy id that it appends", path="steps", replay=True),
     "xlm": Quirk("it predicts from a mask id that it appends", path="steps", replay=True),
     "reformer": Quirk("it keeps hidden states and buckets, and pads to its chunks", path="steps", replay=True),
+    "blt": Quirk("transformers itself cannot make a cache for it", path="recompute"),
     "recurrent_gemma": Quirk("it keeps its state in its modules, where lanes would mix", path="recompute"),
     "musicgen": Quirk("it writes several codebooks of sound at once", path="refuse"),
     "musicgen_decoder": Quirk("it writes several codebooks of sound at once", path="refuse"),
@@ -106,6 +122,7 @@ QUIRKS: dict[str, Quirk] = {
 }
 
 
-def quirk_of(model_type: str) -> Quirk:
-    """The quirk of a family, by transformers' model type."""
-    return QUIRKS.get(model_type, NO_QUIRK)
+def quirk_of(module: Any) -> Quirk:
+    """The quirk of a model: by its own model type, or by that of the language model inside it."""
+    text = module.config.get_text_config(decoder=True)
+    return QUIRKS.get(module.config.model_type) or QUIRKS.get(text.model_type, NO_QUIRK)

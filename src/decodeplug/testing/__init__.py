@@ -9,6 +9,7 @@
 ``decodeplug.testing.strategies`` has hypothesis strategies for what parts are given.
 """
 
+from decodeplug.testing.exact import Float64Throughout
 from decodeplug.testing.laws_caches import check_cache
 from decodeplug.testing.laws_constraints import check_constraint
 from decodeplug.testing.laws_drafters import check_drafter, check_drafter_changes_nothing, lane_views
@@ -21,6 +22,7 @@ from decodeplug.testing.tokenizer import bpe_tokenizer, byte_tokenizer
 
 __all__ = [
     "KINDS",
+    "Float64Throughout",
     "assert_follows",
     "bpe_tokenizer",
     "byte_tokenizer",

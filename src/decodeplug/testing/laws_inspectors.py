@@ -67,13 +67,18 @@ def _traces(model: Any) -> dict[str, Any]:
         where = path or "the model"
         for attribute, value in vars(module).items():
             if attribute.endswith(("_hooks", "_hooks_with_kwargs", "_hooks_always_called")) and isinstance(value, dict):
-                traces[f"{attribute} of {where}"] = tuple(value)
+                # transformers hooks its own layers, for good, when hidden states or router logits are first asked for.
+                own = [key for key, hook in value.items() if not _is_of_transformers(hook)]
+                traces[f"{attribute} of {where}"] = tuple(own)
         traces[f"forward of {where}"] = vars(module).get("forward")
         traces[f"training mode of {where}"] = module.training
-        traces[f"attributes of {where}"] = frozenset(vars(module))
     for path, parameter in model.named_parameters():
         traces[f"parameter {path}"] = (parameter.data_ptr(), parameter._version)
     return traces
+
+
+def _is_of_transformers(hook: Any) -> bool:
+    return (getattr(hook, "__module__", None) or "").partition(".")[0] == "transformers"
 
 
 def _check_untouched(name: str, model: Any, before: dict[str, Any], when: str) -> None:

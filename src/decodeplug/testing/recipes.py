@@ -37,6 +37,10 @@ VISION = {
     "vision_config.num_attention_heads": 2, "vision_config.image_size": 28, "vision_config.patch_size": 14,
 }  # fmt: skip
 
+QWEN4 = {
+    **DELTA, "layer_types": ["linear_attention", "indexed_attention"], "hc_count": 2, "hc_lowrank": 16,
+    "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 16, "indexer_budget": 64, "indexer_compress_ratio": 1,
+}  # fmt: skip
 INKLING = {
     "unpadded_vocab_size": 512, "layer_types": ["hybrid_sliding", "hybrid"], "swa_num_attention_heads": 4,
     "swa_num_key_value_heads": 2, "swa_head_dim": 16, "d_rel": 8, "rel_extent": 16, "log_scaling_n_floor": 4,
@@ -162,10 +166,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "qwen3_5_moe_text": DELTA,
     "qwen3_5_text": DELTA,
     "qwen3_next": DELTA,
-    "qwen4_exp_text": {
-        **DELTA, "layer_types": ["linear_attention", "indexed_attention"], "hc_count": 2, "hc_lowrank": 16,
-        "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 16, "indexer_budget": 64, "indexer_compress_ratio": 1,
-    },
+    "qwen4_exp": QWEN4,
+    "qwen4_exp_text": QWEN4,
     "recurrent_gemma": {"num_hidden_layers": 3, "lru_width": 64, "attention_window_size": 8},
     "reformer": {
         "axial_pos_embds": False, "is_decoder": True, "attn_layers": ["local", "local"], "num_hidden_layers": ...,
@@ -184,6 +186,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     "zaya": {"num_experts_per_tok": ...},
 }  # fmt: skip
 """``...`` takes a common size away again."""
+
+CANNOT_CACHE = {"blt": "generate() raises unless use_cache=False is given"}
+"""Families whose own ``generate()`` works without a cache only."""
 
 FLOAT32_ONLY = {
     "inkling2_loop_text": "its gates are computed in float32 and multiplied with what is not",

@@ -1,5 +1,0 @@
-"""``python -m decodeplug.cli`` does what ``decodeplug`` does."""
-
-from decodeplug.cli import main
-
-main()

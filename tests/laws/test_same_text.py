@@ -1,0 +1,116 @@
+"""Law 1: a draft changes the speed, never the text. One table, no cell left out."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+from typing import Any
+
+import pytest
+
+from decodeplug import Host, Request, choice, json_schema, regex
+from decodeplug.testing import bpe_tokenizer, tiny_model
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 99},
+        "tags": {"type": "array", "items": {"enum": ["red", "green", "blue"]}, "maxItems": 3},
+    },
+    "required": ["name", "age", "tags"],
+    "additionalProperties": False,
+}
+CONSTRAINTS: dict[str, Any] = {
+    "no constraint": None,
+    "schema": json_schema(SCHEMA),
+    "regex": regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [a-z]{2,8}){1,6}\."),
+    "choice": choice(["the red bear", "the red bearing", "the other river", "a book about the moon and honey"]),
+}
+DRAFTERS: dict[str, list[str]] = {
+    "none": ["none"],
+    "lookup": ["lookup=min_ngram=1"],
+    "forced": ["forced"],
+    "chain": ["forced", "lookup=min_ngram=1"],
+}
+SELECTIONS: dict[str, dict[str, Any]] = {
+    "greedy": {"strategy": "greedy"},
+    "sample": {"strategy": "sample", "processors": ["temperature=0.8", "top-p=0.95"]},
+}
+PROMPTS = [
+    "The red bear reads a book about the moon: ",
+    '{"name": "Ada", "age": 4, "tags": ["red"]} and once more: ',
+    "2024-01-31",
+    "a",
+    "Once there was a small bear who lived in the forest. She said: where is the river? There, the others said.",
+]
+BUDGET = 36
+
+
+@cache
+def host() -> Host:
+    tokenizer = bpe_tokenizer()
+    return Host(tiny_model(vocab=len(tokenizer)), tokenizer, plugins=[])
+
+
+def request(prompt: str, selection: str, constraint: str, drafter: str, cache_name: str, seed: int) -> Request:
+    return Request(
+        prompt,
+        constraint=CONSTRAINTS[constraint],
+        drafters=DRAFTERS[drafter],
+        cache=cache_name,
+        seed=seed,
+        max_new_tokens=BUDGET,
+        **SELECTIONS[selection],
+    )
+
+
+@cache
+def alone(prompt: str, selection: str, constraint: str, seed: int) -> list[int]:
+    """What nobody can doubt: no draft, no cache, no batch."""
+    return host().generate_batch([request(prompt, selection, constraint, "none", "none", seed)])[0].token_ids
+
+
+@pytest.mark.parametrize(
+    ("selection", "drafter", "constraint", "cache_name", "batch"),
+    list(product(SELECTIONS, DRAFTERS, CONSTRAINTS, ["dense", "none"], ["alone", "ragged batch of 5"])),
+)
+def test_the_text_is_that_of_no_draft_no_cache_and_no_batch(
+    selection: str, drafter: str, constraint: str, cache_name: str, batch: str
+) -> None:
+    rows = list(enumerate(PROMPTS))
+    if batch == "alone":
+        results = [
+            host().generate_batch([request(prompt, selection, constraint, drafter, cache_name, seed)])[0]
+            for seed, prompt in rows
+        ]
+    else:
+        # Every row has another constraint, so that lanes with and without masks stand side by side.
+        others = list(CONSTRAINTS)
+        mixed = [others[(others.index(constraint) + row) % len(others)] for row, _ in rows]
+        requests = [request(p, selection, mixed[s], drafter, cache_name, s) for s, p in rows]
+        results = host().generate_batch(requests)
+        assert [result.token_ids for result in results] == [
+            alone(prompt, selection, mixed[seed], seed) for seed, prompt in rows
+        ]
+        return
+    assert [result.token_ids for result in results] == [
+        alone(prompt, selection, constraint, seed) for seed, prompt in rows
+    ]
+
+
+@pytest.mark.parametrize("constraint", ["schema", "choice"])
+def test_drafts_were_kept_so_the_table_compares_something(constraint: str) -> None:
+    kept = {
+        source: accepted.kept
+        for prompt in PROMPTS
+        for source, accepted in host()
+        .generate_batch([request(prompt, "greedy", constraint, "chain", "dense", 0)])[0]
+        .trace.acceptance.items()
+    }
+    assert kept["forced"] > 0
+
+
+def test_sampling_with_another_seed_gives_another_text() -> None:
+    texts = {tuple(alone(PROMPTS[0], "sample", "no constraint", seed)) for seed in range(4)}
+    assert len(texts) == 4

@@ -1,0 +1,96 @@
+"""Sampling follows the law: chi-square against the distribution that is enumerated exactly."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+
+from decodeplug import Host, Request, regex
+from decodeplug.testing import assert_follows, byte_tokenizer, tiny_model
+
+VOCAB = 8  # five ordinary ids, then pad, bos and end
+PROMPT = [1, 3, 0, 2]
+LENGTH = 2
+RUNS = 1500
+
+
+@torch.no_grad()
+def exact_law(model: Any, temperature: float, keep: int) -> dict[tuple[int, ...], float]:
+    """Every text of two tokens and its probability, by enumeration."""
+
+    def step(ids: list[int]) -> torch.Tensor:
+        logits = model(torch.tensor([ids])).logits[0, -1].float() / temperature
+        kept = logits >= logits.topk(keep).values[-1]
+        return torch.softmax(logits.masked_fill(~kept, -torch.inf), -1)
+
+    law: dict[tuple[int, ...], float] = {}
+    first = step(PROMPT)
+    for a in range(VOCAB):
+        if a == VOCAB - 1:
+            law[(a,)] = float(first[a])
+            continue
+        second = step([*PROMPT, a])
+        for b in range(VOCAB):
+            law[(a, b)] = float(first[a] * second[b])
+    return law
+
+
+@pytest.mark.parametrize(("temperature", "keep", "drafters"), [(1.0, VOCAB, []), (0.7, 4, []), (1.0, VOCAB, ["lookup=min_ngram=1"])])
+def test_sampled_texts_follow_the_enumerated_distribution(temperature: float, keep: int, drafters: list[str]) -> None:
+    model = tiny_model(vocab=VOCAB)
+    processors = [f"temperature={temperature}", f"top-k={keep}"]
+    requests = [
+        Request(PROMPT, strategy="sample", processors=processors, drafters=drafters, max_new_tokens=LENGTH, seed=seed)
+        for seed in range(RUNS)
+    ]
+    counts: Counter[tuple[int, ...]] = Counter()
+    with Host(model, None, plugins=[]) as host:
+        for start in range(0, RUNS, 100):
+            counts.update(tuple(r.token_ids) for r in host.generate_batch(requests[start : start + 100]))
+    law = exact_law(model, temperature, keep)
+    assert set(counts) <= {text for text, p in law.items() if p > 0}
+    cells = [text for text, p in law.items() if p > 0]
+    assert_follows([counts[text] for text in cells], [law[text] for text in cells])
+
+
+def test_sampling_under_a_constraint_follows_the_masked_distribution() -> None:
+    tokenizer = byte_tokenizer()
+    model = tiny_model(vocab=len(tokenizer))
+    prompt = tokenizer("ab")["input_ids"]
+
+    @torch.no_grad()
+    def step(ids: list[int]) -> torch.Tensor:
+        logits = model(torch.tensor([ids])).logits[0, -1].float()
+        allowed = torch.full_like(logits, -torch.inf)
+        allowed[[ord("x"), ord("y"), ord("z")]] = 0
+        return torch.softmax(logits + allowed, -1)
+
+    first = step(prompt)
+    law = {
+        a + b: float(first[ord(a)] * step([*prompt, ord(a)])[ord(b)]) for a, b in product("xyz", "xyz")
+    }
+    requests = [
+        Request(prompt, strategy="sample", constraint=regex("[xyz]{2}"), max_new_tokens=4, seed=seed)
+        for seed in range(RUNS)
+    ]
+    counts: Counter[str] = Counter()
+    with Host(model, tokenizer, plugins=[]) as host:
+        for start in range(0, RUNS, 100):
+            counts.update(r.text for r in host.generate_batch(requests[start : start + 100]))
+    assert set(counts) <= set(law)
+    assert_follows([counts[text] for text in law], list(law.values()))
+
+
+def test_temperature_zero_is_greedy_and_one_is_no_temperature() -> None:
+    model = tiny_model(vocab=64)
+    with Host(model, None, plugins=[]) as host:
+        prompt, budget = [1, 2, 3], 20
+        greedy = host.generate(prompt, max_new_tokens=budget).token_ids
+        assert host.generate(prompt, processors=["temperature=0"], seed=5, max_new_tokens=budget).token_ids == greedy
+        plain = host.generate(prompt, strategy="sample", seed=5, max_new_tokens=budget).token_ids
+        one = host.generate(prompt, processors=["temperature=1"], seed=5, max_new_tokens=budget).token_ids
+        assert one == plain != greedy

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from families.walk import walk
+from transformers import AutoConfig
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from decodeplug.errors import UnsupportedModel
+from decodeplug.target import Target
+from decodeplug.target.grouping import LaneTraits, alone
+from decodeplug.target.lanes import LaneSession
+from decodeplug.testing.families import family_config, family_model
+
+SMALL = {"vocab_size": 64, "d_model": 32, "d_ff": 32, "num_layers": 1, "num_heads": 2, "d_kv": 16, "hidden_size": 32}
+
+
+@pytest.mark.parametrize(
+    ("family", "path", "rewinds"),
+    [
+        ("llama", "ragged", True),
+        ("gemma3_text", "ragged", True),
+        ("qwen3_next", "grouped", True),
+        ("gpt_neo", "grouped", True),
+        ("mamba", "grouped", False),
+        ("xlstm", "steps", True),
+        ("rwkv", "steps", False),
+        ("openai-gpt", "recompute", True),
+    ],
+)
+def test_the_path_is_chosen_before_the_model_is_run(family: str, path: str, rewinds: bool) -> None:
+    target = Target(family_model(family))
+    assert (target.path, target.can_rewind) == (path, rewinds)
+    assert (target.session().max_draft is None) == rewinds
+    assert target.path_reason
+
+
+def test_facts_of_the_model_are_read_from_it() -> None:
+    target = Target(family_model("gpt2", vocab_size=300, n_positions=99))
+    assert (target.vocab_size, target.context_window, target.dtype) == (300, 99, torch.float64)
+    assert target.device == torch.device("cpu")
+    assert Target(family_model("mamba")).context_window is None
+    assert Target(family_model("bloom")).context_window is None
+
+
+def _t5() -> Any:
+    return transformers.T5ForConditionalGeneration(transformers.T5Config(**SMALL))
+
+
+def _masked() -> Any:
+    return transformers.BertForMaskedLM(family_config("bert"))
+
+
+def _encoder() -> Any:
+    return transformers.BertModel(family_config("bert"))
+
+
+def _drafts_for_another() -> Any:
+    config = AutoConfig.for_model("gemma4_assistant", text_config={"hidden_size_per_layer_input": 0, **SMALL})
+    with torch.device("meta"):
+        return transformers.AutoModelForCausalLM.from_config(config)
+
+
+@pytest.mark.parametrize(
+    ("build", "because"),
+    [
+        (_t5, "encoder-decoder"),
+        (_masked, r"no generate\(\)"),
+        (_encoder, r"no generate\(\)"),
+        (lambda: torch.nn.Linear(2, 2), "not a transformers model"),
+        (lambda: "gpt2", "not a transformers model"),
+    ],
+)
+def test_what_does_not_write_from_left_to_right_is_refused_with_the_reason(build: Any, because: str) -> None:
+    with pytest.raises(UnsupportedModel, match=because) as raised:
+        Target(build())
+    assert raised.value.because
+
+
+def test_an_attention_without_masks_of_ours_gets_a_forward_for_each_lane() -> None:
+    target = Target(family_model("gemma3_text"))
+    target.choice = replace(target.choice, path="single", lanes=LaneTraits(alone, masked=False, own_masks=False))
+    assert isinstance(target.session(), LaneSession)
+    assert walk(target.model, target=target).worst < 1e-9
+
+
+def test_an_attention_that_transformers_makes_no_mask_for_is_fed_as_generate_feeds_it() -> None:
+    model = family_model("gemma3_text")
+    ALL_ATTENTION_FUNCTIONS.register("no-mask-for-me", ALL_ATTENTION_FUNCTIONS["sdpa"])
+    try:
+        model.set_attn_implementation("no-mask-for-me")
+        outcome = walk(model)
+    finally:
+        ALL_ATTENTION_FUNCTIONS._global_mapping.pop("no-mask-for-me")
+    assert (outcome.path, outcome.wrong_rows) == ("steps", 0)
+
+
+def test_eager_attention_is_ragged_too() -> None:
+    model = family_model("gemma2")
+    model.set_attn_implementation("eager")
+    outcome = walk(model)
+    assert (outcome.path, outcome.wrong_rows) == ("ragged", 0)
+    assert outcome.worst < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_compiled_model_is_called_in_its_compiled_form() -> None:
+    model = family_model("llama")
+    compiled = torch.compile(model, backend="eager", dynamic=True)
+    target = Target(compiled)
+    assert target.inputs.call is compiled
+    assert walk(model, target=target).worst < 1e-9
