@@ -163,6 +163,18 @@ def medians_table(results: list[CaseResult], names: list[str]) -> list[list[str]
     return rows
 
 
+def progress(result: CaseResult) -> str:
+    """A case's figures in one line, shown as soon as they are there."""
+    said = [f"{result.case.name} ({result.case.shape})"]
+    for name, runs in result.runs.items():
+        figures = f"{runs[0].forwards_per_token:.3f} forwards a token, {'valid' if result.valid(name) else 'NOT valid'}"
+        said.append(f"{name}: {runs[0].error or figures}")
+    for unit, best in (("result", result.wall_speedup()), ("token", result.per_token_speedup())):
+        if best is not None:
+            said.append(f"per {unit} {best[1]:.2f} x as fast as {best[0]}")
+    return "; ".join([*said, f"drafts leave the text as it is: {result.same_text}"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="smollm2", help='hub id, folder, or "smollm2", the embedded default')
@@ -186,6 +198,9 @@ def main() -> None:
     models = load(options.model, options.threads)
     contestants = [decodeplug_contestant(models, options.layout, OURS), *generate_contestants(models, options.layout)]
     undrafted = decodeplug_contestant(models, options.layout, UNDRAFTED, drafters=[])
+    for contestant in contestants:
+        if options.contestants and contestant.name not in options.contestants:
+            contestant.missing = "left out by --contestants"
     missing = [f"MISSING CONTESTANT: {c.name}: {c.missing}" for c in contestants if c.missing]
     for line in [describe_machine(), *missing]:
         show_line(line)
@@ -195,9 +210,7 @@ def main() -> None:
     results = []
     for number, case in enumerate(cases, 1):
         results.append(run_case(case, contestants, undrafted, models, repeats))
-        show_line(
-            f"{number} of {len(cases)}: {case.name} ({case.shape}); drafts leave the text as it is: {results[-1].same_text}"
-        )
+        show_line(f"{number} of {len(cases)}: {progress(results[-1])}")
     absent = [[f"every case / {c.name}", "MISSING", *[""] * (len(COLUMNS) - 2)] for c in contestants if c.missing]
     show_table(
         f"{len(cases)} cases, {repeats} interleaved runs each, layout {options.layout}",

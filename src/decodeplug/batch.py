@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from decodeplug.choose import Chosen, RowFacts, fail
+from decodeplug.choose import Chosen, fail
 from decodeplug.lane import Job, Lane
+from decodeplug.rowfacts import RowFacts
 from decodeplug.rules import Clipped
 from decodeplug.trace import MODEL, Step
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Record

@@ -12,24 +12,12 @@ from torch import Tensor
 from decodeplug.contracts import Rows
 from decodeplug.errors import BadLogits, PluginError
 from decodeplug.lane import Job, Lane
-from decodeplug.score import PartFailure, Scored, near_tie_bound, part_name, score
+from decodeplug.rowfacts import Columns, RowFacts, columns_of, read_back, rows_of
+from decodeplug.score import PartFailure, part_name, score
 from decodeplug.values import Draft, Extension, LaneView, Seen
 from decodeplug.walk import Masks
 
-__all__ = ["Chosen", "RowFacts", "choose"]
-
-
-@dataclass(slots=True)
-class RowFacts:
-    """What is known of one row after it was scored."""
-
-    candidates: list[int]
-    logprobs: list[float]
-    near_tie: bool
-    restored: int
-    removed: dict[str, float]
-    raw_logprobs: list[float] | None = None
-    top: list[tuple[int, float]] | None = None
+__all__ = ["Chosen", "choose", "fail"]
 
 
 @dataclass(slots=True)
@@ -73,19 +61,10 @@ def choose(
     for lane in lanes:
         if filled is not None and (cause := filled.errors.get(id(lane.job.constraint))) is not None:
             fail(lane.job, lane.job.constraint, "allowed", cause)
+    pieces = [piece for group in _groups(lanes, views, drafts) for piece in _scored(logits, group, filled)]
     outcomes: dict[int, Chosen] = {}
-    pending = []
-    for group in _groups(lanes, views, drafts):
-        for piece in _scored(logits, group, filled):
-            pending.append((piece[0], _facts_on_device(logits, *piece)))
-    if pending:
-        numbers = torch.cat([facts.flatten() for _, (facts, _) in pending]).tolist()  # the one transfer
-        at = 0
-        for group, (facts, names) in pending:
-            count, width = facts.shape
-            table = [numbers[at + row * width : at + (row + 1) * width] for row in range(count)]
-            at += count * width
-            _read(group, table, names, outcomes)
+    for (group, _), table in zip(pieces, read_back([columns for _, columns in pieces]), strict=True):
+        _decide(group, rows_of(table), logits, outcomes)
     return [outcomes.get(id(lane), Chosen([], [])) for lane in lanes]
 
 
@@ -108,7 +87,9 @@ def _groups(lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[D
 
 
 def _group(members: list[tuple[Lane, LaneView, Draft]], row: int, masked: int | None) -> _Group:
-    return _Group([lane for lane, _, _ in members], [view for _, view, _ in members], [d for *_, d in members], row, masked)
+    return _Group(
+        [lane for lane, _, _ in members], [view for _, view, _ in members], [d for *_, d in members], row, masked
+    )
 
 
 def _group_key(lane: Lane) -> tuple[object, ...]:
@@ -116,25 +97,25 @@ def _group_key(lane: Lane) -> tuple[object, ...]:
     return (job.plan, job.top_logprobs, job.raw_logprobs, job.constraint is not None)
 
 
-def _scored(logits: Tensor, group: _Group, filled: Masks | None) -> list[tuple[_Group, Scored, Tensor]]:
+def _scored(logits: Tensor, group: _Group, filled: Masks | None) -> list[tuple[_Group, Columns]]:
     """Score a group; if a part fails, job by job, so that only the guilty one fails."""
-    plan = group.lanes[0].job.plan
-    rows = slice(group.first_row, group.first_row + group.rows)
+    job = group.lanes[0].job
+    own = logits[group.first_row : group.first_row + group.rows]
     mask = None
     if group.first_masked is not None:
         assert filled is not None
         mask = filled.table[group.first_masked : group.first_masked + group.rows]
-    part: object = plan.selector
+    part: object = job.plan.selector
     try:
-        scored = score(logits[rows], mask, plan.processors, _seen(group))
-        return [(group, scored, plan.selector.propose(scored.scores, Rows(group.views, group.drafts)))]
+        scored = score(own, mask, job.plan.processors, _seen(group))
+        candidates = job.plan.selector.propose(scored.scores, Rows(group.views, group.drafts))
+        return [(group, columns_of(own, scored, candidates, top=job.top_logprobs, raw=job.raw_logprobs))]
     except PartFailure as failure:
         part, cause = failure.part, failure.cause
     except Exception as failure:
         cause = failure
-    jobs = {id(lane.job): lane.job for lane in group.lanes}
-    if len(jobs) == 1:
-        fail(group.lanes[0].job, part, "scoring", cause)
+    if len({id(lane.job) for lane in group.lanes}) == 1:
+        fail(job, part, "scoring", cause)
         return []
     return [piece for single in _split(group) for piece in _scored(logits, single, filled)]
 
@@ -167,70 +148,35 @@ def _seen(group: _Group) -> Seen:
     return Seen(prefixes, lengths)
 
 
-def _facts_on_device(
-    logits: Tensor, group: _Group, scored: Scored, candidates: Tensor
-) -> tuple[Tensor, tuple[int, list[str]]]:
-    """Everything the host wants to know of the rows, as one float64 table ``[rows, facts]``.
-
-    float64 holds every id exactly. Columns: best score, near ties, restored, candidates,
-    their log-probabilities, then raw ones, top ones and removed masses where wanted.
-    """
-    job = group.lanes[0].job
-    scores = scored.scores
-    best = scores.amax(-1, keepdim=True)
-    logprobs = torch.log_softmax(scores, -1)
-    close = (scores >= best - near_tie_bound(logits.dtype)).sum(-1, keepdim=True)
-    restored = torch.zeros_like(close) if scored.restored is None else scored.restored[:, None]
-    columns = [best, close, restored, candidates, logprobs.gather(-1, candidates)]
-    if job.raw_logprobs:
-        raw = torch.log_softmax(logits[group.first_row : group.first_row + group.rows].float(), -1)
-        columns.append(raw.gather(-1, candidates))
-    if job.top_logprobs:
-        values, ids = logprobs.topk(job.top_logprobs, -1)
-        columns += [ids, values]
-    columns += [share[:, None] for share in scored.removed.values()]
-    table = torch.cat([column.double() for column in columns], -1)
-    return table, (candidates.shape[-1], list(scored.removed))
-
-
-def _read(group: _Group, table: list[list[float]], names: tuple[int, list[str]], outcomes: dict[int, Chosen]) -> None:
-    width, parts = names
-    job = group.lanes[0].job
-    facts = [_row_facts(row, width, parts, job) for row in table]
-    rows = Rows(group.views, group.drafts)
+def _decide(group: _Group, facts: list[RowFacts], logits: Tensor, outcomes: dict[int, Chosen]) -> None:
+    """The plain half of selecting, and what becomes of it, lane by lane."""
+    selector, rows = group.lanes[0].job.plan.selector, Rows(group.views, group.drafts)
     try:
-        extensions = job.plan.selector.extend([row.candidates for row in facts], rows)
+        extensions = selector.extend([row.candidates for row in facts], rows)
     except Exception as error:
         for lane in group.lanes:
-            fail(lane.job, job.plan.selector, "extend", error)
+            fail(lane.job, selector, "extend", error)
         return
     for index, (lane, first, draft) in enumerate(zip(group.lanes, rows.first, group.drafts, strict=True)):
         own = [extension for extension in extensions if extension.parent == index]
         for row in (row for extension in own for row in extension.rows):
-            best = table[row][0]
-            if not -torch.inf < best < torch.inf:
-                lane.job.error = lane.job.error or BadLogits(len(lane.ids) + row - first, because=_why_bad(best))
+            if not -torch.inf < facts[row].best < torch.inf:
+                _blame(lane, row - first, facts[row].best, logits[group.first_row + row], draft)
         shifted = [Extension(e.parent, e.tokens, tuple(row - first for row in e.rows)) for e in own]
         outcomes[id(lane)] = Chosen([] if lane.job.error else shifted, facts[first : first + len(draft) + 1])
 
 
-def _row_facts(row: list[float], width: int, parts: list[str], job: Job) -> RowFacts:
-    at = 3
-    candidates = [int(value) for value in row[at : at + width]]
-    logprobs = row[at + width : at + 2 * width]
-    at += 2 * width
-    facts = RowFacts(candidates, logprobs, row[1] > 1, int(row[2]), {})
-    if job.raw_logprobs:
-        facts.raw_logprobs, at = row[at : at + width], at + width
-    if count := job.top_logprobs:
-        ids, values = row[at : at + count], row[at + count : at + 2 * count]
-        facts.top = [(int(i), value) for i, value in zip(ids, values, strict=True)]
-        at += 2 * count
-    facts.removed = dict(zip(parts, row[at:], strict=True))
-    return facts
-
-
-def _why_bad(best: float) -> str:
-    if best == -torch.inf:
-        return "every token is at -inf: the model, a processor or the constraint leaves nothing to choose"
-    return "the scores are not finite (NaN or +inf), so the model or a processor is broken, or the dtype overflows"
+def _blame(lane: Lane, offset: int, best: float, logits: Tensor, draft: Draft) -> None:
+    """Whose fault is it that nothing can be chosen? The model's, a processor's, or the constraint's."""
+    job, position = lane.job, len(lane.ids) + offset
+    if not (logits < torch.inf).all():  # NaN compares false as well
+        because = "the model gave NaN or +inf; its weights may be broken, or its dtype overflows"
+        job.error = job.error or BadLogits(position, because=because)
+        return
+    seen = Seen.of([[*lane.ids, *draft.tokens[:offset]]], [job.prompt_length])
+    for count, part in enumerate(job.plan.processors, start=1):
+        if not (score(logits[None], None, job.plan.processors[:count], seen).scores < torch.inf).all():
+            fail(job, part, "scoring", ValueError("it gave NaN or +inf for finite scores"))
+            return
+    because = "every token is at -inf: the constraint and the processors leave nothing to choose"
+    job.error = job.error or BadLogits(position, because=because if best == -torch.inf else "the scores are not finite")

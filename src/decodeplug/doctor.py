@@ -75,7 +75,10 @@ def _fits(plugins: Plugins) -> list[tuple[str, str, str]]:
     registry = plugins.registry
     drafters = [name for name in registry.names("drafter") if name != "none"]
     rows = []
-    for kind, claim, reason in (("selector", "takes_drafts", "it takes no drafts"), ("cache", "can_rewind", "it cannot be rewound")):
+    for kind, claim, reason in (
+        ("selector", "takes_drafts", "it takes no drafts"),
+        ("cache", "can_rewind", "it cannot be rewound"),
+    ):
         for name in registry.names(kind):
             works = getattr(registry.get(kind, name).factory, claim, True)
             rows += [(f"{kind} {name!r}", f"drafter {drafter!r}", "works" if works else reason) for drafter in drafters]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-__all__ = ["GenerateInputs", "ModelInputs", "columns_wanted", "pad_feeds"]
+__all__ = ["GenerateInputs", "ModelInputs", "columns_wanted", "pad_feeds", "prompts_kept"]
 
 TABLE = 4096
 """Positions of the table that the inputs of one lane are sliced from, at first."""
@@ -112,6 +112,17 @@ def pad_feeds(feeds: Sequence[Sequence[int]], starts: Sequence[int], width: int)
         ids.append([*feed, *([feed[-1] if count else 0] * missing)])
         positions.append([*range(start, start + count), *([last] * missing)])
     return torch.tensor([ids, positions])
+
+
+def prompts_kept(prompts: Sequence[int], parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
+    """How much of each lane is prompt after a keep: never more than is left of it; 0 for a new lane.
+
+    A lane of which nothing is kept is not a new one: it will be fed from its first id again.
+    """
+    return [
+        0 if parent < 0 else min(prompts[parent], length or prompts[parent])
+        for parent, length in zip(parents, lengths, strict=True)
+    ]
 
 
 def columns_wanted(

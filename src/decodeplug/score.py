@@ -14,7 +14,7 @@ from decodeplug.values import Seen, Stage
 __all__ = ["PartFailure", "Scored", "in_order", "near_tie_bound", "score"]
 
 
-class PartFailure(Exception):  # noqa: N818 - carried to where it is named, never shown
+class PartFailure(Exception):  # noqa: N818 - it only carries a part to where it is named
     """A processor raised, or gave back something that is not a score table."""
 
     def __init__(self, part: object, cause: BaseException) -> None:

@@ -108,19 +108,6 @@ def test_many_threads_compile_and_walk_at_once() -> None:
     assert failures == []
 
 
-def test_a_lexer_that_others_have_worn_out_is_replaced() -> None:
-    spec = regex("(?:(?:.*a){50}|(?:.*b){50}|(?:.*c.{20}))*")
-    first, second = spec.compile(BPE), spec.compile(BPE)
-    state: Any = first.start()
-    with pytest.raises(Exception, match="the mask engine gave up"):
-        for step in range(2000):
-            first.allowed(state)
-            state = first.advance(state, ord("abcx "[step * step % 5 - (step % 3 == 0)]))
-    for constraint in (first, second, spec.compile(BPE)):
-        assert constraint.allowed(constraint.start()).any()
-        assert constraint.advance(constraint.start(), ord("a")) is not None
-
-
 def test_a_memo_makes_each_value_once_also_when_threads_ask_together() -> None:
     memo: Once[int] = Once(4)
     made: list[str] = []

@@ -415,7 +415,7 @@ SCHEMAS = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(schema=SCHEMAS, draft=st.sampled_from(sorted(DRAFTS)))
 def test_the_flat_rules_for_schemas_say_what_the_metaschema_says(schema: Any, draft: str) -> None:
     validator = DRAFTS[draft]

@@ -215,9 +215,9 @@ def test_rejected_branches_are_not_kept_alive() -> None:
 def test_a_very_long_text_is_walked_and_forgotten() -> None:
     constraint = regex("a*").compile(BYTES)
     state = constraint.start()
-    for _ in range(100_000):
+    for _ in range(30_000):
         state = constraint.advance(state, 97)
-    assert state.depth == 100_000
+    assert state.depth == 30_000
     del constraint, state
     gc.collect()
 
@@ -260,6 +260,17 @@ def test_an_engine_that_gives_up_later_is_an_error_that_names_the_constraint_and
     with pytest.raises(UnsupportedGrammar, match="the regex cannot be enforced: the mask engine gave up after"):
         write_until_it_explodes(constraint)
     assert constraint.allowed(constraint.start()).any()
+
+
+def test_a_lexer_that_others_have_worn_out_is_replaced() -> None:
+    spec = regex("(?:(?:.*a){50}|(?:.*b){50}|(?:.*c.{20}))*")
+    first, second = spec.compile(BYTES), spec.compile(BYTES)
+    for _ in range(2):
+        with pytest.raises(UnsupportedGrammar):
+            write_until_it_explodes(first)
+        for constraint in (first, second, spec.compile(BYTES)):
+            state = constraint.advance(constraint.start(), ord("a"))
+            assert constraint.allowed(state).any()
 
 
 def test_a_vocabulary_that_lacks_the_wanted_bytes_is_told_so() -> None:

@@ -58,7 +58,9 @@ def test_contracts_import_values_and_errors_only() -> None:
 
 def test_the_loop_imports_no_host() -> None:
     for module in ("loop", "batch", "choose", "score", "rules", "walk", "lane", "noise"):
-        assert not {"host", "runner", "fit", "run", "stream"} & {n.split(".")[0] for n in imported(SOURCE / f"{module}.py")}
+        assert not {"host", "runner", "fit", "run", "stream"} & {
+            n.split(".")[0] for n in imported(SOURCE / f"{module}.py")
+        }
 
 
 def test_the_front_door_and_all_agree() -> None:

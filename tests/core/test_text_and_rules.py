@@ -58,7 +58,9 @@ PROMPT = "The red bear "
 
 def readable(text: str, size: int, start: int = 4) -> str:
     """A piece of a random model's text that is all ASCII, away from its beginning."""
-    return next(piece for at in range(start, len(text)) if len(piece := text[at : at + size]) == size and piece.isascii())
+    return next(
+        piece for at in range(start, len(text)) if len(piece := text[at : at + size]) == size and piece.isascii()
+    )
 
 
 def test_a_stop_string_ends_the_text_before_it_and_its_last_token_is_kept(host: Host) -> None:

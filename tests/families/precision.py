@@ -19,6 +19,16 @@ __all__ = ["StaysInFloat64"]
 class StaysInFloat64(TorchFunctionMode):
     """Turns every request for float32 into one for float64."""
 
+    def __enter__(self) -> StaysInFloat64:
+        self._default = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        torch.set_default_dtype(self._default)
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         if func is torch.Tensor.float:

@@ -32,7 +32,12 @@ TINY_BERT = BertConfig(vocab_size=64, hidden_size=16, intermediate_size=16, num_
 @pytest.mark.parametrize(
     ("model", "because"),
     [
-        (lambda: T5ForConditionalGeneration(T5Config(vocab_size=64, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)), "encoder-decoder"),
+        (
+            lambda: T5ForConditionalGeneration(
+                T5Config(vocab_size=64, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+            ),
+            "encoder-decoder",
+        ),
         (lambda: BertForMaskedLM(TINY_BERT), "from left to right"),
         (lambda: BertModel(TINY_BERT), "from left to right"),
         (lambda: torch.nn.Linear(2, 2), "not a transformers model"),
@@ -117,7 +122,9 @@ def test_a_tokenizer_of_another_model_is_refused() -> None:
         ({"type": "string", "pattern": "(?=a)b"}, "pattern"),
     ],
 )
-def test_a_schema_that_cannot_be_enforced_is_refused_with_keyword_and_pointer(host: Host, schema: Any, keyword: str) -> None:
+def test_a_schema_that_cannot_be_enforced_is_refused_with_keyword_and_pointer(
+    host: Host, schema: Any, keyword: str
+) -> None:
     with pytest.raises(UnsupportedSchema) as caught:
         host.generate(PROMPT, constraint=json_schema(schema), max_new_tokens=10)
     assert caught.value.keyword == keyword
@@ -127,7 +134,9 @@ def test_a_schema_that_cannot_be_enforced_is_refused_with_keyword_and_pointer(ho
 def test_a_pattern_that_explodes_is_refused_within_seconds(host: Host) -> None:
     began = time.process_time()
     with pytest.raises((UnsupportedGrammar, UnsupportedSchema)):
-        host.generate(PROMPT, constraint=json_schema({"type": "string", "pattern": "^(.{1,900}x){1,900}y$"}), max_new_tokens=5)
+        host.generate(
+            PROMPT, constraint=json_schema({"type": "string", "pattern": "^(.{1,900}x){1,900}y$"}), max_new_tokens=5
+        )
     assert time.process_time() - began < 5
 
 

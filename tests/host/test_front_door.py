@@ -58,7 +58,10 @@ def test_text_messages_ids_and_tensors_are_prompts(host: Host, tokenizer: Any) -
         (Colour, Colour),
         (Literal["yes", "no"], str),
         (list[Bear], list),
-        ({"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"], "additionalProperties": False}, dict),
+        (
+            {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"], "additionalProperties": False},
+            dict,
+        ),
         (choice(["one", "two"]), str),
         (regex("[ab]{3}"), str),
     ],
@@ -185,7 +188,9 @@ def test_a_padded_vocabulary_never_gives_a_padded_id_under_a_constraint(tokenize
 
     padded = Host(tiny_model(vocab=len(tokenizer), padded_to=len(tokenizer) + 61), tokenizer, plugins=[])
     for seed in range(5):
-        result = padded.generate(PROMPT, constraint=regex("[^x]{1,30}"), strategy="sample", seed=seed, max_new_tokens=20)
+        result = padded.generate(
+            PROMPT, constraint=regex("[^x]{1,30}"), strategy="sample", seed=seed, max_new_tokens=20
+        )
         assert max(result.token_ids) < len(tokenizer)
 
 

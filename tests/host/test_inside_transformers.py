@@ -21,8 +21,12 @@ def stock(model: Any, tokenizer: Any) -> TextGenerationPipeline:
     return TextGenerationPipeline(model=model, tokenizer=tokenizer, task="text-generation", device="cpu")
 
 
-@pytest.mark.parametrize("inputs", [PROMPT, [PROMPT, "a longer text than that "], CHAT, [CHAT, CHAT]], ids=["text", "texts", "chat", "chats"])
-@pytest.mark.parametrize("options", [{}, {"batch_size": 2}, {"return_full_text": False}, {"return_tensors": True}], ids=str)
+@pytest.mark.parametrize(
+    "inputs", [PROMPT, [PROMPT, "a longer text than that "], CHAT, [CHAT, CHAT]], ids=["text", "texts", "chat", "chats"]
+)
+@pytest.mark.parametrize(
+    "options", [{}, {"batch_size": 2}, {"return_full_text": False}, {"return_tensors": True}], ids=str
+)
 def test_a_pipeline_gives_what_the_stock_pipeline_gives(
     host: Host, stock: TextGenerationPipeline, inputs: Any, options: dict[str, Any]
 ) -> None:
@@ -74,7 +78,9 @@ def test_generate_with_padding_and_a_constraint(host: Host, model: Any, tokenize
 def test_the_generation_config_is_honoured_inside_generate(host: Host, model: Any, tokenizer: Any) -> None:
     inputs = tokenizer(PROMPT, return_tensors="pt")
     options = {**GREEDY, "repetition_penalty": 1.7, "no_repeat_ngram_size": 2, "min_new_tokens": 6}
-    assert torch.equal(model.generate(**inputs, custom_generate=host.custom_generate(), **options), model.generate(**inputs, **options))
+    assert torch.equal(
+        model.generate(**inputs, custom_generate=host.custom_generate(), **options), model.generate(**inputs, **options)
+    )
 
 
 def test_output_objects_and_stop_strings_inside_generate(host: Host, model: Any, tokenizer: Any) -> None:

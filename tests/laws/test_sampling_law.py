@@ -39,7 +39,9 @@ def exact_law(model: Any, temperature: float, keep: int) -> dict[tuple[int, ...]
     return law
 
 
-@pytest.mark.parametrize(("temperature", "keep", "drafters"), [(1.0, VOCAB, []), (0.7, 4, []), (1.0, VOCAB, ["lookup=min_ngram=1"])])
+@pytest.mark.parametrize(
+    ("temperature", "keep", "drafters"), [(1.0, VOCAB, []), (0.7, 4, []), (1.0, VOCAB, ["lookup=min_ngram=1"])]
+)
 def test_sampled_texts_follow_the_enumerated_distribution(temperature: float, keep: int, drafters: list[str]) -> None:
     model = tiny_model(vocab=VOCAB)
     processors = [f"temperature={temperature}", f"top-k={keep}"]
@@ -70,9 +72,7 @@ def test_sampling_under_a_constraint_follows_the_masked_distribution() -> None:
         return torch.softmax(logits + allowed, -1)
 
     first = step(prompt)
-    law = {
-        a + b: float(first[ord(a)] * step([*prompt, ord(a)])[ord(b)]) for a, b in product("xyz", "xyz")
-    }
+    law = {a + b: float(first[ord(a)] * step([*prompt, ord(a)])[ord(b)]) for a, b in product("xyz", "xyz")}
     requests = [
         Request(prompt, strategy="sample", constraint=regex("[xyz]{2}"), max_new_tokens=4, seed=seed)
         for seed in range(RUNS)

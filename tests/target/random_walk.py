@@ -11,7 +11,7 @@ from decodeplug.target import Target
 VOCAB = 256
 
 
-def compare(target: Target, seed: int, steps: int = 12, cache: str = "dense") -> float:
+def compare(target: Target, seed: int, steps: int = 9, cache: str = "dense") -> float:
     """Drive a cached session and the oracle through one random history; the largest difference seen."""
     choose = random.Random(seed)
     cached, oracle = target.session(cache), target.session("none")

@@ -41,7 +41,9 @@ def test_a_lane_without_new_ids_is_left_as_it_is(family: str) -> None:
     for step in range(3):
         session.forward([[], [20 + step]], [0, 1])
         session.keep([0, 1], [3, 5 + step])
-    torch.testing.assert_close(session.forward([[30], []], [1, 0]), alone.forward([[30], []], [1, 0]), rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        session.forward([[30], []], [1, 0]), alone.forward([[30], []], [1, 0]), rtol=0, atol=1e-9
+    )
 
 
 def test_a_new_lane_joins_lanes_that_hold_ids_already() -> None:
@@ -97,9 +99,9 @@ def test_generate_is_the_same_while_a_target_exists() -> None:
 
 def test_a_target_leaves_no_hook_behind() -> None:
     model = family_model("bart")
-    target = Target(model)
+    session = Target(model).session()
     assert any(part._forward_pre_hooks for part in model.modules())
-    del target
+    del session
     assert not any(part._forward_pre_hooks or part._forward_hooks for part in model.modules())
 
 

@@ -72,7 +72,9 @@ def _write(host: Host, console: Console, options: dict[str, Any]) -> tuple[Resul
     """Write the text as it comes; one colour for each source of a token."""
     from rich.text import Text
 
-    console.print(Text.assemble("model ", ("forced by the schema ", "bold green"), ("copied from before", "bold cyan"), "\n"))
+    console.print(
+        Text.assemble("model ", ("forced by the schema ", "bold green"), ("copied from before", "bold cyan"), "\n")
+    )
     began = time.perf_counter()
     stream = host.stream([{"role": "user", "content": PROMPT}], **options)
     ids: list[int] = []

@@ -20,14 +20,26 @@ __all__ = ["generate"]
 def generate(
     prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from standard input.")],
     model: Annotated[str, typer.Option(help="Hub id, local folder, or smollm2, the embedded default.")] = "smollm2",
-    raw: Annotated[bool, typer.Option("--raw", help="Complete the text as it stands, without the chat template.")] = False,
-    recipe: Annotated[Path | None, typer.Option(help="A .toml or .json file with options; those given here win.")] = None,
-    schema: Annotated[Path | None, typer.Option(help="Constrain the text to JSON that satisfies this schema file.")] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Complete the text as it stands, without the chat template.")
+    ] = False,
+    recipe: Annotated[
+        Path | None, typer.Option(help="A .toml or .json file with options; those given here win.")
+    ] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="Constrain the text to JSON that satisfies this schema file.")
+    ] = None,
     regex: Annotated[str | None, typer.Option(help="Constrain the text to this regular expression.")] = None,
-    choice: Annotated[list[str] | None, typer.Option(help="Constrain the text to one of these; repeat the option.")] = None,
+    choice: Annotated[
+        list[str] | None, typer.Option(help="Constrain the text to one of these; repeat the option.")
+    ] = None,
     strategy: Annotated[str | None, typer.Option(help="How the next token is searched for, such as sample.")] = None,
-    processor: Annotated[list[str] | None, typer.Option(help="A processor such as top-p=0.9; repeat the option.")] = None,
-    drafter: Annotated[list[str] | None, typer.Option(help="A drafter such as lookup, or none; repeat the option.")] = None,
+    processor: Annotated[
+        list[str] | None, typer.Option(help="A processor such as top-p=0.9; repeat the option.")
+    ] = None,
+    drafter: Annotated[
+        list[str] | None, typer.Option(help="A drafter such as lookup, or none; repeat the option.")
+    ] = None,
     max_new_tokens: Annotated[int, typer.Option(help="New tokens at most.")] = 200,
     stop: Annotated[list[str] | None, typer.Option(help="A string that ends the text; repeat the option.")] = None,
     seed: Annotated[int | None, typer.Option(help="Key of the noise: the same seed, the same text.")] = None,

@@ -76,21 +76,22 @@ class Once(Generic[T]):
 class _Source:
     """Matchers of one grammar for one vocabulary, copied from one that is never moved."""
 
-    def __init__(self, root: LLMatcher, build: Callable[[], LLMatcher]) -> None:
+    def __init__(self, root: LLMatcher, make: Callable[[], LLMatcher]) -> None:
         self._root: LLMatcher | None = root
-        self._make, self._build = build, 0
+        self.build = 0
+        self._make = make
         self._lock = threading.Lock()
 
     def copy(self) -> tuple[LLMatcher, int]:
         with self._lock:
             if self._root is None:
-                self._root, self._build = self._make(), self._build + 1
-            return self._root.deep_copy(), self._build
+                self._root = self._make()
+            return self._root.deep_copy(), self.build
 
     def spoil(self, build: int) -> None:
         with self._lock:
-            if build == self._build:
-                self._root = None
+            if build == self.build:
+                self._root, self.build = None, build + 1
 
 
 _COMPILED: Once[_Source] = Once(128)

@@ -25,6 +25,9 @@ class EngineGaveUpError(Exception):
 class Source(Protocol):
     """Where matchers come from. All copies of one build share a lexer, which grows with use."""
 
+    build: int
+    """The number of the build that copies come from now."""
+
     def copy(self) -> tuple[LLMatcher, int]:
         """A matcher before the first token, and the number of its build."""
         ...
@@ -60,6 +63,11 @@ class Cursors:
 
     def __len__(self) -> int:
         return 1 + len(self._others)
+
+    @property
+    def are_stale(self) -> bool:
+        """True if somebody found the shared lexer worn out: it refuses what it has no room to learn."""
+        return self._source.build != self._build
 
     def at(self, state: State) -> Cursor:
         """A cursor at ``state``, which is the latest from now on.

@@ -170,6 +170,8 @@ class MaskConstraint:
         If the engine gives up, it is asked once more with a lexer of its own: copies share one, and what
         other texts left in it may be the reason.
         """
+        if self._cursors.are_stale:
+            self._cursors.renew()
         try:
             return self._answer(state, question)
         except EngineGaveUpError:

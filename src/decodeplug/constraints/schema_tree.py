@@ -55,7 +55,7 @@ def subschemas(schema: Any, known: Container[str] | None = None) -> Iterator[tup
         path, here = stack.pop()
         yield path, here
         if isinstance(here, dict):
-            inside = [(step, inner) for step, inner in _inner(here) if known is None or step[0] in known]
+            inside = [(step, inner) for step, inner in _inner(here) if known is None or str(step[0]) in known]
             stack += [((*path, *step), inner) for step, inner in reversed(inside)]
 
 

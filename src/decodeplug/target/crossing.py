@@ -82,6 +82,7 @@ class CrossingSession:
         parents, lengths = list(parents), list(lengths)
         kept = [Lane() if parent < 0 else replace(self.lanes[parent]) for parent in parents]
         for place, lane in enumerate(kept):
+            lane.prompt = min(lane.prompt, lengths[place] or lane.prompt)
             if lane.beyond and lengths[place] <= self.limit:
                 # Its keys are those of a long text now.
                 parents[place], lengths[place], lane.beyond = -1, 0, False

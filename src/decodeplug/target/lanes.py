@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from decodeplug.caches import LaneCache
-from decodeplug.positions import ModelInputs, columns_wanted, pad_feeds
+from decodeplug.positions import ModelInputs, columns_wanted, pad_feeds, prompts_kept
 from decodeplug.target.grouping import LaneTraits
 from decodeplug.target.masks import View, looking
 
@@ -128,14 +128,15 @@ class LaneSession:
         return logits[picked[0], picked[1]]
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
+        kept = lengths
         if self._whole_prompts:
             # Keys of a bidirectional prompt have seen all of it: part of one is no shorter prompt's.
-            lengths = [
+            kept = [
                 0 if parent >= 0 and length < self.prompts[parent] else length
                 for parent, length in zip(parents, lengths, strict=True)
             ]
-        held = self.cache.keep(parents, lengths)
-        self.prompts = [0 if parent < 0 else self.prompts[parent] for parent in parents]
+        held = self.cache.keep(parents, kept)
+        self.prompts = prompts_kept(self.prompts, parents, lengths)
         return held
 
     def bytes(self) -> int:

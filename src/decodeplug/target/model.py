@@ -49,7 +49,7 @@ class Target:
         handles = hooks.attach(self.module, self.inputs.takes_positions or self.path == "steps")
         # Frequencies that follow the longest text are kept in the modules: one forward at a time.
         self._lock: AbstractContextManager[Any] = threading.RLock() if handles else contextlib.nullcontext()
-        self._detach = weakref.finalize(self, _remove, handles)
+        weakref.finalize(self.inputs, _remove, handles)  # sessions hold the inputs, and may outlive the target
 
     @property
     def device(self) -> torch.device:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from decodeplug.positions import ModelInputs
+from decodeplug.positions import ModelInputs, prompts_kept
 from decodeplug.target.masks import MaskRule, View, looking
 
 __all__ = ["RecomputeSession"]
@@ -58,7 +58,7 @@ class RecomputeSession:
         return logits[0, -want:]
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
-        self.prompts = [0 if parent < 0 else self.prompts[parent] for parent in parents]
+        self.prompts = prompts_kept(self.prompts, parents, lengths)
         return [0] * len(parents)
 
     def bytes(self) -> int:

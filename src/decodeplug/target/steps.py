@@ -87,6 +87,7 @@ class StepSession:
         return [len(lane.ids) for lane in self.lanes]
 
     def _cut(self, lane: Lane, length: int) -> None:
+        lane.prompt = min(lane.prompt, length or lane.prompt)
         if length < len(lane.ids) or not self.remember:
             held, state = lane.before or (0, None)
             if held > length or not self.remember:
