@@ -181,6 +181,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="every fourth case, two repeats: a fair sample")
     parser.add_argument("--repeats", type=int, help="runs of each contestant on each case (default 5; 2 with --quick)")
     parser.add_argument("--only", nargs="+", metavar="CASE", help="these cases alone")
+    parser.add_argument("--contestants", nargs="+", metavar="NAME", help="only these; the others count as missing")
     parser.add_argument(
         "--layout",
         choices=LAYOUTS,

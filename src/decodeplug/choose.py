@@ -108,8 +108,8 @@ def _scored(logits: Tensor, group: _Group, filled: Masks | None) -> list[tuple[_
     part: object = job.plan.selector
     try:
         scored = score(own, mask, job.plan.processors, _seen(group))
-        candidates = job.plan.selector.propose(scored.scores, Rows(group.views, group.drafts))
-        return [(group, columns_of(own, scored, candidates, top=job.top_logprobs, raw=job.raw_logprobs))]
+        proposal = job.plan.selector.propose(scored.scores, Rows(group.views, group.drafts))
+        return [(group, columns_of(own, scored, proposal, top=job.top_logprobs, raw=job.raw_logprobs))]
     except PartFailure as failure:
         part, cause = failure.part, failure.cause
     except Exception as failure:

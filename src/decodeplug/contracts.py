@@ -179,11 +179,12 @@ class Selector(Protocol):
     name: ClassVar[str]
     takes_drafts: ClassVar[bool]
 
-    def propose(self, scores: Tensor, rows: Rows) -> Tensor:
+    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
         """The tensor half: choose on the device, without reading anything back.
 
         :param scores: ``[rows, vocab]`` float32 after processors; not modified.
-        :returns: ``[rows, k]`` int64 candidates, best first.
+        :returns: ``[rows, k]`` int64 candidates, best first; and ``[rows]`` float32 margins: how
+            far the choice is ahead of what would have been chosen in its place (``inf``: nothing).
         """
         ...
 

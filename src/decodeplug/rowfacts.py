@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,36 +38,30 @@ class RowFacts:
     top: list[tuple[int, float]] | None = None
 
 
-def columns_of(logits: Tensor, scored: Scored, candidates: Tensor, *, top: int, raw: bool) -> Columns:
+def columns_of(logits: Tensor, scored: Scored, proposal: tuple[Tensor, Tensor], *, top: int, raw: bool) -> Columns:
     """Compute the facts of some rows on their device, without waiting for it.
 
-    :param logits: ``[rows, vocab]`` raw, for ``raw``. :param candidates: ``[rows, k]`` int64.
+    :param logits: ``[rows, vocab]`` raw, for ``raw``.
+    :param proposal: ``[rows, k]`` int64 candidates and ``[rows]`` margins.
     """
-    scores = scored.scores
-    best = scores.amax(-1, keepdim=True)
-    logprobs = torch.log_softmax(scores, -1)
+    candidates, margins = proposal
+    total = scored.log_total()[:, None]
     columns: dict[str, Tensor] = {
-        "best": best,
-        "close": _close(scores, best - near_tie_bound(logits.dtype)),
+        "best": scored.best(),
+        "close": margins[:, None] < near_tie_bound(logits.dtype),
         "candidates": candidates,
-        "logprobs": logprobs.gather(-1, candidates),
+        "logprobs": scored.scores.gather(-1, candidates) - total,
     }
     if scored.restored is not None:
         columns["restored"] = scored.restored[:, None]
     if raw:
         columns["raw"] = torch.log_softmax(logits.float(), -1).gather(-1, candidates)
     if top:
-        columns["top"], columns["top ids"] = logprobs.topk(top, -1)
+        values, columns["top ids"] = scored.scores.topk(top, -1)
+        columns["top"] = values - total
     for part, share in scored.removed.items():
         columns[_REMOVED + part] = share[:, None]
     return columns
-
-
-def _close(scores: Tensor, bound: Tensor) -> Tensor:
-    """How many scores of each row reach a bound, ``[rows, 1]``."""
-    if scores.device.type == "cpu":  # numpy counts several times faster than torch sums
-        return torch.from_numpy(np.count_nonzero(scores.numpy() >= bound.numpy(), axis=-1, keepdims=True))
-    return (scores >= bound).sum(-1, keepdim=True)
 
 
 def read_back(tables: Sequence[Columns]) -> list[dict[str, list[list[float]]]]:
@@ -94,7 +87,7 @@ def rows_of(table: Mapping[str, list[list[float]]]) -> list[RowFacts]:
     rows = []
     for row, best in enumerate(table["best"]):
         facts = RowFacts(
-            best[0], [int(i) for i in table["candidates"][row]], table["logprobs"][row], table["close"][row][0] > 1
+            best[0], [int(i) for i in table["candidates"][row]], table["logprobs"][row], bool(table["close"][row][0])
         )
         if "restored" in table:
             facts.restored = int(table["restored"][row][0])

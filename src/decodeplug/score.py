@@ -34,6 +34,23 @@ class Scored:
     scores: Tensor
     removed: dict[str, Tensor] = field(default_factory=dict)
     restored: Tensor | None = None
+    _known: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def best(self) -> Tensor:
+        """``[rows, 1]``: the best score of each row."""
+        return self._measured()[0]
+
+    def log_total(self) -> Tensor:
+        """``[rows]``: the logarithm of the sum of the exponentials, kept while the scores are the same."""
+        return self._measured()[1]
+
+    def _measured(self) -> tuple[Tensor, Tensor]:
+        if self._known is None or self._known[2] is not self.scores:
+            best = self.scores.amax(-1, keepdim=True)
+            # One pass of softmax is half the price of logsumexp; its peak is exp(best - total).
+            total = (best - torch.softmax(self.scores, -1).amax(-1, keepdim=True).log())[:, 0]
+            self._known = (best, total, self.scores)
+        return self._known[:2]
 
 
 def in_order(processors: Sequence[Processor], order: Callable[[Processor], int] | None = None) -> tuple[Processor, ...]:
@@ -65,19 +82,17 @@ def score(logits: Tensor, mask: Tensor | None, processors: Sequence[Processor], 
     :raises PartFailure: A processor raised or returned another shape.
     """
     scored = Scored(logits.float())
-    masked = mask is None
-    base = scored.scores
+    base: Tensor | None = None
     for part in processors:
-        if not masked and part.stage > Stage.PENALTY:
-            base, masked = _mask(scored, mask), True
-        before = scored.scores
-        after = _call(part, before, seen)
+        if part.stage > Stage.PENALTY and base is None:
+            base = _mask(scored, mask)
+        after = _call(part, scored.scores, seen)
         if part.stage in (Stage.HARD, Stage.TRUNCATE):
+            assert base is not None
             after = _restore_emptied(scored, after, base)
-            _note_removed(scored, part_name(part), before, after)
+            _note_removed(scored, part_name(part), after)
         scored.scores = after
-        base = scored.scores if part.stage <= Stage.PENALTY else base
-    if not masked:
+    if base is None:
         _mask(scored, mask)
     elif mask is not None:
         scored.scores = scored.scores.masked_fill(~mask, -torch.inf)  # no processor revives a token
@@ -85,10 +100,11 @@ def score(logits: Tensor, mask: Tensor | None, processors: Sequence[Processor], 
 
 
 def _mask(scored: Scored, mask: Tensor | None) -> Tensor:
-    assert mask is not None
-    before = scored.scores
-    scored.scores = before.masked_fill(~mask, -torch.inf)
-    _note_removed(scored, "constraint", before, scored.scores)
+    """Apply the constraint's mask, if there is one; the scores that nothing but it has cut."""
+    if mask is not None:
+        after = torch.where(mask, scored.scores, -torch.inf)
+        _note_removed(scored, "constraint", after)
+        scored.scores = after
     return scored.scores
 
 
@@ -112,6 +128,12 @@ def _restore_emptied(scored: Scored, after: Tensor, base: Tensor) -> Tensor:
     return torch.where(emptied[:, None], base, after)
 
 
-def _note_removed(scored: Scored, name: str, before: Tensor, after: Tensor) -> None:
-    share = 1.0 - torch.exp(torch.logsumexp(after, -1) - torch.logsumexp(before, -1))
+def _note_removed(scored: Scored, name: str, after: Tensor) -> None:
+    """Note how much of the probability mass a part removed; ``scored.scores`` is still as before it."""
+    if after is scored.scores:
+        share = torch.zeros(len(after), device=after.device)
+    else:
+        before = scored.log_total()
+        scored.scores = after
+        share = 1.0 - torch.exp(scored.log_total() - before)
     scored.removed[name] = scored.removed[name] + share if name in scored.removed else share

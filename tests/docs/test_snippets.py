@@ -13,7 +13,9 @@ file is marked ``smollm2``. Warnings are errors, as in all tests.
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -51,10 +53,12 @@ def test_the_snippets_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeyp
     tokenizer = bpe_tokenizer()
     model = tiny_model(vocab=len(tokenizer))
     with Host(model, tokenizer, plugins=[]) as host:
-        names = {"__name__": "snippets", "model": model, "tokenizer": tokenizer, "host": host}
+        module = ModuleType("snippets")
+        monkeypatch.setitem(sys.modules, "snippets", module)  # classes of a page look their module up
+        vars(module).update(model=model, tokenizer=tokenizer, host=host)
         for line, _, code in snippets(page):
             # The newlines in front let a traceback name the line of the page.
-            exec(compile("\n" * (line - 1) + code, str(page), "exec", dont_inherit=True), names)
+            exec(compile("\n" * (line - 1) + code, str(page), "exec", dont_inherit=True), vars(module))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -231,7 +231,6 @@ def test_scores_are_given_back_where_nothing_applies(nothing_to_do: Bias) -> Non
         (BadWords, ("bad",)),
         (BadWords, (3,)),
         (MinTokens, (-1, [1])),
-        (MinTokens, (2, [])),
         (MinTokens, (2, "</s>")),
         (ForcedPrefix, ([],)),
         (ForcedPrefix, ([1.5],)),

@@ -15,14 +15,17 @@ from decodeplug.testing import check_selector
 from decodeplug.values import Extension
 
 
+CLEAR = torch.ones(1)  # a margin that no rounding could close
+
+
 class Greedy:
     """Keeps a draft as long as it is the best."""
 
     name: Any = "greedy"
     takes_drafts: Any = True
 
-    def propose(self, scores: Tensor, rows: Rows) -> Tensor:
-        return scores.argmax(-1, keepdim=True)
+    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        return scores.argmax(-1, keepdim=True), CLEAR.expand(len(scores))
 
     def extend(self, candidates: Any, rows: Rows) -> list[Extension]:
         return [self.one(candidates, rows, lane) for lane in range(len(rows.lanes))]
@@ -58,23 +61,23 @@ class NoDraftsPlease(Greedy):
 
 
 class ModifiesScores(Greedy):
-    def propose(self, scores: Tensor, rows: Rows) -> Tensor:
-        return scores.add_(1.0).argmax(-1, keepdim=True)
+    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        return scores.add_(1.0).argmax(-1, keepdim=True), CLEAR.expand(len(scores))
 
 
 class ProposesFlat(Greedy):
-    def propose(self, scores: Tensor, rows: Rows) -> Tensor:
-        return scores.argmax(-1)
+    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        return scores.argmax(-1), CLEAR.expand(len(scores))
 
 
 class RollsDice(Greedy):
-    def propose(self, scores: Tensor, rows: Rows) -> Tensor:
-        return torch.multinomial(scores.softmax(-1), 1)
+    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        return torch.multinomial(scores.softmax(-1), 1), CLEAR.expand(len(scores))
 
 
 class TakesTheWorst(Greedy):
-    def propose(self, scores: Tensor, rows: Rows) -> Tensor:
-        return scores.argmin(-1, keepdim=True)
+    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        return scores.argmin(-1, keepdim=True), CLEAR.expand(len(scores))
 
 
 class BelievesDrafts(Greedy):
@@ -124,18 +127,20 @@ class EmptiesCandidates(Greedy):
 
 
 class LooksAtTheWholeTable(Greedy):
-    def propose(self, scores: Tensor, rows: Rows) -> Tensor:
+    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
         finite = scores > -torch.inf
-        return torch.where(finite, scores + scores.argmax(0) * 5.0, scores).argmax(-1, keepdim=True)
+        return torch.where(finite, scores + scores.argmax(0) * 5.0, scores).argmax(-1, keepdim=True), CLEAR.expand(
+            len(scores)
+        )
 
 
 class ForgetsThePosition(Match):
     """Samples with noise that is keyed by the lane alone, row by row of the table."""
 
-    def propose(self, scores: Tensor, rows: Rows) -> Tensor:
+    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
         noise = torch.Generator().manual_seed(rows.lanes[0].seed[0])
         uniform = torch.rand(scores.shape, generator=noise)
-        return (scores - (-uniform.log()).log()).argmax(-1, keepdim=True)
+        return (scores - (-uniform.log()).log()).argmax(-1, keepdim=True), CLEAR.expand(len(scores))
 
 
 @pytest.mark.parametrize("sound", [Greedy(), NoDraftsPlease(), Match(), Match(sample=True)])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from decodeplug.bridges.transformers_processors import TransformersProcessors
+from decodeplug.bridges.transformers_processors import from_logits_processors
 from torch import Tensor
 
 from decodeplug.errors import BadOption, IncompatibleParts
@@ -62,12 +62,11 @@ class CustomGenerate:
                 instead="Leave num_beams out",
             )
         attention_mask: Tensor | None = model_inputs.get("attention_mask")
-        processors = list(logits_processor or [])
-        bridge = [TransformersProcessors(processors)] if processors else []
-        rows = [
-            _real(row, None if attention_mask is None else attention_mask[index]) for index, row in enumerate(input_ids)
-        ]
-        requests = [self._request(row, input_ids.shape[1], config, bridge, stopping_criteria) for row in rows]
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        requests = []
+        for index, (row, real) in enumerate(zip(input_ids, mask.bool(), strict=True)):
+            parts = from_logits_processors(logits_processor or [], row=index, padding=row[~real].tolist())
+            requests.append(self._request(row[real].tolist(), input_ids.shape[1], config, parts, stopping_criteria))
         results = self._run(requests)
         sequences = _padded(input_ids, [result.token_ids for result in results], self._host.pad_id)
         if not config.return_dict_in_generate:
@@ -85,8 +84,8 @@ class CustomGenerate:
             )
         return [self._host.generate(requests[0].prompt, streamer=self._streamer, **requests[0].options)]
 
-    def _request(self, row: list[int], width: int, config: Any, bridge: list[Any], criteria: Any) -> Request:
-        options: dict[str, Any] = {"do_sample": bool(config.do_sample), "processors": bridge}
+    def _request(self, row: list[int], width: int, config: Any, processors: list[Any], criteria: Any) -> Request:
+        options: dict[str, Any] = {"do_sample": bool(config.do_sample), "processors": processors}
         if config.do_sample:
             options["seed"] = int(torch.randint(2**62, (1,)))
         if config.max_length is not None:
@@ -97,10 +96,6 @@ class CustomGenerate:
         if (seconds := getattr(config, "max_time", None)) is not None:
             options["timeout_s"] = seconds
         return Request(row, **{**options, **self._options})
-
-
-def _real(row: Tensor, mask: Tensor | None) -> list[int]:
-    return (row if mask is None else row[mask.bool()]).tolist()
 
 
 def _padded(input_ids: Tensor, new: Sequence[list[int]], pad: int) -> Tensor:

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from decodeplug.errors import BadOption
 from decodeplug.processors.option_checks import token_ids, whole_number
 from decodeplug.processors.scatter import forbid
 from decodeplug.values import Seen, Stage
@@ -25,13 +24,14 @@ class MinTokens:
 
     :param min_new_tokens: How many tokens there are at least before an end id.
     :param end_ids: The ids that end a text; those that the model has no score for are passed over.
+        Left out, a host takes its model's own.
     :param counts_prompt: Tokens of the prompt count as well.
-    :raises BadOption: ``min_new_tokens`` is not a whole number from 0 on, or ``end_ids`` is empty.
+    :raises BadOption: ``min_new_tokens`` is not a whole number from 0 on, or ``end_ids`` are no ids.
     Source: transformers 5.24, ``generation/logits_process.py``.
     """
 
     min_new_tokens: int
-    end_ids: Sequence[int]
+    end_ids: Sequence[int] = ()
     counts_prompt: bool = False
     name: ClassVar[str] = "min-tokens"
     stage: ClassVar[Stage] = Stage.HARD
@@ -39,10 +39,7 @@ class MinTokens:
 
     def __post_init__(self) -> None:
         whole_number(self.name, 0, min_new_tokens=self.min_new_tokens)
-        ids = token_ids(self.name, end_ids=self.end_ids)
-        if not ids:
-            raise BadOption(self.name, end_ids=self.end_ids, wanted="the ids that end a text, at least one")
-        object.__setattr__(self, "end_ids", ids)
+        object.__setattr__(self, "end_ids", token_ids(self.name, end_ids=self.end_ids))
 
     def __call__(self, scores: Tensor, seen: Seen) -> Tensor:
         """Return scores with the end ids of short rows at ``-inf``.

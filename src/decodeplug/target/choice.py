@@ -12,7 +12,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from decodeplug.caches.dense import KINDS
 from decodeplug.errors import UnsupportedModel
 from decodeplug.target.grouping import LaneTraits, alone, by_length, by_width
-from decodeplug.target.quirks import Quirk, quirk_of
+from decodeplug.target.quirks import NO_QUIRK, Quirk, quirk_of
 
 __all__ = ["Choice", "choose"]
 
@@ -78,6 +78,11 @@ def choose(module: Any) -> Choice:
 def attention_of(config: Any) -> str:
     """The name of the attention implementation."""
     return str(getattr(config, "_attn_implementation", None) or "eager")
+
+
+def step_by_step(because: str) -> Choice:
+    """The path that is right for whatever ``generate()`` is right for, and the slowest."""
+    return _steps(NO_QUIRK, because)
 
 
 def _steps(quirk: Quirk, because: str) -> Choice:

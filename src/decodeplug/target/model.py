@@ -12,14 +12,16 @@ import torch
 
 from decodeplug.caches import CacheSpec, Dense, LayerPlan, NoCache
 from decodeplug.contracts import Session
-from decodeplug.errors import BadOption
+from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.positions import GenerateInputs, ModelInputs
 from decodeplug.target import hooks
-from decodeplug.target.choice import Choice, choose
+from decodeplug.target.choice import Choice, choose, step_by_step
 from decodeplug.target.crossing import CrossingSession
 from decodeplug.target.lanes import LaneSession
+from decodeplug.target.probe import agrees
 from decodeplug.target.recompute import RecomputeSession
 from decodeplug.target.steps import StepSession
+from decodeplug.target.verified import VERIFIED
 
 __all__ = ["Target"]
 
@@ -39,17 +41,31 @@ class Target:
         self.model = model
         self.module: Any = getattr(model, "_orig_mod", model)
         self.choice: Choice = choose(self.module)
-        self.path: str = self.choice.path
-        self.path_reason: str = self.choice.because
-        self.can_rewind: bool = self.choice.max_draft != 0
         self.config: Any = self.module.config.get_text_config(decoder=True)
         self.inputs = ModelInputs(self.module, model, passes_positions=self.choice.quirk.passes_positions)
         self.vocab_size: int = _vocab_size(self.module, self.config)
         self.context_window: int | None = _context_window(self.config)
-        handles = hooks.attach(self.module, self.inputs.takes_positions or self.path == "steps")
+        handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
         # Frequencies that follow the longest text are kept in the modules: one forward at a time.
         self._lock: AbstractContextManager[Any] = threading.RLock() if handles else contextlib.nullcontext()
         weakref.finalize(self.inputs, _remove, handles)  # sessions hold the inputs, and may outlive the target
+        known = {self.module.config.model_type, self.config.model_type} & VERIFIED
+        if not known and self.path in ("ragged", "grouped", "single"):
+            self._probe()
+        self.path: str = self.choice.path
+        self.path_reason: str = self.choice.because
+        self.can_rewind: bool = self.choice.max_draft != 0
+
+    def _probe(self) -> None:
+        """Try the chosen path on a family that nobody has measured; take the slow one if it is wrong."""
+        try:
+            right = agrees(self.session(), self._as_generate_does(wide=False, remember=False), self.dtype)
+        except Exception as failed:
+            right, problem = False, f"raised {type(failed).__name__}"
+        else:
+            problem = "gave other logits than generate()"
+        if not right:
+            self.choice = step_by_step(f"its family was not measured, and the {self.choice.path} path {problem}")
 
     @property
     def device(self) -> torch.device:
@@ -72,12 +88,18 @@ class Target:
         if spec is None:
             raise BadOption("cache", cache=cache, wanted=f"one of {', '.join(NAMED)}, or a cache spec")
         choice = self.choice
+        if choice.path in ("recompute", "steps") and not isinstance(spec, Dense | NoCache):
+            raise IncompatibleParts(
+                f"cache {spec.name!r}",
+                type(self.module).__name__,
+                because=f"this model keeps its own cache or none: {choice.because}",
+                instead="Use cache='dense' or cache='none'",
+            )
         plan = LayerPlan(choice.kinds, choice.states, self.device, choice.quirk.packed)
         lanes = None if isinstance(spec, NoCache) or choice.path in ("recompute", "steps") else spec.open(plan)
         keeps = not isinstance(spec, NoCache) and choice.path != "recompute"
         if lanes is None and (choice.quirk.replay or (keeps and choice.path == "steps")):
-            inputs = GenerateInputs(self.module, self.model)
-            return StepSession(inputs, self.vocab_size, wide=choice.quirk.wide, remember=keeps)
+            return self._as_generate_does(wide=choice.quirk.wide, remember=keeps)
         session: Session
         if lanes is not None:
             session = LaneSession(self.inputs, lanes, choice.lanes, self.vocab_size, self._lock)
@@ -85,6 +107,10 @@ class Target:
             session = RecomputeSession(self.inputs, self.vocab_size, choice.quirk.rule(self.config), self._lock)
         limit = choice.quirk.limit(self.config)
         return session if limit is None else CrossingSession(session, limit, keeps=keeps)
+
+    def _as_generate_does(self, *, wide: bool, remember: bool) -> Session:
+        inputs = GenerateInputs(self.module, self.model)
+        return StepSession(inputs, self.vocab_size, wide=wide, remember=remember)
 
 
 def _remove(handles: list[Any]) -> None:

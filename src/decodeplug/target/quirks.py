@@ -73,12 +73,18 @@ def _looped(config: Any, kinds: list[str]) -> list[str]:
 
 NO_QUIRK = Quirk("")
 
+CLAMPS = Quirk(
+    "several ids at once are computed with clamped time steps, single ids without", single_steps=True, replay=True
+)
 IGNORES_STATE = Quirk("its layers ignore their state when several ids are fed behind the prompt", single_steps=True)
 TWO_RANGES = Quirk("a text is fed again when it outgrows the short frequencies", starts_over=True)
 OWN_CACHE = "it insists on a cache class of its own"
 
 QUIRKS: dict[str, Quirk] = {
     "mamba": IGNORES_STATE,
+    "nemotron_h": CLAMPS,
+    "zamba2": CLAMPS,
+    "zamba": Quirk("it continues with several ids at once only nearly as with single ones", single_steps=True),
     "falcon_mamba": IGNORES_STATE,
     "jamba": IGNORES_STATE,
     "gpt_neox_japanese": Quirk("its attention views keys and values as contiguous", packed=True),
@@ -99,7 +105,7 @@ QUIRKS: dict[str, Quirk] = {
     "inkling2_loop_text": Quirk("it takes positions from the cache, one for the whole batch", path="steps", wide=True),
     "qwen4_exp": Quirk("its indexer keeps positions in the cache", path="steps", wide=True),
     "qwen4_exp_text": Quirk("its indexer keeps positions in the cache", path="steps", wide=True),
-    "minimax": Quirk(OWN_CACHE, path="steps"),
+    "minimax": Quirk(OWN_CACHE, path="steps", replay=True),
     "roformer": Quirk("it takes positions from the cache, one for the whole batch", path="steps", replay=True),
     "rwkv": Quirk(OWN_CACHE, path="steps"),
     "dory": Quirk("where its loops share keys, the width of a forward changes its result", layers=_looped, replay=True),
@@ -125,4 +131,7 @@ QUIRKS: dict[str, Quirk] = {
 def quirk_of(module: Any) -> Quirk:
     """The quirk of a model: by its own model type, or by that of the language model inside it."""
     text = module.config.get_text_config(decoder=True)
-    return QUIRKS.get(module.config.model_type) or QUIRKS.get(text.model_type, NO_QUIRK)
+    quirk = QUIRKS.get(module.config.model_type) or QUIRKS.get(text.model_type, NO_QUIRK)
+    if quirk is NO_QUIRK and (getattr(text, "time_step_limit", None) or [0.0])[0] > 0:
+        return CLAMPS
+    return quirk

@@ -88,7 +88,7 @@ def _checked_choice(
     """Select once, and check what holds of every single choice."""
     scores = _table(lanes, drafts, vocab)
     rows, given = Rows(lanes, drafts), scores.clone()
-    candidates = selector.propose(scores, rows)
+    candidates, margins = selector.propose(scores, rows)
     claim(torch.equal(scores, given), f"selector {name} modified the scores")
     claim(
         candidates.dtype == torch.int64 and candidates.dim() == 2 and len(candidates) == len(scores),
@@ -96,7 +96,11 @@ def _checked_choice(
         "not torch.int64 [rows, candidates]",
     )
     claim(
-        torch.equal(candidates, selector.propose(scores, rows)),
+        margins.shape == scores.shape[:1] and bool((margins >= 0).all()),
+        f"selector {name} gives margins {list(margins.shape)} for {len(scores)} rows, or some below 0",
+    )
+    claim(
+        all(map(torch.equal, (candidates, margins), selector.propose(scores, rows))),
         f"selector {name} is not pure: it proposes something else the second time",
     )
     plain = candidates.tolist()

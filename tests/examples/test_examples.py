@@ -1,0 +1,72 @@
+"""Every example runs, with small budgets, and does what it says."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as Xml
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+BY_PRODUCTS = shutil.ignore_patterns("*.egg-info", "__pycache__", "build", ".*_cache")
+
+
+def run(name: str, *arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run an example's ``main``, and return what it printed."""
+    importlib.import_module(name).main(arguments)
+    return capsys.readouterr().out
+
+
+@pytest.fixture(autouse=True)
+def beside_the_examples(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Examples find each other as they do when they are run as scripts, and write into an empty folder."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.smollm2
+def test_a_wrapped_pipeline_gives_structure_to_code_that_was_not_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = run("wrap_pipeline", "--max-new-tokens", "40", capsys=capsys)
+    assert "legs, says the model." in printed
+
+
+@pytest.mark.smollm2
+def test_a_teddy_bear_is_invented_and_the_next_token_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    printed = run("teddy_bear", "--temperatures", "0.5", "2", "--tokens", "3", "--plot", "bears.svg", capsys=capsys)
+    assert "and reads:" in printed
+    root = Xml.parse(tmp_path / "bears.svg").getroot()
+    bars = [shape for shape in root.iter() if shape.tag.endswith("rect") and shape.get("width") == "12.0"]
+    heights = [float(bar.get("height", "0")) for bar in bars]
+    assert len(heights) == 6  # three tokens at two temperatures
+    assert heights[0] > heights[1]  # the likeliest token has more at the lower temperature
+
+
+@pytest.mark.smollm2
+def test_invoices_are_read_at_once_and_the_one_that_cannot_be_fails_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    garden, books, long = run("extract_invoice_app", "--max-new-tokens", "50", capsys=capsys).splitlines()
+    assert garden.startswith("garden: number ")
+    assert books.startswith("books: number ")
+    assert "ContextOverflow" in long
+
+
+def test_the_custom_processor_installs_passes_its_tests_and_is_found_by_a_host(tmp_path: Path) -> None:
+    package, site = tmp_path / "custom_processor", tmp_path / "site"
+    shutil.copytree(EXAMPLES / "custom_processor", package, ignore=BY_PRODUCTS)
+    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps")
+    python(*pip, "--no-build-isolation", "--no-compile", "--target", str(site), str(package), folder=package)
+    # Its own tests build a host that finds the plugin by its entry point.
+    python("-m", "pytest", "-p", "no:cacheprovider", folder=package, site=site)
+
+
+def python(*arguments: str, folder: Path, site: Path | None = None) -> None:
+    """Run Python; ``site`` is a folder of installed packages that is found first."""
+    environment = {**os.environ, "PYTHONPATH": str(site or ""), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,38 @@
+"""What is expected of each family, and what came out."""
+
+from __future__ import annotations
+
+import contextlib
+
+from families.precision import StaysInFloat64
+from families.walk import Outcome, walk
+
+from decodeplug.testing.families import family_model
+from decodeplug.testing.recipes import FLOAT32_ONLY
+
+CI = (
+    "gpt2", "llama", "qwen3", "gemma3_text", "bloom", "opt", "mamba", "jamba", "mixtral", "deepseek_v3", "gpt_oss",
+    "falcon", "qwen3_next", "bert", "bart",
+)  # fmt: skip
+"""A dozen and some of different kinds."""
+
+REFUSED = {
+    "gemma4_unified_assistant": "drafts for a Gemma 4",
+}
+"""Family -> what the error says. Their own ``generate()`` does not work alone either."""
+
+CANNOT_BE_BUILT: dict[str, tuple[type[Exception], str]] = {
+    "gemma3n": (ImportError, "timm"),
+    "gemma4_assistant": (Exception, "hidden_size_per_layer_input must be 0"),
+    "musicgen": (AttributeError, "MusicgenConfig"),
+    "musicgen_melody": (AttributeError, "MusicgenMelodyConfig"),
+}
+"""Family -> how building it from its config fails, in transformers itself."""
+
+TOLERANCE = dict.fromkeys(FLOAT32_ONLY, 3e-5)
+
+
+def outcome_of(family: str, cache: str) -> Outcome:
+    """Walk a family: in float64 throughout, or in float32 where it knows nothing else."""
+    with contextlib.nullcontext() if family in FLOAT32_ONLY else StaysInFloat64():
+        return walk(family_model(family), cache)

@@ -1,0 +1,52 @@
+"""Every causal language family of the installed transformers, against ``generate()`` of each prompt alone."""
+
+from __future__ import annotations
+
+import pytest
+from families.outcome import CANNOT_BE_BUILT, CI, REFUSED, TOLERANCE, outcome_of
+
+from decodeplug.errors import UnsupportedModel
+from decodeplug.target import Target
+from decodeplug.testing.families import families, family_model
+
+ABLE = [family for family in families() if family not in CANNOT_BE_BUILT]
+
+
+def _holds(family: str, cache: str) -> None:
+    outcome = outcome_of(family, cache)
+    assert outcome.wrong_rows == 0
+    assert outcome.worst < TOLERANCE.get(family, 1e-9)
+
+
+@pytest.mark.parametrize("cache", ["dense", "none"])
+@pytest.mark.parametrize("family", CI)
+def test_ragged_lanes_with_rejected_drafts_give_the_logits_of_generate(family: str, cache: str) -> None:
+    _holds(family, cache)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [family for family in ABLE if family not in (*CI, *REFUSED)])
+def test_every_other_family_does_so_too(family: str) -> None:
+    _holds(family, "dense")
+    _holds(family, "none")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [family for family in REFUSED if family in ABLE])
+def test_a_family_that_cannot_write_alone_is_refused_with_the_reason(family: str) -> None:
+    with pytest.raises(UnsupportedModel, match=REFUSED[family]):
+        Target(family_model(family))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", CANNOT_BE_BUILT)
+def test_a_family_that_cannot_be_built_here_says_why(family: str) -> None:
+    error, match = CANNOT_BE_BUILT[family]
+    with pytest.raises(error, match=match):
+        family_model(family)
+
+
+def test_at_most_four_families_that_can_generate_are_refused() -> None:
+    # Those that are refused or cannot be built have no generate() that works alone.
+    assert set(REFUSED) | set(CANNOT_BE_BUILT) <= set(families())
+    assert len(ABLE) - len(REFUSED) > 180
