@@ -22,7 +22,7 @@ from decodeplug.registry import Registry
 from decodeplug.request import Request
 from decodeplug.rules import Rules
 from decodeplug.score import in_order, part_name
-from decodeplug.text import TextState
+from decodeplug.text import TextState, decoder
 from decodeplug.trace import Trace
 from decodeplug.values import Stage
 from decodeplug.vocabulary import Vocabulary
@@ -81,17 +81,13 @@ class Fit:
         trace.processors = tuple(part_name(part) for part in processors)
         trace.drafters = tuple(drafter.name for drafter in drafters)
         follows_text = (follows_text and self.tokenizer is not None) or bool(request.stop)
+        decode = None if self.tokenizer is None else decoder(self.tokenizer)
+        if constraint is not None and self.vocabulary is not None:
+            decode = self.vocabulary.decode  # byte for byte: a tokenizer may tidy up what was enforced
         job = Job(
             prompt=ids,
             plan=Plan(processors, selector),
-            rules=Rules(
-                budget,
-                self.end_ids,
-                tuple(request.stop),
-                self.tokenizer,
-                tuple(request.stopping_criteria),
-                follows_text,
-            ),
+            rules=Rules(budget, self.end_ids, request.stop, decode, tuple(request.stopping_criteria), follows_text),
             trace=trace,
             seed=trace.seed,
             drafter=self.registry.build("drafter", "chain", drafters=drafters) if drafters else None,

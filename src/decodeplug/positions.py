@@ -168,19 +168,23 @@ class GenerateInputs:
         all_ids = torch.tensor([ids], device=self.device)
         first = state is None
         if state is None:
-            state = {"attention_mask": None, "use_cache": True}
-            if self.takes_positions:
-                state["position_ids"] = self.module._prepare_position_ids_for_generation(all_ids, state)
-            if self.module._supports_default_dynamic_cache():
-                state["cache"] = DynamicCache(config=self.module.config.get_text_config(decoder=True))
+            state = self._first_state(all_ids)
         else:
-            state = self.module._update_model_kwargs_for_generation(state.pop("output"), state, num_new_tokens=width)
+            state = dict(self.module._update_model_kwargs_for_generation(state.pop("output"), state, num_new_tokens=width))
         given = self.module.prepare_inputs_for_generation(
             all_ids, next_sequence_length=None if first else width, is_first_iteration=first, **state
         )
         output = self.call(**given, return_dict=True)
         state["output"] = _without_logits(output)
         return output.logits[0], state
+
+    def _first_state(self, all_ids: Tensor) -> dict[str, Any]:
+        state: dict[str, Any] = {"attention_mask": None, "use_cache": True}
+        if self.takes_positions:
+            state["position_ids"] = self.module._prepare_position_ids_for_generation(all_ids, state)
+        if self.module._supports_default_dynamic_cache():
+            state["cache"] = DynamicCache(config=self.module.config.get_text_config(decoder=True))
+        return state
 
 
 def _without_logits(output: Any) -> Any:

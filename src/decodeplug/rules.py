@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from decodeplug.text import TextState, extend_text, find_stop
+from decodeplug.text import Decode, TextState, extend_text, find_stop
 
 if TYPE_CHECKING:
     from decodeplug.lane import Lane
@@ -32,7 +32,7 @@ class Rules:
 
     :param budget: New tokens at most. :param end_ids: Ids that end a text; kept.
     :param stops: Strings that end it; the token that completes one is kept, the text
-        ends before it. :param tokenizer: Needed for ``stops`` and for streaming.
+        ends before it. :param decode: From ids to text; None on a host without tokenizer.
     :param criteria: ``f(ids [1, tokens], None)``: true where the text shall end.
     :param follows_text: Keep the lane's text up to date (stop strings, streaming).
     """
@@ -40,7 +40,7 @@ class Rules:
     budget: int
     end_ids: frozenset[int] = frozenset()
     stops: tuple[str, ...] = ()
-    tokenizer: Any = None
+    decode: Decode | None = None
     criteria: tuple[Any, ...] = ()
     follows_text: bool = False
 
@@ -63,9 +63,9 @@ class Rules:
                 assert state is not None, "the mask allowed a token that the constraint does not"
                 reason = "stop" if constraint.is_complete(state) else None
             if self.follows_text:
-                assert text is not None
+                assert text is not None and self.decode is not None
                 new_ids.append(token)
-                longer = extend_text(self.tokenizer, text, new_ids)
+                longer = extend_text(self.decode, text, new_ids)
                 if find_stop(longer.text, len(text.text), self.stops) is not None:
                     reason = "stop"
                 text = longer

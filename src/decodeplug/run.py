@@ -15,7 +15,6 @@ from decodeplug.lane import Job, Lane
 from decodeplug.loop import decode
 from decodeplug.result import Result
 from decodeplug.score import part_name
-from decodeplug.text import decode as decode_text
 from decodeplug.text import find_stop
 from decodeplug.trace import Trace
 
@@ -70,14 +69,14 @@ def _tell_inspectors(turn: Turn) -> None:
                 job.error = job.error or PluginError(job.owner(inspector), part_name(inspector), "step", error)
 
 
-def result_of(ready: Ready, tokenizer: Any) -> Result:
+def result_of(ready: Ready) -> Result:
     """The result of a finished job; with ``error`` set if it failed.
 
     The text is decoded as a whole, checked against the constraint for the last time, and
     turned into the value.
     """
     job = ready.job
-    results = [_of_lane(ready, lane, tokenizer) for lane in job.lanes]
+    results = [_of_lane(ready, lane) for lane in job.lanes]
     first = results[0]
     first.alternatives = results[1:]
     first.error = job.error or next((result.error for result in results if result.error is not None), None)
@@ -95,10 +94,10 @@ def failed_result(error: DecodeplugError) -> Result:
     return Result(text="", token_ids=[], finish_reason="error", trace=Trace(), error=error)
 
 
-def _of_lane(ready: Ready, lane: Lane, tokenizer: Any) -> Result:
+def _of_lane(ready: Ready, lane: Lane) -> Result:
     job = ready.job
     result = Result(
-        text=lane_text(lane, tokenizer),
+        text=lane_text(lane),
         token_ids=lane.new_ids,
         finish_reason=lane.finish_reason or "error",
         trace=job.trace,
@@ -117,13 +116,11 @@ def _of_lane(ready: Ready, lane: Lane, tokenizer: Any) -> Result:
     return result
 
 
-def lane_text(lane: Lane, tokenizer: Any) -> str:
-    """The text of a lane, up to its first stop string."""
-    if tokenizer is None:
+def lane_text(lane: Lane) -> str:
+    """The text of a lane, up to its first stop string; empty on a host without tokenizer."""
+    rules, ids = lane.job.rules, lane.new_ids
+    if rules.decode is None:
         return ""
-    ids = lane.new_ids
-    if ids and ids[-1] in lane.job.end_ids:
-        ids = ids[:-1]
-    text = decode_text(tokenizer, ids)
-    stop = find_stop(text, 0, lane.job.rules.stops)
+    text = rules.decode(ids[:-1] if ids and ids[-1] in lane.job.end_ids else ids)
+    stop = find_stop(text, 0, rules.stops)
     return text if stop is None else text[:stop]

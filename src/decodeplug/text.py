@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-__all__ = ["TextState", "decode", "extend_text", "find_stop", "safe_length"]
+__all__ = ["Decode", "TextState", "decoder", "extend_text", "find_stop", "safe_length"]
+
+Decode = Callable[[Sequence[int]], str]
+"""From ids to text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +27,20 @@ class TextState:
     read: int = 0
 
 
-def decode(tokenizer: Any, ids: Sequence[int]) -> str:
-    """The text of ``ids``, without special tokens."""
-    return tokenizer.decode(ids, skip_special_tokens=True)
+def decoder(tokenizer: Any) -> Decode:
+    """The tokenizer's own way from ids to text, special tokens left out."""
+    return partial(tokenizer.decode, skip_special_tokens=True)
 
 
-def extend_text(tokenizer: Any, state: TextState, ids: Sequence[int]) -> TextState:
+def extend_text(decode: Decode, state: TextState, ids: Sequence[int]) -> TextState:
     """The text after ``ids``, of which ``state`` knew a prefix.
 
     Characters that are not complete yet (several tokens may share one) are held back.
 
     :param ids: All new ids of the lane, without its prompt.
     """
-    known = decode(tokenizer, ids[state.prefix : state.read])
-    longer = decode(tokenizer, ids[state.prefix :])
+    known = decode(ids[state.prefix : state.read])
+    longer = decode(ids[state.prefix :])
     if len(longer) <= len(known) or longer.endswith("�"):
         return state
     return TextState(state.text + longer[len(known) :], state.read, len(ids))

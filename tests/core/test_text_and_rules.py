@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from decodeplug import Host
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer, tiny_model
-from decodeplug.text import TextState, extend_text, find_stop, safe_length
+from decodeplug.text import TextState, decoder, extend_text, find_stop, safe_length
 
 BYTES = byte_tokenizer()
+DECODE = decoder(BYTES)
 
 
 @given(st.text(max_size=30))
@@ -16,16 +17,16 @@ def test_text_grown_id_by_id_is_the_text_decoded_at_once(text: str) -> None:
     ids = BYTES(text)["input_ids"]
     state = TextState()
     for end in range(1, len(ids) + 1):
-        state = extend_text(BYTES, state, ids[:end])
+        state = extend_text(DECODE, state, ids[:end])
         assert text.startswith(state.text), "what was shown is never taken back"
     assert state.text == text
 
 
 def test_an_incomplete_character_is_held_back() -> None:
     ids = BYTES("a€")["input_ids"]
-    state = extend_text(BYTES, extend_text(BYTES, TextState(), ids[:1]), ids[:3])
+    state = extend_text(DECODE, extend_text(DECODE, TextState(), ids[:1]), ids[:3])
     assert state.text == "a"
-    assert extend_text(BYTES, state, ids).text == "a€"
+    assert extend_text(DECODE, state, ids).text == "a€"
 
 
 @given(st.text("ab\n", max_size=12), st.lists(st.text("ab\n", min_size=1, max_size=4), max_size=3), st.integers(0, 12))

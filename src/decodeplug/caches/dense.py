@@ -50,6 +50,7 @@ class LayeredCache(Cache):
 
     def __init__(self, layers: list[Any], slots: Slots) -> None:
         super().__init__(layers=layers)
+        self.layers: list[Any] = layers
         self.slots = slots
 
     def get_seq_length(self, layer_idx: int = 0) -> int:

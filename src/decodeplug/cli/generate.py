@@ -48,6 +48,7 @@ def generate(
     """Decode one prompt and show the text as it is written."""
     from decodeplug.host import Host
     from decodeplug.recipe import Recipe
+    from decodeplug.request import Request
 
     given = {
         "constraint": _constraint(schema, regex, choice),
@@ -61,6 +62,7 @@ def generate(
     options |= {name: value for name, value in given.items() if value}
     if seed is not None:
         options["seed"] = seed
+    Request("", **options)  # what is wrong with the options is said before a model is loaded
     text = sys.stdin.read() if prompt == "-" else prompt
     with Host.from_pretrained(model) as host:
         messages = not raw and getattr(host.tokenizer, "chat_template", None)

@@ -77,7 +77,7 @@ def check_schema(schema: Any, validator: type[Validator]) -> list[Suspect]:
     """Check a schema against its draft and against our bounds.
 
     :returns: Patterns that may explode while text is written, so that they should be tried.
-    :raises UnsupportedSchema: With the keyword, the pointer of the schema that has it, and the reason.
+    :raises UnsupportedSchema: With the keyword, its JSON pointer, and the reason.
     """
     size = len(json.dumps(schema))
     if size > _LARGEST_BYTES:
@@ -109,7 +109,9 @@ def _is_small(part: Any) -> bool:
 
 def _not_a_schema(path: tuple[str | int, ...], error: ValidationError) -> UnsupportedSchema:
     keyword = next((str(step) for step in error.absolute_path), "")
-    return UnsupportedSchema(keyword, pointer_of(path), because=f"it is not a schema: {error.message}")
+    return UnsupportedSchema(
+        keyword, pointer_of((*path, *error.absolute_path)), because=f"it is not a schema: {error.message}"
+    )
 
 
 def _patterns(part: Any) -> list[tuple[str, str]]:
@@ -121,7 +123,8 @@ def _patterns(part: Any) -> list[tuple[str, str]]:
 
 
 def _checked_pattern(keyword: str, pattern: str, path: tuple[str | int, ...]) -> Suspect | None:
-    suspect = Suspect(keyword, pointer_of(path), pattern)
+    place = (keyword, pattern) if keyword == "patternProperties" else (keyword,)
+    suspect = Suspect(keyword, pointer_of((*path, *place)), pattern)
     try:
         return suspect if read_pattern(pattern).may_explode else None
     except UnsupportedGrammar as error:
@@ -143,7 +146,7 @@ def refusal(schema: Any, message: str) -> DecodeplugError:
         because = "this keyword cannot be enforced while the text is written"
     elif because.startswith("Resource "):
         because = "remote references are not fetched"
-    return UnsupportedSchema(keyword, pointer_of(path), because=because)
+    return UnsupportedSchema(keyword, pointer_of((*path, keyword) if keyword else path), because=because)
 
 
 def _blamed(schema: Any, message: str) -> tuple[tuple[str | int, ...], str]:

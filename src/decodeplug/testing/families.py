@@ -37,7 +37,7 @@ def family_config(family: str, **overrides: Any) -> Any:
 
     :param overrides: Names and values as in ``RECIPES``.
     """
-    default = CONFIG_MAPPING[family]()
+    default: Any = CONFIG_MAPPING[family]()
     recipe = {**RECIPES.get(family, {}), **overrides}
     nested: dict[str, dict[str, Any]] = {}
     for key in [key for key in recipe if "." in key]:
@@ -51,7 +51,8 @@ def family_config(family: str, **overrides: Any) -> Any:
     }
     if text is None:
         return type(default)(**options, **parts)
-    return type(default)(text_config=type(text)(**options), **parts)
+    build: Any = type(default)
+    return build(text_config=type(text)(**options), **parts)
 
 
 def _options(default: Any, recipe: dict[str, Any]) -> dict[str, Any]:

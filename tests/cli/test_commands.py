@@ -1,0 +1,92 @@
+"""The commands that run a model, on a tiny one in a local folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from decodeplug.cli import app, main
+from decodeplug.testing import byte_tokenizer, tiny_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder as ``save_pretrained`` writes it."""
+    path = tmp_path_factory.mktemp("model")
+    tokenizer = byte_tokenizer()
+    tiny_model(vocab=len(tokenizer)).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+
+
+def test_generate_prints_one_json_object(folder: Path) -> None:
+    result = run("generate", "ab", "--model", str(folder), "--regex", "[xy]{3}", "--max-new-tokens", "9", "--json")
+    facts = json.loads(result.stdout)
+    assert len(facts["value"]) == 3
+    assert facts["finish_reason"] == "stop"
+    assert facts["trace"]["tokens"] == len(facts["token_ids"])
+
+
+def test_generate_writes_the_text(folder: Path) -> None:
+    result = run("generate", "ab", "--model", str(folder), "--choice", "one", "--choice", "two", "--raw")
+    assert result.stdout in ("one\n", "two\n")
+
+
+def test_generate_takes_a_recipe_and_a_schema_and_what_is_given_wins(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('processors = ["temperature=0.5"]\nseed = 4\nmax_new_tokens = 3\n')
+    (tmp_path / "s.json").write_text('{"enum": [12, 13]}')
+    files = ("--recipe", str(tmp_path / "r.toml"), "--schema", str(tmp_path / "s.json"))
+    facts = json.loads(run("generate", "a", "--model", str(folder), *files, "--seed", "9", "--json").stdout)
+    assert facts["value"] in (12, 13)
+    assert facts["trace"]["seed"] == 9
+    assert facts["trace"]["processors"] == ["temperature"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["generate", "a", "--model", "no/such folder"], "hf download"),
+        (["generate", "a", "--model", "MODEL", "--processor", "topp=0.5"], "Did you mean"),
+        (["generate", "a", "--model", "MODEL", "--max-new-tokens", "0"], "at least 1"),
+        (["generate", "a", "--model", "MODEL", "--schema", "missing.json"], "a file with a JSON schema"),
+        (["generate", "a", "--model", "MODEL", "--regex", "a", "--choice", "b"], "at most one"),
+        (["generate", "a", "--model", "MODEL", "--recipe", "missing.toml"], "can be read"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr_and_exit_code_2(
+    folder: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([str(folder) if argument == "MODEL" else argument for argument in arguments])
+    captured = capsys.readouterr()
+    assert exit_.value.code == 2
+    (line,) = [line for line in captured.err.splitlines() if line.startswith("decodeplug: ")]
+    assert says in line
+    assert captured.out == ""
+
+
+def test_doctor_says_how_a_model_would_be_decoded(folder: Path) -> None:
+    report = json.loads(run("doctor", "--model", str(folder), "--json").stdout)
+    assert report["model"]["path"] == "ragged"
+    assert report["model"]["context_window"] == 512
+    assert report["versions"]["transformers"]
+    assert "forced" in report["parts"]["drafter"]
+    assert ["selector 'match'", "drafter 'lookup'", "works"] in report["fits"]
+    assert "What fits" in run("doctor").stdout
+
+
+def test_every_option_of_every_command_has_a_help_line() -> None:
+    import typer
+
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]  # a click group
+        assert command.help, name
+        for parameter in command.params:
+            assert getattr(parameter, "help", "x"), f"{name} {parameter.name}"

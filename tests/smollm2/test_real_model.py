@@ -1,0 +1,121 @@
+"""What only a real model shows: SmolLM2-135M-Instruct in float32."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from jsonschema import Draft202012Validator
+
+from decodeplug import Host, Request, choice, json_schema, regex
+from decodeplug.cli.demo import BEAR, PROMPT
+
+pytestmark = pytest.mark.smollm2
+
+TIE = 1e-4  # a smaller margin than this may go either way in float32
+CONSTRAINTS: dict[str, Any] = {
+    "no constraint": None,
+    "schema": json_schema(BEAR),
+    "regex": regex(r"(Monday|Tuesday|Wednesday), [0-9]{1,2}(am|pm)( sharp)?"),
+    "choice": choice(["a small brown bear", "a small brown bear with a red ribbon", "a big bear"]),
+}
+DRAFTERS = {"none": [], "lookup": ["lookup"], "forced": ["forced"], "chain": ["forced", "lookup"]}
+PROMPTS = [
+    PROMPT,
+    "When shall we meet? Answer with a weekday and an hour.",
+    "Describe a bear in five words.",
+    "Repeat this sentence twice: the quick brown fox jumps over the lazy dog.",
+    "Name three colours.",
+]
+BUDGET = 28
+
+
+@pytest.fixture(scope="module")
+def host() -> Host:
+    return Host.from_pretrained("smollm2", plugins=[])
+
+
+def request(prompt: str, constraint: str, drafter: str, cache: str = "dense") -> Request:
+    messages = [{"role": "user", "content": prompt}]
+    return Request(
+        messages, constraint=CONSTRAINTS[constraint], drafters=DRAFTERS[drafter], cache=cache, max_new_tokens=BUDGET
+    )
+
+
+def margin_at(host: Host, ids: list[int], constraint: str, new: list[int]) -> float:
+    """By how much the best allowed token after ``ids + new`` is ahead of the second, with no cache."""
+    result = host.generate([*ids, *new], max_new_tokens=1, logprobs=2, cache="none", drafters=[])
+    if CONSTRAINTS[constraint] is None:
+        assert result.top_logprobs is not None
+        (_, first), (_, second) = result.top_logprobs[0]
+        return first - second
+    mask = CONSTRAINTS[constraint].compile(host.vocabulary)
+    state = mask.start()
+    for token in new:
+        state = mask.advance(state, token)
+    with torch.inference_mode():
+        logits = host.model(torch.tensor([[*ids, *new]])).logits[0, -1, : host.vocabulary.size]  # type: ignore[union-attr]
+    best = logits[mask.allowed(state)].topk(2).values
+    return float(best[0] - best[1])
+
+
+def check_same(host: Host, constraint: str, ids: list[int], found: list[int], expected: list[int]) -> None:
+    """Equal ids, or a first difference where the margin is below the tie bound."""
+    if found != expected:
+        at = next(i for i, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b)
+        assert margin_at(host, ids, constraint, expected[:at]) < TIE
+
+
+@pytest.fixture(scope="module")
+def expected(host: Host) -> dict[tuple[str, str], tuple[list[int], list[int]]]:
+    """Prompt and constraint -> prompt ids, and the ids without draft and batch."""
+    table = {}
+    for prompt, constraint in product(PROMPTS, CONSTRAINTS):
+        result = host.generate_batch([request(prompt, constraint, "none")])[0]
+        table[prompt, constraint] = list(result.prompt_ids), result.token_ids
+    return table
+
+
+@pytest.mark.parametrize(("constraint", "drafter"), list(product(CONSTRAINTS, DRAFTERS)))
+def test_greedy_gives_the_same_text_with_every_drafter_in_a_ragged_batch(
+    host: Host, expected: dict[Any, Any], constraint: str, drafter: str
+) -> None:
+    results = host.generate_batch([request(prompt, constraint, drafter) for prompt in PROMPTS])
+    for prompt, result in zip(PROMPTS, results, strict=True):
+        check_same(
+            host, constraint, *expected[prompt, constraint][:1], result.token_ids, expected[prompt, constraint][1]
+        )
+
+
+@pytest.mark.parametrize(("constraint", "drafter"), list(product(CONSTRAINTS, DRAFTERS)))
+def test_greedy_gives_the_same_text_alone_with_every_drafter_and_cache(
+    host: Host, expected: dict[Any, Any], constraint: str, drafter: str
+) -> None:
+    prompt = PROMPTS[list(CONSTRAINTS).index(constraint)]
+    ids, tokens = expected[prompt, constraint]
+    for cache in ("dense", "none"):
+        result = host.generate_batch([request(prompt, constraint, drafter, cache)])[0]
+        check_same(host, constraint, ids, result.token_ids, tokens)
+
+
+def test_greedy_is_what_generate_writes(host: Host) -> None:
+    messages = [{"role": "user", "content": PROMPTS[3]}]
+    ids = host.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    with torch.inference_mode():
+        plain = host.model.generate(torch.tensor([ids]), max_new_tokens=40, do_sample=False)[0, len(ids) :].tolist()
+    check_same(host, "no constraint", ids, host.generate(messages, max_new_tokens=40).token_ids, plain)
+
+
+def test_the_demo_writes_json_that_validates_in_fewer_forwards_than_tokens() -> None:
+    command = [sys.executable, "-m", "decodeplug", "demo", "--json", "--no-compare"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    facts = json.loads(shown)
+    Draft202012Validator(BEAR).validate(facts["value"])
+    Draft202012Validator(BEAR).validate(json.loads(facts["text"]))
+    assert facts["trace"]["forwards"] <= 0.6 * facts["trace"]["tokens"]
+    assert facts["trace"]["acceptance"]["forced"]["kept"] > 10
