@@ -18,9 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
-
 from decodeplug import DecodeplugError, Host, Request
+from pydantic import BaseModel, Field
 
 LETTERS = {
     "garden": "Green Garden Ltd. Invoice GG-1042. Two apple trees and one rake. Please pay 94.50 EUR by 2025-03-31.",
@@ -82,18 +81,25 @@ class Extractor:
             orders = [await self._waiting.get()]
             while not self._waiting.empty() and len(orders) < self._most:
                 orders.append(self._waiting.get_nowait())
-            requests = [order.request for order in orders]
             # The event loop goes on while the model runs in a thread.
-            results = await asyncio.to_thread(self._host.generate_batch, requests, return_errors=True)
-            for order, result in zip(orders, results, strict=True):
+            for order, outcome in zip(orders, await asyncio.to_thread(self._outcomes, orders), strict=True):
                 if order.invoice.done():  # the caller has gone
                     continue
-                if result.error is not None:
-                    order.invoice.set_exception(result.error)
-                elif result.value is None:
-                    order.invoice.set_exception(Unfinished(f"{result.finish_reason} after {result.text!r}"))
+                if isinstance(outcome, BaseException):
+                    order.invoice.set_exception(outcome)
                 else:
-                    order.invoice.set_result(result.value)
+                    order.invoice.set_result(outcome)
+
+    def _outcomes(self, orders: Sequence[Order]) -> list[Invoice | BaseException]:
+        """For each order its invoice, or why there is none."""
+        try:
+            results = self._host.generate_batch([order.request for order in orders], return_errors=True)
+        except Exception as error:  # the model itself failed, and with it everybody
+            return [error for _ in orders]
+        return [
+            result.error or result.value or Unfinished(f"{result.finish_reason} after {result.text!r}")
+            for result in results
+        ]
 
 
 async def read(extractor: Extractor, name: str, letter: str) -> str:
@@ -114,7 +120,9 @@ async def app(host: Host, max_new_tokens: int) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the application once."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        description="An async application that reads invoices, several at once, and never retries."
+    )
     parser.add_argument("--model", default="smollm2", help="hub id, local folder, or smollm2, the embedded default")
     parser.add_argument("--max-new-tokens", type=int, default=60)
     given = parser.parse_args(arguments)

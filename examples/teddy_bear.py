@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field
-from svg_bars import grouped_bars
-
 from decodeplug import Host, Request
+from pydantic import BaseModel, Field
+
+from svg_bars import grouped_bars
 
 Name = Annotated[str, Field(pattern="^[A-Z][a-z]{1,14}$")]
 Book = Annotated[str, Field(min_length=3, max_length=50)]
@@ -67,7 +67,9 @@ def next_token(host: Host, prompt: str, temperatures: Sequence[float], count: in
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Invent a bear, then draw the distributions."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        description="A teddy bear as a Python object, and what temperature does to the next token."
+    )
     parser.add_argument("--model", default="smollm2", help="hub id, local folder, or smollm2, the embedded default")
     parser.add_argument("--prompt", default="The teddy bear sat on the")
     parser.add_argument("--temperatures", type=float, nargs="+", default=[0.3, 0.7, 1.0, 2.0], help="each above 0")
@@ -85,7 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     labels = list(next(iter(distributions.values())))  # temperature does not change which are likeliest
     series = {f"T = {value:g}": [found[label] for label in labels] for value, found in distributions.items()}
-    given.plot.write_text(grouped_bars(f"{given.prompt} …", [label.strip() for label in labels], series), encoding="utf-8")
+    given.plot.write_text(
+        grouped_bars(f"{given.prompt} …", [label.strip() for label in labels], series), encoding="utf-8"
+    )
     print(f"\nAfter {given.prompt!r}:")
     for value, found in distributions.items():
         print(f"  T = {value:g}: " + ", ".join(f"{label!r} {share:.1%}" for label, share in list(found.items())[:3]))

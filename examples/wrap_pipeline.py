@@ -15,11 +15,10 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
-from transformers import pipeline
-
 from decodeplug import Host
 from decodeplug.embedded import embedded_folder
+from pydantic import BaseModel, Field
+from transformers import pipeline
 
 
 class Animal(BaseModel):
@@ -32,14 +31,16 @@ class Animal(BaseModel):
 
 def tell_about(pipe: Any, animal: str, *, max_new_tokens: int) -> str:
     """The application's own code: a chat in, the assistant's answer out."""
-    messages = [{"role": "user", "content": f"Describe the {animal} in JSON: its name, its kind and its number of legs."}]
+    messages = [
+        {"role": "user", "content": f"Describe the {animal} in JSON: its name, its kind and its number of legs."}
+    ]
     answer = pipe(messages, max_new_tokens=max_new_tokens, do_sample=False)
     return answer[0]["generated_text"][-1]["content"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Ask twice, and say what an application can do with each answer."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Keep an application's pipeline code, and get structure out of it.")
     parser.add_argument("--model", default="smollm2", help="hub id, local folder, or smollm2, the embedded default")
     parser.add_argument("--animal", default="penguin")
     parser.add_argument("--max-new-tokens", type=int, default=60)

@@ -76,21 +76,28 @@ def check(folder: Path) -> tuple[bool, str]:
         return run([python, "-m", "pytest", "-p", "no:cacheprovider"], package)
 
 
+def say(line: str) -> None:
+    """Show a line at once: a plugin takes a while."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def main(names: Sequence[str]) -> int:
     """Check the plugins of these names, or all; returns the exit code."""
     known = plugins()
     if unknown := [name for name in names if name not in known]:
-        print(f"there is no plugin {', '.join(unknown)}. Known: {', '.join(known)}", file=sys.stderr)
+        sys.stderr.write(f"there is no plugin {', '.join(unknown)}. Known: {', '.join(known)}\n")
         return 2
     failed = 0
     for name in names or known:
         began = time.perf_counter()
         fine, printed = check(known[name])
         last = printed.strip().splitlines()[-1] if printed.strip() else "no output"
-        print(f"{'ok    ' if fine else 'FAILED'} {name}: {last.strip('= ')} ({time.perf_counter() - began:.0f} s)", flush=True)
+        verdict = "ok    " if fine else "FAILED"
+        say(f"{verdict} {name}: {last.strip('= ')} ({time.perf_counter() - began:.0f} s)")
         if not fine:
             failed += 1
-            print(printed)
+            say(printed)
     return 1 if failed else 0
 
 

@@ -100,15 +100,15 @@ class Batch:
         for job in {id(lane.job): lane.job for lane in turn.lanes}.values():
             job.trace.forwards += 1
         for index, (lane, outcome) in enumerate(zip(turn.lanes, chosen, strict=True)):
-            for extension in outcome.extensions:
+            for extension, facts in zip(outcome.extensions, outcome.rows, strict=True):
                 clipped = self._clip(lane, extension.tokens)
                 if clipped is None:
                     break
-                rows = [outcome.rows[row] for row in extension.rows[: len(clipped.tokens)]]
+                rows = facts[: len(clipped.tokens)]
                 step = self._step(turn, index, clipped, rows)
                 turn.steps.append((lane.job, step))
                 lane.job.trace.steps.append(step)
-                _extend(lane, turn.drafts[index], clipped, rows)
+                _extend(lane, turn.drafts[index], step.kept, clipped, rows)
                 lane.finish_reason = lane.finish_reason or lane.job.interrupted()
                 if lane.finish_reason is None:
                     parents.append(index)
@@ -152,13 +152,17 @@ def _kept(draft: Draft, tokens: Sequence[int]) -> int:
     return kept
 
 
-def _extend(lane: Lane, draft: Draft, clipped: Clipped, rows: Sequence[RowFacts]) -> None:
-    lane.records = _judge(lane.records, draft, _kept(draft, clipped.tokens), bool(clipped.finish_reason))
+def _extend(lane: Lane, draft: Draft, kept: int, clipped: Clipped, rows: Sequence[RowFacts]) -> None:
+    lane.records = _judge(lane.records, draft, kept, bool(clipped.finish_reason))
     lane.ids.extend(clipped.tokens)
     lane.state, lane.text, lane.finish_reason = clipped.state, clipped.text, clipped.finish_reason
-    lane.logprobs.extend(row.logprobs[0] for row in rows)
-    lane.raw_logprobs.extend(row.raw_logprobs[0] for row in rows if row.raw_logprobs is not None)
-    lane.top_logprobs.extend(row.top for row in rows if row.top is not None)
+    for row in rows:
+        if row.logprob is not None:
+            lane.logprobs.append(row.logprob)
+        if row.raw_logprob is not None:
+            lane.raw_logprobs.append(row.raw_logprob)
+        if row.top is not None:
+            lane.top_logprobs.append(row.top)
 
 
 def _judge(records: Mapping[str, Record], draft: Draft, kept: int, ended: bool) -> Mapping[str, Record]:

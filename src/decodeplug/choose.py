@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from torch import Tensor
 from decodeplug.contracts import Rows
 from decodeplug.errors import BadLogits, PluginError
 from decodeplug.lane import Job, Lane
-from decodeplug.rowfacts import Columns, RowFacts, columns_of, read_back, rows_of
+from decodeplug.rowfacts import Columns, RowFacts, Table, columns_of, facts_of, read_back
 from decodeplug.score import PartFailure, part_name, score
 from decodeplug.values import Draft, Extension, LaneView, Seen
 from decodeplug.walk import Masks
@@ -22,25 +24,21 @@ __all__ = ["Chosen", "choose", "fail"]
 
 @dataclass(slots=True)
 class Chosen:
-    """The outcome of one lane: its extensions (none if its job failed), and its rows."""
+    """The outcome of one lane: its extensions (none if its job failed), and the facts of their rows."""
 
     extensions: list[Extension]
-    rows: list[RowFacts]
+    rows: list[list[RowFacts]]
 
 
 @dataclass(slots=True)
 class _Group:
-    """Neighbouring lanes that are scored in one go."""
+    """Neighbouring lanes that are scored in one go; ``table`` is where their rows are."""
 
     lanes: list[Lane]
-    views: list[LaneView]
-    drafts: list[Draft]
+    table: Rows
     first_row: int
     first_masked: int | None
-
-    @property
-    def rows(self) -> int:
-        return sum(len(draft) + 1 for draft in self.drafts)
+    rows: int
 
 
 def choose(
@@ -58,14 +56,15 @@ def choose(
     :param logits: ``[rows, vocab]``: for each lane ``len(draft) + 1`` rows.
     :param filled: The masks of the constrained rows, in the order of the rows.
     """
-    for lane in lanes:
-        if filled is not None and (cause := filled.errors.get(id(lane.job.constraint))) is not None:
-            fail(lane.job, lane.job.constraint, "allowed", cause)
+    if filled is not None and filled.errors:
+        for lane in lanes:
+            if (cause := filled.errors.get(id(lane.job.constraint))) is not None:
+                fail(lane.job, lane.job.constraint, "allowed", cause)
     pieces = [piece for group in _groups(lanes, views, drafts) for piece in _scored(logits, group, filled)]
     outcomes: dict[int, Chosen] = {}
     for (group, _), table in zip(pieces, read_back([columns for _, columns in pieces]), strict=True):
-        _decide(group, rows_of(table), logits, outcomes)
-    return [outcomes.get(id(lane), Chosen([], [])) for lane in lanes]
+        _decide(group, table, logits, outcomes)
+    return [outcomes.get(id(lane)) or Chosen([], []) for lane in lanes]
 
 
 def fail(job: Job, part: object, call: str, cause: BaseException) -> None:
@@ -76,31 +75,36 @@ def fail(job: Job, part: object, call: str, cause: BaseException) -> None:
 def _groups(lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[Draft]) -> list[_Group]:
     groups: list[_Group] = []
     row = masked = 0
-    entries = zip(lanes, views, drafts, strict=True)
-    for key, run in itertools.groupby(entries, lambda entry: _group_key(entry[0])):
-        members = list(run)
-        group = _group(members, row, masked if key[-1] else None)
-        row += group.rows
-        masked += group.rows if key[-1] else 0
-        groups.append(group)
+    keys = [_group_key(lane) for lane in lanes]
+    start = 0
+    for end in range(1, len(lanes) + 1):
+        if end < len(lanes) and keys[end] == keys[start]:
+            continue
+        constrained = keys[start][-1]
+        groups.append(
+            _group(lanes[start:end], views[start:end], drafts[start:end], row, masked if constrained else None)
+        )
+        row += groups[-1].rows
+        masked += groups[-1].rows if constrained else 0
+        start = end
     return groups
 
 
-def _group(members: list[tuple[Lane, LaneView, Draft]], row: int, masked: int | None) -> _Group:
-    return _Group(
-        [lane for lane, _, _ in members], [view for _, view, _ in members], [d for *_, d in members], row, masked
-    )
+def _group(
+    lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[Draft], row: int, masked: int | None
+) -> _Group:
+    return _Group(list(lanes), Rows(views, drafts), row, masked, sum(map(len, drafts)) + len(drafts))
 
 
 def _group_key(lane: Lane) -> tuple[object, ...]:
     job = lane.job
-    return (job.plan, job.top_logprobs, job.raw_logprobs, job.constraint is not None)
+    return (job.plan, job.logprobs, job.top_logprobs, job.raw_logprobs, job.constraint is not None)
 
 
 def _scored(logits: Tensor, group: _Group, filled: Masks | None) -> list[tuple[_Group, Columns]]:
     """Score a group; if a part fails, job by job, so that only the guilty one fails."""
     job = group.lanes[0].job
-    own = logits[group.first_row : group.first_row + group.rows]
+    own = logits if group.rows == len(logits) else logits[group.first_row : group.first_row + group.rows]
     mask = None
     if group.first_masked is not None:
         assert filled is not None
@@ -108,8 +112,13 @@ def _scored(logits: Tensor, group: _Group, filled: Masks | None) -> list[tuple[_
     part: object = job.plan.selector
     try:
         scored = score(own, mask, job.plan.processors, _seen(group))
-        proposal = job.plan.selector.propose(scored.scores, Rows(group.views, group.drafts))
-        return [(group, columns_of(own, scored, proposal, top=job.top_logprobs, raw=job.raw_logprobs))]
+        proposal = job.plan.selector.propose(scored.scores, group.table)
+        return [
+            (
+                group,
+                columns_of(own, scored, proposal, logprobs=job.logprobs, top=job.top_logprobs, raw=job.raw_logprobs),
+            )
+        ]
     except PartFailure as failure:
         part, cause = failure.part, failure.cause
     except Exception as failure:
@@ -121,14 +130,17 @@ def _scored(logits: Tensor, group: _Group, filled: Masks | None) -> list[tuple[_
 
 
 def _split(group: _Group) -> list[_Group]:
-    pieces = []
+    """The group's lanes, job by job."""
+    pieces: list[_Group] = []
     row, masked = group.first_row, group.first_masked
-    entries = zip(group.lanes, group.views, group.drafts, strict=True)
+    entries = zip(group.lanes, group.table.lanes, group.table.drafts, strict=True)
     for _, run in itertools.groupby(entries, lambda entry: id(entry[0].job)):
-        piece = _group(list(run), row, masked)
-        row += piece.rows
-        masked = None if masked is None else masked + piece.rows
-        pieces.append(piece)
+        members = list(run)
+        pieces.append(
+            _group([lane for lane, _, _ in members], [v for _, v, _ in members], [d for *_, d in members], row, masked)
+        )
+        row += pieces[-1].rows
+        masked = None if masked is None else masked + pieces[-1].rows
     return pieces
 
 
@@ -136,37 +148,42 @@ def _seen(group: _Group) -> Seen:
     def prefixes() -> list[list[int]]:
         return [
             [*lane.ids, *draft.tokens[:offset]]
-            for lane, draft in zip(group.lanes, group.drafts, strict=True)
+            for lane, draft in zip(group.lanes, group.table.drafts, strict=True)
             for offset in range(len(draft) + 1)
         ]
 
     lengths = [
         lane.job.prompt_length
-        for lane, draft in zip(group.lanes, group.drafts, strict=True)
+        for lane, draft in zip(group.lanes, group.table.drafts, strict=True)
         for _ in range(len(draft) + 1)
     ]
     return Seen(prefixes, lengths)
 
 
-def _decide(group: _Group, facts: list[RowFacts], logits: Tensor, outcomes: dict[int, Chosen]) -> None:
+def _decide(group: _Group, table: Table, logits: Tensor, outcomes: dict[int, Chosen]) -> None:
     """The plain half of selecting, and what becomes of it, lane by lane."""
-    selector, rows = group.lanes[0].job.plan.selector, Rows(group.views, group.drafts)
+    selector = group.lanes[0].job.plan.selector
+    candidates: Any = table["candidates"]
     try:
-        extensions = selector.extend([row.candidates for row in facts], rows)
+        extensions = selector.extend(candidates, group.table)
     except Exception as error:
         for lane in group.lanes:
             fail(lane.job, selector, "extend", error)
         return
-    for index, (lane, first, draft) in enumerate(zip(group.lanes, rows.first, group.drafts, strict=True)):
-        own = [extension for extension in extensions if extension.parent == index]
-        for row in (row for extension in own for row in extension.rows):
-            if not -torch.inf < facts[row].best < torch.inf:
-                _blame(lane, row - first, facts[row].best, logits[group.first_row + row], draft)
-        shifted = [Extension(e.parent, e.tokens, tuple(row - first for row in e.rows)) for e in own]
-        outcomes[id(lane)] = Chosen([] if lane.job.error else shifted, facts[first : first + len(draft) + 1])
+    for extension in extensions:
+        lane, first = group.lanes[extension.parent], group.table.first[extension.parent]
+        facts = [facts_of(table, row, logits.dtype) for row in extension.rows]
+        for row, fact in zip(extension.rows, facts, strict=True):
+            if not math.isfinite(fact.score):
+                draft = group.table.drafts[extension.parent]
+                _blame(lane, row - first, logits[group.first_row + row], draft)
+        outcome = outcomes.setdefault(id(lane), Chosen([], []))
+        if lane.job.error is None:
+            outcome.extensions.append(extension)
+            outcome.rows.append(facts)
 
 
-def _blame(lane: Lane, offset: int, best: float, logits: Tensor, draft: Draft) -> None:
+def _blame(lane: Lane, offset: int, logits: Tensor, draft: Draft) -> None:
     """Whose fault is it that nothing can be chosen? The model's, a processor's, or the constraint's."""
     job, position = lane.job, len(lane.ids) + offset
     if not (logits < torch.inf).all():  # NaN compares false as well
@@ -178,5 +195,5 @@ def _blame(lane: Lane, offset: int, best: float, logits: Tensor, draft: Draft) -
         if not (score(logits[None], None, job.plan.processors[:count], seen).scores < torch.inf).all():
             fail(job, part, "scoring", ValueError("it gave NaN or +inf for finite scores"))
             return
-    because = "every token is at -inf: the constraint and the processors leave nothing to choose"
-    job.error = job.error or BadLogits(position, because=because if best == -torch.inf else "the scores are not finite")
+    because = "every token is at -inf: the model, the constraint or a processor leaves nothing to choose"
+    job.error = job.error or BadLogits(position, because=because)

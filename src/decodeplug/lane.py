@@ -73,6 +73,7 @@ class Job:
     constraint: Constraint | None = None
     end_ids: frozenset[int] = frozenset()
     inspectors: Sequence[Inspector] = ()
+    logprobs: bool = False
     top_logprobs: int = 0
     raw_logprobs: bool = False
     owner: Callable[[object], str] = lambda part: "unknown"

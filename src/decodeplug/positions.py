@@ -170,7 +170,9 @@ class GenerateInputs:
         if state is None:
             state = self._first_state(all_ids)
         else:
-            state = dict(self.module._update_model_kwargs_for_generation(state.pop("output"), state, num_new_tokens=width))
+            state = dict(
+                self.module._update_model_kwargs_for_generation(state.pop("output"), state, num_new_tokens=width)
+            )
         given = self.module.prepare_inputs_for_generation(
             all_ids, next_sequence_length=None if first else width, is_first_iteration=first, **state
         )

@@ -50,7 +50,8 @@ class Request:
     :param seed: Key of the noise; None draws one, which the trace reports.
     :param do_sample: Whether noise is drawn; None: see ``strategy``.
     :param num_return_sequences: Hypotheses to return; more than one only when sampling.
-    :param logprobs: 0, or how many of the likeliest tokens to report at each position.
+    :param logprobs: True: compute ``result.logprobs`` while decoding, not when it is read. A number:
+        report so many of the likeliest tokens at each position as well.
     :param raw_logprobs: Report the model's own log-probabilities as well.
     :param timeout_s: Seconds after which the request ends with what it has.
     :param chat_template_kwargs: Further arguments for the chat template.
@@ -70,7 +71,7 @@ class Request:
     seed: int | None = None
     do_sample: bool | None = None
     num_return_sequences: int = 1
-    logprobs: int = 0
+    logprobs: bool | int = False
     raw_logprobs: bool = False
     timeout_s: float | None = None
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -99,8 +100,9 @@ class Request:
         if not all(isinstance(stop, str) and stop for stop in stops):
             raise BadOption("request", stop=self.stop, wanted="a string or a list of strings, none of them empty")
         object.__setattr__(self, "stop", stops)
-        object.__setattr__(self, "logprobs", int(self.logprobs))
         for name, least in (("max_new_tokens", 1), ("num_return_sequences", 1), ("logprobs", 0)):
+            if name == "logprobs" and isinstance(self.logprobs, bool):
+                continue
             _whole(name, getattr(self, name), least, optional=name == "max_new_tokens")
         _whole("seed", self.seed, 0, optional=True)
         if self.timeout_s is not None and not (isinstance(self.timeout_s, numbers.Real) and self.timeout_s > 0):

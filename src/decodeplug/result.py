@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from decodeplug.trace import Trace
@@ -21,7 +21,9 @@ class Result:
         the text is not complete (``finish_reason`` is not "stop").
     :ivar finish_reason: "stop" (end token, stop string or constraint complete), "length",
         "cancelled", "timeout" or "error" (then ``error`` is set).
-    :ivar logprobs: ``[tokens]`` natural-log probability of each new id, after processors.
+    :ivar logprobs: ``[tokens]`` natural-log probability of each new id, after processors. Where they
+        were not computed while decoding (``logprobs=True``; with a constraint or a truncating
+        processor they always are), the first read costs one forward over the whole text.
     :ivar top_logprobs: ``[tokens, k]`` pairs (id, log-probability), best first; if asked for.
     :ivar raw_logprobs: ``[tokens]`` those of the model, before processors; if asked for.
     :ivar prompt_ids: The ids that the model was given.
@@ -35,13 +37,27 @@ class Result:
     finish_reason: str
     trace: Trace
     value: Any = None
-    logprobs: list[float] = field(default_factory=list)
     top_logprobs: list[list[tuple[int, float]]] | None = None
     raw_logprobs: list[float] | None = None
     prompt_ids: Sequence[int] = ()
     reports: Mapping[str, Any] = field(default_factory=dict)
     alternatives: list[Result] = field(default_factory=list)
     error: BaseException | None = None
+    _logprobs: list[float] | Callable[[], list[float]] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def logprobs(self) -> list[float]:
+        if not isinstance(self._logprobs, list):
+            self._logprobs = self._logprobs()
+        return self._logprobs
+
+    def __getstate__(self) -> dict[str, Any]:
+        assert self.logprobs is not None  # read now: what computes them is not pickled
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def __str__(self) -> str:
         return self.text

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from decodeplug.target import Target
     from decodeplug.walk import MaskFiller
     from decodeplug.widths import WidthCosts
+
+Score = Callable[[Sequence[int], Sequence[int]], list[float]]
+"""Log-probabilities of a continuation of some ids."""
 
 __all__ = ["failed_result", "lane_text", "result_of", "turns"]
 
@@ -69,14 +73,16 @@ def _tell_inspectors(turn: Turn) -> None:
                 job.error = job.error or PluginError(job.owner(inspector), part_name(inspector), "step", error)
 
 
-def result_of(ready: Ready) -> Result:
+def result_of(ready: Ready, score: Score) -> Result:
     """The result of a finished job; with ``error`` set if it failed.
 
     The text is decoded as a whole, checked against the constraint for the last time, and
     turned into the value.
+
+    :param score: Computes log-probabilities that were not computed while decoding.
     """
     job = ready.job
-    results = [_of_lane(ready, lane) for lane in job.lanes]
+    results = [_of_lane(ready, lane, score) for lane in job.lanes]
     first = results[0]
     first.alternatives = results[1:]
     first.error = job.error or next((result.error for result in results if result.error is not None), None)
@@ -94,14 +100,16 @@ def failed_result(error: DecodeplugError) -> Result:
     return Result(text="", token_ids=[], finish_reason="error", trace=Trace(), error=error)
 
 
-def _of_lane(ready: Ready, lane: Lane) -> Result:
+def _of_lane(ready: Ready, lane: Lane, score: Score) -> Result:
     job = ready.job
     result = Result(
         text=lane_text(lane),
         token_ids=lane.new_ids,
         finish_reason=lane.finish_reason or "error",
         trace=job.trace,
-        logprobs=lane.logprobs,
+        _logprobs=lane.logprobs
+        if len(lane.logprobs) == len(lane.new_ids)
+        else partial(score, job.prompt, lane.new_ids),
         top_logprobs=lane.top_logprobs if job.top_logprobs else None,
         raw_logprobs=lane.raw_logprobs if job.raw_logprobs else None,
         prompt_ids=job.prompt,

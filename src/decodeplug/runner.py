@@ -110,7 +110,7 @@ class Runner:
     def _finished(self, outcome: Ready | Result) -> Result:
         if isinstance(outcome, Result):
             return outcome
-        result = result_of(outcome)
+        result = result_of(outcome, self.score)
         if result.error is None:
             try:
                 self._plugins.announce("decodeplug_request_finished", request=outcome.request, result=result)

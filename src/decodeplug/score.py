@@ -34,23 +34,34 @@ class Scored:
     scores: Tensor
     removed: dict[str, Tensor] = field(default_factory=dict)
     restored: Tensor | None = None
-    _known: tuple[Tensor, Tensor, Tensor] | None = None
+    _total: Tensor | None = None
 
-    def best(self) -> Tensor:
-        """``[rows, 1]``: the best score of each row."""
-        return self._measured()[0]
+    @property
+    def knows_total(self) -> bool:
+        """Log-probabilities cost nothing more: the sum of the exponentials is known already."""
+        return self._total is not None
 
     def log_total(self) -> Tensor:
         """``[rows]``: the logarithm of the sum of the exponentials, kept while the scores are the same."""
-        return self._measured()[1]
-
-    def _measured(self) -> tuple[Tensor, Tensor]:
-        if self._known is None or self._known[2] is not self.scores:
-            best = self.scores.amax(-1, keepdim=True)
+        if self._total is None:
+            best = self.scores.amax(-1)
             # One pass of softmax is half the price of logsumexp; its peak is exp(best - total).
-            total = (best - torch.softmax(self.scores, -1).amax(-1, keepdim=True).log())[:, 0]
-            self._known = (best, total, self.scores)
-        return self._known[:2]
+            self._total = best - torch.softmax(self.scores, -1).amax(-1).log()
+        return self._total
+
+    def logprobs(self, ids: Tensor) -> Tensor:
+        """Log-probabilities of some ids of each row, ``[rows, k]``."""
+        if self._total is None:
+            return torch.log_softmax(self.scores, -1).gather(-1, ids)
+        return self.scores.gather(-1, ids) - self._total[:, None]
+
+    def replace(self, scores: Tensor) -> None:
+        """Take other scores."""
+        if scores is not self.scores:
+            self.scores, self._total = scores, None
+
+
+_NEAR = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 0.1}
 
 
 def in_order(processors: Sequence[Processor], order: Callable[[Processor], int] | None = None) -> tuple[Processor, ...]:
@@ -64,7 +75,7 @@ def near_tie_bound(dtype: torch.dtype) -> float:
     Measured differences of logits: 5e-5 in float32, up to 0.7 in bfloat16; in float64 what
     counts is that scores are float32.
     """
-    return {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 0.1}.get(dtype, 0.7)
+    return _NEAR.get(dtype, 0.7)
 
 
 def part_name(part: object) -> str:
@@ -89,22 +100,20 @@ def score(logits: Tensor, mask: Tensor | None, processors: Sequence[Processor], 
         after = _call(part, scored.scores, seen)
         if part.stage in (Stage.HARD, Stage.TRUNCATE):
             assert base is not None
-            after = _restore_emptied(scored, after, base)
-            _note_removed(scored, part_name(part), after)
-        scored.scores = after
+            _note_removed(scored, part_name(part), _restore_emptied(scored, after, base))
+        else:
+            scored.replace(after)
     if base is None:
         _mask(scored, mask)
     elif mask is not None:
-        scored.scores = scored.scores.masked_fill(~mask, -torch.inf)  # no processor revives a token
+        scored.replace(torch.where(mask, scored.scores, -torch.inf))  # no processor revives a token
     return scored
 
 
 def _mask(scored: Scored, mask: Tensor | None) -> Tensor:
     """Apply the constraint's mask, if there is one; the scores that nothing but it has cut."""
     if mask is not None:
-        after = torch.where(mask, scored.scores, -torch.inf)
-        _note_removed(scored, "constraint", after)
-        scored.scores = after
+        _note_removed(scored, "constraint", torch.where(mask, scored.scores, -torch.inf))
     return scored.scores
 
 
@@ -129,11 +138,11 @@ def _restore_emptied(scored: Scored, after: Tensor, base: Tensor) -> Tensor:
 
 
 def _note_removed(scored: Scored, name: str, after: Tensor) -> None:
-    """Note how much of the probability mass a part removed; ``scored.scores`` is still as before it."""
+    """Take the scores after a part, and note how much of the probability mass it removed."""
     if after is scored.scores:
         share = torch.zeros(len(after), device=after.device)
     else:
         before = scored.log_total()
-        scored.scores = after
+        scored.replace(after)
         share = 1.0 - torch.exp(scored.log_total() - before)
     scored.removed[name] = scored.removed[name] + share if name in scored.removed else share

@@ -231,13 +231,13 @@ def test_what_cannot_be_enforced_is_refused_before_the_first_token(schema: Any, 
     ],
 )
 def test_a_pattern_that_cannot_be_enforced_is_refused_with_its_place(pattern: str, because: str) -> None:
-    for schema in (
-        {"properties": {"a": {"pattern": pattern}}},
-        {"properties": {"a": {"patternProperties": {pattern: {}}}}},
+    for schema, place in (
+        ({"properties": {"a": {"pattern": pattern}}}, "pattern"),
+        ({"properties": {"a": {"patternProperties": {pattern: {}}}}}, "patternProperties"),
     ):
         with pytest.raises(UnsupportedSchema, match=because) as caught:
             json_schema(schema)
-        assert caught.value.pointer == "/properties/a/pattern"
+        assert caught.value.pointer.startswith(f"/properties/a/{place}")
 
 
 def test_a_pattern_that_explodes_is_refused_within_a_second() -> None:

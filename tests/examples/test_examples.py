@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import shutil
@@ -11,6 +12,9 @@ import xml.etree.ElementTree as Xml
 from pathlib import Path
 
 import pytest
+
+from decodeplug import Host
+from decodeplug.testing import byte_tokenizer, tiny_model
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BY_PRODUCTS = shutil.ignore_patterns("*.egg-info", "__pycache__", "build", ".*_cache")
@@ -52,6 +56,25 @@ def test_invoices_are_read_at_once_and_the_one_that_cannot_be_fails_alone(capsys
     assert garden.startswith("garden: number ")
     assert books.startswith("books: number ")
     assert "ContextOverflow" in long
+
+
+def test_a_model_that_fails_leaves_no_caller_of_the_invoice_app_waiting() -> None:
+    app = importlib.import_module("extract_invoice_app")
+    tokenizer = byte_tokenizer()
+    model = tiny_model(vocab=len(tokenizer))
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the device is gone")
+
+    async def ask_twice(host: Host) -> list[object]:
+        async with app.Extractor(host) as extractor:
+            letters = (extractor.extract(letter) for letter in ("one", "two"))
+            return await asyncio.wait_for(asyncio.gather(*letters, return_exceptions=True), timeout=60)
+
+    with Host(model, tokenizer, plugins=[]) as host:
+        model.register_forward_hook(fail)
+        first, second = asyncio.run(ask_twice(host))
+    assert str(first) == str(second) == "the device is gone"
 
 
 def test_the_custom_processor_installs_passes_its_tests_and_is_found_by_a_host(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 
 from families.precision import StaysInFloat64
 from families.walk import Outcome, walk
+from huggingface_hub.errors import StrictDataclassClassValidationError
 
 from decodeplug.testing.families import family_model
 from decodeplug.testing.recipes import FLOAT32_ONLY
@@ -23,7 +24,7 @@ REFUSED = {
 
 CANNOT_BE_BUILT: dict[str, tuple[type[Exception], str]] = {
     "gemma3n": (ImportError, "timm"),
-    "gemma4_assistant": (Exception, "hidden_size_per_layer_input must be 0"),
+    "gemma4_assistant": (StrictDataclassClassValidationError, "hidden_size_per_layer_input must be 0"),
     "musicgen": (AttributeError, "MusicgenConfig"),
     "musicgen_melody": (AttributeError, "MusicgenMelodyConfig"),
 }

@@ -54,12 +54,18 @@ from __future__ import annotations
 
 __all__ = ["VERIFIED"]
 
-# fmt: off
-VERIFIED = frozenset("""
+VERIFIED = frozenset(
+    {{
 {names}
-""".split())
-# fmt: on
+    }}
+)
 '''
+
+
+def _in_short(error: Exception) -> str:
+    """The last line of an error, without advice behind its first sentence."""
+    line = [line for line in str(error).splitlines() if line.strip()][-1]
+    return line.strip().split(". ")[0].rstrip(".")
 
 
 def _row(family: str) -> tuple[str, str | None]:
@@ -69,11 +75,11 @@ def _row(family: str) -> tuple[str, str | None]:
     except UnsupportedModel as refused:
         return "", f"refused: {refused.because}"
     except Exception as failed:
-        return "", f"transformers cannot build it from its config here: {str(failed).strip().splitlines()[0][:100]}"
+        return "", f"transformers cannot build it from its config here: {_in_short(failed)}"
     try:
         dense, none = outcome_of(family, "dense"), outcome_of(family, "none")
     except Exception as failed:
-        return "", f"**failed**: {type(failed).__name__}: {str(failed).strip().splitlines()[0][:100]}"
+        return "", f"**failed**: {_in_short(failed)}"
     wrong = dense.wrong_rows + none.wrong_rows
     difference = f"{dense.worst:.0e} / {none.worst:.0e}" + (" (32)" if family in FLOAT32_ONLY else "")
     note = target.choice.quirk.because
@@ -99,7 +105,7 @@ def main() -> None:
         exact=len(rows), total=len(families()), others="\n".join(f"- {family}: {problem}" for family, problem in others)
     )
     (ROOT / "docs" / "families.md").write_text(page)
-    names = "\n".join(family for family, _ in rows)
+    names = "\n".join(f'        "{family}",' for family, _ in rows)
     (ROOT / "src" / "decodeplug" / "target" / "verified.py").write_text(VERIFIED.format(names=names))
     unexpected = [family for family, _ in others if family not in REFUSED and family not in CANNOT_BE_BUILT]
     if unexpected:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from families.outcome import CANNOT_BE_BUILT, CI, REFUSED, TOLERANCE, outcome_of
 
@@ -44,6 +46,13 @@ def test_a_family_that_cannot_be_built_here_says_why(family: str) -> None:
     error, match = CANNOT_BE_BUILT[family]
     with pytest.raises(error, match=match):
         family_model(family)
+
+
+def test_the_page_of_families_has_a_line_for_each() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "families.md").read_text()
+    assert [family for family in families() if f"\n| {family} |" not in page and f"\n- {family}: " not in page] == []
+    assert "**wrong**" not in page
+    assert "**failed**" not in page
 
 
 def test_at_most_four_families_that_can_generate_are_refused() -> None:

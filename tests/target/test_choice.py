@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import transformers
 from families.walk import generated, prompts, walk
-from transformers import AutoConfig
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from decodeplug.errors import UnsupportedModel
@@ -59,10 +59,28 @@ def _encoder() -> Any:
     return transformers.BertModel(family_config("bert"))
 
 
-def _drafts_for_another() -> Any:
-    config = AutoConfig.for_model("gemma4_assistant", text_config={"hidden_size_per_layer_input": 0, **SMALL})
-    with torch.device("meta"):
-        return transformers.AutoModelForCausalLM.from_config(config)
+class _Adapted(torch.nn.Module):
+    """What PEFT wraps around a model, as far as it can be seen from outside."""
+
+    def __init__(self, model: Any, *, is_prompt_learning: bool) -> None:
+        super().__init__()
+        self.base_model = model
+        self.active_peft_config = SimpleNamespace(is_prompt_learning=is_prompt_learning)
+
+    def get_base_model(self) -> Any:
+        return self.base_model
+
+
+def test_adapters_in_the_weights_are_looked_through() -> None:
+    model = family_model("llama")
+    target = Target(_Adapted(model, is_prompt_learning=False))
+    assert (target.module, target.inputs.call) == (model, model)
+    assert walk(model, target=target).worst < 1e-9
+
+
+def test_adapters_that_add_virtual_tokens_are_refused() -> None:
+    with pytest.raises(UnsupportedModel, match="virtual tokens"):
+        Target(_Adapted(family_model("llama"), is_prompt_learning=True))
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,18 @@ def test_bytes_are_those_of_the_buffers() -> None:
     assert session.bytes() == 2 * 2 * 64 * 2 * 16 * 8
 
 
+@pytest.mark.parametrize("family", ["llama", "qwen3_next", "xlstm"])
+def test_a_session_without_lanes_takes_no_memory_and_can_go_on(family: str) -> None:
+    session = Target(family_model(family)).session()
+    session.keep([-1, -1], [0, 0])
+    before = session.forward([[5, 6, 7], [8, 9]], [1, 1])
+    assert session.bytes() > 0
+    session.keep([], [])
+    assert session.bytes() == 0
+    session.keep([-1, -1], [0, 0])
+    torch.testing.assert_close(session.forward([[5, 6, 7], [8, 9]], [1, 1]), before, rtol=0, atol=0)
+
+
 def test_a_cache_grows_beyond_its_first_buffer() -> None:
     model = family_model("llama")
     text = [3 + number % 200 for number in range(150)]

@@ -40,7 +40,10 @@ def test_answers_are_shorter_with_it() -> None:
     assert short.finish_reason == "stop"
 
 
-@pytest.mark.parametrize(("options", "name"), [({"strength": -1.0}, "strength"), ({"strength": math.nan}, "strength"), ({"after": -1}, "after")])
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({"strength": -1.0}, "strength"), ({"strength": math.nan}, "strength"), ({"after": -1}, "after")],
+)
 def test_an_option_out_of_range_is_refused_by_name(options: dict[str, float], name: str) -> None:
     with pytest.raises(BadOption, match=f"prefer-short: {name}="):
         PreferShort(**options)

@@ -130,8 +130,16 @@ class DenseLanes:
                     layer.move(where, to, len(parents), length)
         for layer in self.states:
             layer.resize(len(parents))
+        if not parents:
+            self._let_go()
         self.held = held
         return list(held)
+
+    def _let_go(self) -> None:
+        """Give the memory back: no lane is left."""
+        for layer in self.layers:
+            if not isinstance(layer, DummyLayer):
+                layer.let_go()
 
     def _settle_states(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
         """Put states back where ids are dropped; return how many ids may really be kept.

@@ -122,6 +122,12 @@ class KeyValueLayer(CacheLayerMixin):
         for buffer in self.buffers:
             buffer.move(sources, targets, lanes, length)
 
+    def let_go(self) -> None:
+        self.keys = self.values = None
+        self.is_initialized = False
+        for buffer in self.buffers:
+            buffer.data = None
+
     def bytes(self) -> int:
         return sum(buffer.bytes() for buffer in self.buffers)
 

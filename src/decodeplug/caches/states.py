@@ -103,6 +103,12 @@ class StateLayer(LinearAttentionLayer):
             if kept.shape[0] != lanes:
                 self.kept[key] = kept[:lanes].clone() if kept.shape[0] > lanes else _with_rows(kept, lanes)
 
+    def let_go(self) -> None:
+        self.kept.clear()
+        for _, shown, initialized in self._states():
+            for number in shown:
+                shown[number], initialized[number] = None, False
+
     def bytes(self) -> int:
         return sum(state.numel() * state.element_size() for state in self.kept.values())
 
@@ -130,6 +136,10 @@ class HybridLayer(StateLayer, KeyValueLayer):
     def move(self, sources: Tensor, targets: Tensor, lanes: int, length: int) -> None:
         KeyValueLayer.move(self, sources, targets, lanes, length)
         StateLayer.move(self, sources, targets, lanes, length)
+
+    def let_go(self) -> None:
+        KeyValueLayer.let_go(self)
+        StateLayer.let_go(self)
 
     def bytes(self) -> int:
         return KeyValueLayer.bytes(self) + StateLayer.bytes(self)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,9 +66,8 @@ def _best(scores: Tensor) -> tuple[Tensor, Tensor]:
     # numpy's reductions are some ten times faster than torch's on a wide row.
     table = scores.numpy()
     chosen = table.argmax(-1, keepdims=True)
-    margins = np.empty(len(table), dtype=np.float32)
-    for row, (line, (at,)) in enumerate(zip(table, chosen, strict=True)):
-        rest = max(line[:at].max(initial=-np.inf), line[at + 1 :].max(initial=-np.inf))
-        with np.errstate(invalid="ignore"):  # inf - inf: scores that are no numbers are named later
-            margins[row] = line[at] - rest
-    return torch.from_numpy(chosen), torch.from_numpy(margins)
+    margins = []
+    for line, (at,) in zip(table, chosen, strict=True):
+        rest = max(float(part.max()) for part in (line[:at], line[at + 1 :]) if len(part))
+        margins.append(float(line[at]) - rest)
+    return torch.from_numpy(chosen), torch.tensor(margins)

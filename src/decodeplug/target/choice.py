@@ -14,7 +14,7 @@ from decodeplug.errors import UnsupportedModel
 from decodeplug.target.grouping import LaneTraits, alone, by_length, by_width
 from decodeplug.target.quirks import NO_QUIRK, Quirk, quirk_of
 
-__all__ = ["Choice", "choose"]
+__all__ = ["Choice", "choose", "step_by_step", "unwrapped"]
 
 STATEFUL = {"conv", "linear_attention", "hybrid", "hybrid_sliding"}
 
@@ -116,6 +116,26 @@ def _lanes(config: Any, kinds: list[str], quirk: Quirk) -> tuple[str, str, LaneT
         return "grouped" if not limit else "ragged", because, LaneTraits(by_length(limit), rule=rule)
     because = "all lanes share a forward, each at its own length"
     return "ragged", f"{because} ({quirk.because})" if quirk.because else because, LaneTraits(rule=rule)
+
+
+def unwrapped(model: Any) -> tuple[Any, Any]:
+    """The transformers model inside a wrapper, and what to call.
+
+    A compiled model is called in its compiled form. Adapters of PEFT sit in the modules of
+    the model that they adapt, so that one is called.
+
+    :raises UnsupportedModel: The adapter puts virtual tokens before each text.
+    """
+    module = getattr(model, "_orig_mod", model)
+    if not callable(getattr(module, "get_base_model", None)):
+        return module, model
+    if getattr(module.active_peft_config, "is_prompt_learning", False):
+        raise UnsupportedModel(
+            type(module).__name__,
+            because="its adapter puts virtual tokens before each text, which shifts all positions",
+            instead="Use an adapter that changes weights (LoRA and its like)",
+        )
+    return module.get_base_model(), module.get_base_model()
 
 
 def refuse_what_does_not_write(module: Any) -> None:

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, causal_mask_function
 
+from decodeplug.errors import UnsupportedModel
+
 __all__ = ["View", "install", "looking"]
 
 MaskRule = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -94,6 +96,14 @@ def _wrapped(original: Callable[..., Tensor | None], additive: bool) -> Callable
     def lane_mask(batch_size: int, q_length: int, kv_length: int, *args: Any, **kwargs: Any) -> Tensor | None:
         view = looking.get()
         if view is None or args or not view.matches(batch_size, q_length, kv_length):
+            causal = "allow_is_bidirectional_skip" not in kwargs  # others are for an encoder that is not there
+            if causal and view is not None and len(view.spans) > 1 and not view.aligned:
+                # The plain mask would be wrong for ragged lanes, and nobody would notice.
+                raise UnsupportedModel(
+                    type(kwargs.get("config")).__name__.removesuffix("Config"),
+                    because=f"it asks for a mask of {q_length} x {kv_length} in a forward of {view.positions.shape[1]} x {view.length}",
+                    instead="Decode its texts one at a time",
+                )
             return original(batch_size, q_length, kv_length, *args, **kwargs)
         bidirectional = "allow_is_bidirectional_skip" in kwargs
         if bidirectional:

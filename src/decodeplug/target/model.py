@@ -15,7 +15,7 @@ from decodeplug.contracts import Session
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.positions import GenerateInputs, ModelInputs
 from decodeplug.target import hooks
-from decodeplug.target.choice import Choice, choose, step_by_step
+from decodeplug.target.choice import Choice, choose, step_by_step, unwrapped
 from decodeplug.target.crossing import CrossingSession
 from decodeplug.target.lanes import LaneSession
 from decodeplug.target.probe import agrees
@@ -32,17 +32,17 @@ class Target:
     """A transformers causal language model as the loop sees it.
 
     :param model: Any model that ``generate()`` works on; also one that
-        ``torch.compile`` returned. It is not changed.
+        ``torch.compile`` returned, or one with PEFT's adapters. It is not changed.
     :raises UnsupportedModel: The model does not write text from left to right, or
         no way to feed it is known.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.module: Any = getattr(model, "_orig_mod", model)
+        self.module, call = unwrapped(model)
         self.choice: Choice = choose(self.module)
         self.config: Any = self.module.config.get_text_config(decoder=True)
-        self.inputs = ModelInputs(self.module, model, passes_positions=self.choice.quirk.passes_positions)
+        self.inputs = ModelInputs(self.module, call, passes_positions=self.choice.quirk.passes_positions)
         self.vocab_size: int = _vocab_size(self.module, self.config)
         self.context_window: int | None = _context_window(self.config)
         handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
@@ -50,7 +50,7 @@ class Target:
         self._lock: AbstractContextManager[Any] = threading.RLock() if handles else contextlib.nullcontext()
         weakref.finalize(self.inputs, _remove, handles)  # sessions hold the inputs, and may outlive the target
         known = {self.module.config.model_type, self.config.model_type} & VERIFIED
-        if not known and self.path in ("ragged", "grouped", "single"):
+        if not known and self.choice.path in ("ragged", "grouped", "single"):
             self._probe()
         self.path: str = self.choice.path
         self.path_reason: str = self.choice.because
@@ -109,7 +109,7 @@ class Target:
         return session if limit is None else CrossingSession(session, limit, keeps=keeps)
 
     def _as_generate_does(self, *, wide: bool, remember: bool) -> Session:
-        inputs = GenerateInputs(self.module, self.model)
+        inputs = GenerateInputs(self.module, self.inputs.call)
         return StepSession(inputs, self.vocab_size, wide=wide, remember=remember)
 
 

@@ -29,6 +29,7 @@ bitnet
 blenderbot
 blenderbot-small
 bloom
+blt
 camembert
 codegen
 cohere
@@ -46,7 +47,9 @@ deepseek_v32
 deepseek_v4
 diffllama
 doge
+dory
 dots1
+dots3_note
 dots3_note_text
 electra
 emu3
@@ -77,6 +80,7 @@ glm4
 glm4_moe
 glm4_moe_lite
 glm_moe_dsa
+got_ocr2
 gpt-sw3
 gpt2
 gpt_bigcode
@@ -98,6 +102,8 @@ hunyuan_v1_moe
 hy_v3
 hy_v4
 hyperclovax
+inkling2_loop_text
+inkling2_text
 inkling_text
 internlm3
 iquestcoder
@@ -130,8 +136,10 @@ ministral
 ministral3
 mistral
 mixtral
+mllama
 modernbert-decoder
 moshi
+moss_transcribe_diarize
 mpt
 mvp
 nanochat
@@ -148,8 +156,10 @@ pegasus
 persimmon
 phi
 phi3
+phi4_multimodal
 phimoe
 plbart
+prophetnet
 qwen2
 qwen2_moe
 qwen3
@@ -159,8 +169,10 @@ qwen3_5_moe_text
 qwen3_5_text
 qwen3_moe
 qwen3_next
+qwen4_exp
 qwen4_exp_text
 recurrent_gemma
+reformer
 rembert
 roberta
 roberta-prelayernorm
@@ -188,18 +200,5 @@ youtu
 zamba
 zamba2
 zaya
-dory
-inkling2_text
-inkling2_loop_text
-blt
-dots3_note
-got_ocr2
-moss_transcribe_diarize
-phi4_multimodal
-qwen4_exp
-mllama
-reformer
-roformer
-prophetnet
 """.split())
 # fmt: on
