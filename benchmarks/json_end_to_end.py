@@ -127,10 +127,12 @@ def summary(results: list[CaseResult]) -> dict[str, float | None]:
     ours = [result for result in results if OURS in result.runs]
 
     def median(figures: list[float | None]) -> float | None:
-        return None if None in figures or not figures else statistics.median(figures)
+        known = [figure for figure in figures if figure is not None]
+        return statistics.median(known) if known and len(known) == len(figures) else None
 
     def share(claims: list[bool | None]) -> float | None:
-        return None if None in claims or not claims else sum(claims) / len(claims)
+        known = [claim for claim in claims if claim is not None]
+        return sum(known) / len(known) if known and len(known) == len(claims) else None
 
     return {
         "forwards_per_token_median_at_most": median([result.runs[OURS][0].forwards_per_token for result in ours]),

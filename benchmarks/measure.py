@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 __all__ = ["Forwards", "Run", "Spread", "cost_by_width", "fastest", "speedups", "take_turns", "watch"]
 
@@ -33,7 +34,7 @@ class Forwards:
 
 
 @contextmanager
-def watch(model: nn.Module) -> Iterator[Forwards]:
+def watch(model: PreTrainedModel) -> Iterator[Forwards]:
     """Count and time the forwards of ``model`` while the block runs; leaves no hook behind.
 
     Forwards are counted at the input embedding, which each passes once, whether the model is called
@@ -149,7 +150,9 @@ def fastest(
 
 
 @torch.inference_mode()
-def cost_by_width(model: nn.Module, widths: Sequence[int], held: int = 128, repeats: int = 15) -> dict[int, float]:
+def cost_by_width(
+    model: PreTrainedModel, widths: Sequence[int], held: int = 128, repeats: int = 15
+) -> dict[int, float]:
     """Seconds that one plain forward over so many new positions takes, relative to the first of ``widths``.
 
     The cache holds ``held`` positions before each. Widths take turns; the median counts.

@@ -14,8 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from decodeplug.checkup import doctor
     from decodeplug.constraints import choice, json_schema, regex
-    from decodeplug.doctor import doctor
     from decodeplug.errors import DecodeplugError
     from decodeplug.hookspecs import hookimpl
     from decodeplug.host import Host
@@ -47,6 +47,7 @@ _HOME = {
     "Request": "request",
     "Result": "result",
     "choice": "constraints",
+    "doctor": "checkup",
     "hookimpl": "hookspecs",
     "json_schema": "constraints",
     "regex": "constraints",
@@ -54,8 +55,6 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "doctor":  # the module of that name would hide the function
-        return import_module("decodeplug.doctor").doctor
     home = _HOME.get(name)
     if home is None and name in _error_names():
         home = "errors"

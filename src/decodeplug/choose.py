@@ -16,7 +16,7 @@ from decodeplug.errors import BadLogits, PluginError
 from decodeplug.lane import Job, Lane
 from decodeplug.rowfacts import Columns, RowFacts, Table, columns_of, facts_of, read_back
 from decodeplug.score import PartFailure, part_name, score
-from decodeplug.values import Draft, Extension, LaneView, Seen
+from decodeplug.values import NOTHING_SEEN, Draft, Extension, LaneView, Seen
 from decodeplug.walk import Masks
 
 __all__ = ["Chosen", "choose", "fail"]
@@ -75,7 +75,7 @@ def fail(job: Job, part: object, call: str, cause: BaseException) -> None:
 def _groups(lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[Draft]) -> list[_Group]:
     groups: list[_Group] = []
     row = masked = 0
-    keys = [_group_key(lane) for lane in lanes]
+    keys = [_group_key(lane) for lane in lanes] if len(lanes) > 1 else [(lanes[0].job.constraint is not None,)]
     start = 0
     for end in range(1, len(lanes) + 1):
         if end < len(lanes) and keys[end] == keys[start]:
@@ -111,7 +111,7 @@ def _scored(logits: Tensor, group: _Group, filled: Masks | None) -> list[tuple[_
         mask = filled.table[group.first_masked : group.first_masked + group.rows]
     part: object = job.plan.selector
     try:
-        scored = score(own, mask, job.plan.processors, _seen(group))
+        scored = score(own, mask, job.plan.processors, _seen(group) if job.plan.processors else NOTHING_SEEN)
         proposal = job.plan.selector.propose(scored.scores, group.table)
         return [
             (

@@ -16,7 +16,7 @@
     ├── UnsupportedSchema       a schema that cannot be enforced, and where
     ├── UnsupportedGrammar      a grammar or pattern that cannot be enforced
     ├── Unsatisfiable           a constraint that no text can satisfy
-    ├── InvalidResult           the final check failed: a bug of ours
+    ├── InvalidResult           the finished text failed its final check
     └── Cancelled               the caller cancelled the request
 
 An error says who, what it got, what it wanted and the way out, and keeps
@@ -205,17 +205,16 @@ class Unsatisfiable(DecodeplugError, ValueError):
 
 
 class InvalidResult(DecodeplugError):
-    """The finished text failed the final check, which is a bug of ours.
+    """The finished text failed the final check, and is not returned as valid.
 
-    ``.text`` is the text, ``.because`` what the check said. The text is never
-    returned as valid.
+    Either a validator of a Python type refused it, which no schema can express, or
+    what was enforced is not what was asked for, which is a bug of ours.
+    ``.text`` is the text, ``.because`` what the check said.
     """
 
     def __init__(self, text: str, *, because: str) -> None:
         self.text, self.because = text, because
-        super().__init__(
-            f"the result failed its final check ({because}). This is a bug: please report it. Text: {text[:200]!r}"
-        )
+        super().__init__(f"the finished text failed its final check: {because}. Text: {text[:200]!r}")
 
 
 class Cancelled(DecodeplugError):

@@ -133,9 +133,10 @@ class Fit:
         if self.defaults is not None and not named:
             named = list(self.defaults())
         for part in named:
-            if not callable(part):
-                raise BadOption("request", processors=part, wanted="names, mappings, or processors")
-        return in_order([_with_end_ids(part, self.end_ids) for part in named])
+            if not callable(part) or not isinstance(getattr(part, "stage", None), int):
+                raise BadOption("request", processors=part, wanted="names, mappings, or processors with a stage")
+        parts = [_with_end_ids(part, self.end_ids) for part in named]
+        return in_order(parts) if request.processor_order == "stage" else tuple(parts)
 
     def _strategy(self, request: Request, processors: Sequence[Processor]) -> tuple[Strategy, bool]:
         strategy: Strategy = self.registry.build("strategy", "greedy" if request.strategy is None else request.strategy)
@@ -201,7 +202,7 @@ class Fit:
 
 def _shapes(part: Any) -> bool:
     """Does a processor only matter to sampling? Those are the temperature and truncating ones."""
-    return getattr(part, "stage", None) in (Stage.TEMPERATURE, Stage.TRUNCATE) and getattr(part, "keeps_argmax", False)
+    return getattr(part, "stage", None) in (Stage.TEMPERATURE, Stage.TRUNCATE)
 
 
 def _with_end_ids(part: Any, end_ids: frozenset[int]) -> Any:

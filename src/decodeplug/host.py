@@ -131,6 +131,8 @@ class Host:
     def accepts(self, constraint: Any, text: str) -> bool:
         """Would this very text, and then the end, be allowed? No model call.
 
+        A JSON schema's layout counts: by default compact JSON is not what would be written.
+
         :raises DecodeplugError: The constraint itself cannot be enforced.
         """
         if self.vocabulary is None:

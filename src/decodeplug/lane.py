@@ -47,17 +47,20 @@ class Lane:
     top_logprobs: list[list[tuple[int, float]]] = field(default_factory=list)
     records: Mapping[str, Record] = field(default_factory=dict)
     finish_reason: str | None = None
+    _view: LaneView | None = None
 
     @property
     def new_ids(self) -> list[int]:
         return self.ids[self.job.prompt_length :]
 
     def view(self, cost: Callable[[int], float]) -> LaneView:
-        """What parts may know of this lane."""
-        job = self.job
-        return LaneView(
-            self.ids, job.prompt_length, job.constraint, self.state, self.records, cost, (job.seed, self.hypothesis)
-        )
+        """What parts may know of this lane; the same object as long as it says the same."""
+        known, job = self._view, self.job
+        if known is None or known.state is not self.state or known.records is not self.records:
+            key = (job.seed, self.hypothesis)
+            known = LaneView(self.ids, job.prompt_length, job.constraint, self.state, self.records, cost, key)
+            self._view = known
+        return known
 
 
 @dataclass(slots=True, eq=False)

@@ -22,9 +22,7 @@ _ELSEWHERE = {  # what users of transformers try first -> how it is said here
     "no_repeat_ngram_size": 'processors=["no-repeat-ngram=..."]',
     "bad_words_ids": "processors=[BadWords(...)]",
     "stop_strings": "stop=",
-    "assistant_model": "assistant=",
     "max_length": "max_new_tokens=",
-    "num_beams": 'strategy="beam"',
     "logits_processor": "processors=[TransformersProcessors(...)]",
 }
 
@@ -40,6 +38,8 @@ class Request:
     :param strategy: Name or object; None is "greedy", which samples when a temperature or
         truncating processor is named.
     :param processors: Names with options such as ``"temperature=0.7"``, mappings, or objects.
+    :param processor_order: "stage": penalties, bans, temperature, truncation, whatever the order in
+        which they are named. "given": as named, behind the constraint's mask where they cut.
     :param drafters: Likewise. None is ``["forced", "lookup"]`` with a constraint, else none.
     :param cache: Name or object of the cache backend.
     :param inspectors: Names or objects; what they report is in ``result.reports``.
@@ -62,6 +62,7 @@ class Request:
     constraint: Any = None
     strategy: Any = None
     processors: Sequence[Any] = ()
+    processor_order: str = "stage"
     drafters: Sequence[Any] | None = None
     cache: Any = "dense"
     inspectors: Sequence[Any] = ()
@@ -107,6 +108,8 @@ class Request:
         _whole("seed", self.seed, 0, optional=True)
         if self.timeout_s is not None and not (isinstance(self.timeout_s, numbers.Real) and self.timeout_s > 0):
             raise BadOption("request", timeout_s=self.timeout_s, wanted="a number of seconds above 0")
+        if self.processor_order not in ("stage", "given"):
+            raise BadOption("request", processor_order=self.processor_order, wanted="'stage' or 'given'")
         if self.do_sample not in (None, True, False):
             raise BadOption("request", do_sample=self.do_sample, wanted="True, False or None")
 

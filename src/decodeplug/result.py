@@ -18,7 +18,7 @@ class Result:
     :ivar text: The text, without end token, special tokens and stop string.
     :ivar token_ids: New ids, the end token included.
     :ivar value: With a constraint: the parsed value, such as the pydantic instance. None if
-        the text is not complete (``finish_reason`` is not "stop").
+        the text was cut before the constraint was satisfied.
     :ivar finish_reason: "stop" (end token, stop string or constraint complete), "length",
         "cancelled", "timeout" or "error" (then ``error`` is set).
     :ivar logprobs: ``[tokens]`` natural-log probability of each new id, after processors. Where they

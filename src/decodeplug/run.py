@@ -102,8 +102,9 @@ def failed_result(error: DecodeplugError) -> Result:
 
 def _of_lane(ready: Ready, lane: Lane, score: Score) -> Result:
     job = ready.job
+    text, cut = lane_text(lane)
     result = Result(
-        text=lane_text(lane),
+        text=text,
         token_ids=lane.new_ids,
         finish_reason=lane.finish_reason or "error",
         trace=job.trace,
@@ -114,7 +115,7 @@ def _of_lane(ready: Ready, lane: Lane, score: Score) -> Result:
         raw_logprobs=lane.raw_logprobs if job.raw_logprobs else None,
         prompt_ids=job.prompt,
     )
-    complete = ready.spec is not None and job.error is None and lane.finish_reason in ("stop", "length")
+    complete = ready.spec is not None and job.error is None and not cut and lane.finish_reason in ("stop", "length")
     if complete and job.constraint is not None and job.constraint.is_accepting(lane.state):
         assert ready.spec is not None
         try:
@@ -124,11 +125,14 @@ def _of_lane(ready: Ready, lane: Lane, score: Score) -> Result:
     return result
 
 
-def lane_text(lane: Lane) -> str:
-    """The text of a lane, up to its first stop string; empty on a host without tokenizer."""
+def lane_text(lane: Lane) -> tuple[str, bool]:
+    """The text of a lane up to its first stop string, and whether there was one.
+
+    Empty on a host without tokenizer.
+    """
     rules, ids = lane.job.rules, lane.new_ids
     if rules.decode is None:
-        return ""
+        return "", False
     text = rules.decode(ids[:-1] if ids and ids[-1] in lane.job.end_ids else ids)
     stop = find_stop(text, 0, rules.stops)
-    return text if stop is None else text[:stop]
+    return text[:stop], stop is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -64,9 +64,9 @@ class Scored:
 _NEAR = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 0.1}
 
 
-def in_order(processors: Sequence[Processor], order: Callable[[Processor], int] | None = None) -> tuple[Processor, ...]:
-    """By declared stage; within a stage as named. ``order`` overrides the stage."""
-    return tuple(sorted(processors, key=order or (lambda part: int(getattr(part, "stage", Stage.TRUNCATE)))))
+def in_order(processors: Sequence[Processor]) -> tuple[Processor, ...]:
+    """By declared stage; within a stage as named."""
+    return tuple(sorted(processors, key=lambda part: int(part.stage)))
 
 
 def near_tie_bound(dtype: torch.dtype) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NO_DRAFT", "Draft", "Extension", "LaneView", "Record", "Seen", "Stage"]
+__all__ = ["NOTHING_SEEN", "NO_DRAFT", "Draft", "Extension", "LaneView", "Record", "Seen", "Stage"]
 
 
 class Stage(enum.IntEnum):
@@ -65,6 +65,9 @@ class Seen:
     def __getitem__(self, rows: slice) -> Seen:
         """What a slice of the rows has seen."""
         return Seen(lambda: self.ids[rows], self.prompt_lengths[rows])
+
+
+NOTHING_SEEN = Seen.nothing(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ def cut_draft(lane: Lane, draft: Draft) -> tuple[Draft, tuple[Any, ...]]:
         an end token has no state: its mask is never used.
     """
     constraint, end_ids = lane.job.constraint, lane.job.end_ids
+    if not draft.tokens:
+        return draft, () if constraint is None else (lane.state,)
     ends = next((index for index, token in enumerate(draft.tokens) if token in end_ids), len(draft))
     if constraint is None:
         return draft.first(ends + 1), ()

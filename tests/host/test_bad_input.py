@@ -59,6 +59,8 @@ def test_a_model_that_does_not_write_is_refused_with_the_reason(model: Any, beca
         ({"processors": ["top-p=1.5"]}, BadOption, "top-p"),
         ({"processors": ["top-p=top_q=0.5"]}, BadOption, "top_q"),
         ({"processors": "top-p=0.5"}, BadOption, "a list"),
+        ({"processors": [lambda scores, seen: scores]}, BadOption, "with a stage"),
+        ({"processor_order": "named"}, BadOption, "'stage' or 'given'"),
         ({"temperature": 0.7}, BadOption, r'processors=\["temperature='),
         ({"max_tokens": 7}, BadOption, "max_new_tokens"),
         ({"max_new_tokens": 0}, BadOption, "at least 1"),

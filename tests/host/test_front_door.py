@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
@@ -76,6 +77,13 @@ def test_the_value_is_what_the_constraint_speaks_of(host: Host, constraint: Any,
 def test_a_text_that_was_cut_has_no_value(host: Host) -> None:
     result = host.generate(PROMPT, constraint=Bear, max_new_tokens=4)
     assert (result.finish_reason, result.value) == ("length", None)
+
+
+def test_a_text_that_a_stop_string_cut_has_no_value(host: Host) -> None:
+    result = host.generate(
+        PROMPT, constraint=regex("[0-9]{3}x?"), stop=[str(digit) for digit in range(10)], max_new_tokens=9
+    )
+    assert (result.text, result.finish_reason, result.value) == ("", "stop", None)
 
 
 def test_accepts_speaks_of_the_very_text_and_then_the_end(host: Host) -> None:
@@ -223,3 +231,27 @@ def test_a_host_without_tokenizer_works_on_ids(model: Any) -> None:
     assert host.generate([1, 2, 3], max_new_tokens=4).text == ""
     with pytest.raises(decodeplug.BadOption, match="no tokenizer"):
         host.generate("text", max_new_tokens=4)
+
+
+def test_doctor_can_be_asked_again() -> None:
+    assert decodeplug.doctor().parts == decodeplug.doctor().parts
+
+
+def test_processors_run_by_stage_or_as_given(host: Host) -> None:
+    named = ["top-k=4", "temperature=0.5", "repetition-penalty=1.2"]
+    by_stage = host.generate(PROMPT, processors=named, seed=1, max_new_tokens=3).trace
+    given = host.generate(PROMPT, processors=named, processor_order="given", seed=1, max_new_tokens=3).trace
+    assert by_stage.processors == ("repetition-penalty", "temperature", "top-k")
+    assert given.processors == ("top-k", "temperature", "repetition-penalty")
+
+
+def test_typical_sampling_samples(host: Host) -> None:
+    texts = {host.generate(PROMPT, processors=["typical=0.95"], seed=s, max_new_tokens=12).text for s in range(3)}
+    assert len(texts) == 3
+
+
+def test_log_probabilities_read_later_are_those_computed_while_decoding(host: Host) -> None:
+    later = host.generate(PROMPT, max_new_tokens=8)
+    while_decoding = host.generate(PROMPT, max_new_tokens=8, logprobs=True)
+    assert later.logprobs == pytest.approx(while_decoding.logprobs, abs=1e-5)
+    assert pickle.loads(pickle.dumps(later)).logprobs == later.logprobs

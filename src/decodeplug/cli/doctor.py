@@ -16,7 +16,7 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Look at this installation: versions, plugins, parts, and what fits with what."""
-    from decodeplug.doctor import doctor as look
+    from decodeplug.checkup import doctor as look
     from decodeplug.host import Host
 
     report = look(None if model is None else Host.from_pretrained(model))

@@ -12,7 +12,7 @@ __all__ = ["NoDrafts"]
 
 @dataclass(frozen=True, slots=True)
 class NoDrafts:
-    """Propose nothing, whatever comes after it in the list of drafters."""
+    """Propose nothing: ``drafters=["none"]`` is ``drafters=[]``."""
 
     name: ClassVar[str] = "none"
     prior: ClassVar[float] = 0.0
