@@ -6,10 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
 from decodeplug.choose import Chosen, fail
+from decodeplug.failure import PartFailure
 from decodeplug.lane import Job, Lane
 from decodeplug.rowfacts import RowFacts
 from decodeplug.rules import Clipped
@@ -67,7 +69,8 @@ class Batch:
 
     def draft(self, lanes: list[Lane], max_draft: int | None) -> Turn:
         """Ask each lane's drafter, cut what cannot be kept, and start filling the masks."""
-        views = [lane.view(self._costs.relative) for lane in lanes]
+        cost = partial(self._costs.relative, lanes=len(lanes))
+        views = [lane.view(cost) for lane in lanes]
         drafts, rows = [], []
         for lane, view in zip(lanes, views, strict=True):
             draft, states = cut_draft(lane, self._ask(lane, view, max_draft))
@@ -83,10 +86,16 @@ class Batch:
         if drafter is None or room <= 0:
             return NO_DRAFT
         try:
-            return drafter.draft(view, room).first(room)
+            draft = drafter.draft(view, room).first(room)
+            wrong = [token for token in draft.tokens if not 0 <= token < self._vocab_size]
+            if wrong:
+                raise ValueError(f"it proposed ids {wrong[:3]}, of a vocabulary of {self._vocab_size}")
+            return draft
+        except PartFailure as failure:
+            fail(lane.job, failure.part, "draft", failure.cause)
         except Exception as error:
             fail(lane.job, drafter, "draft", error)
-            return NO_DRAFT
+        return NO_DRAFT
 
     def commit(self, turn: Turn, chosen: Sequence[Chosen]) -> tuple[list[int], list[Lane]]:
         """Clip and commit every extension.
@@ -94,7 +103,7 @@ class Batch:
         :returns: For each lane that goes on, the index of the lane it continues; and the lanes.
         """
         if all(lane.held for lane in turn.lanes):  # a prompt's width says nothing of a draft's
-            self._costs.record(max(map(len, turn.feeds)), turn.forward_s + turn.choose_s)
+            self._costs.record(max(map(len, turn.feeds)), turn.forward_s + turn.choose_s, len(turn.lanes))
         parents: list[int] = []
         going: list[Lane] = []
         for job in {id(lane.job): lane.job for lane in turn.lanes}.values():
@@ -118,6 +127,9 @@ class Batch:
     def _clip(self, lane: Lane, tokens: Sequence[int]) -> Clipped | None:
         try:
             return lane.job.rules.clip(lane, tokens)
+        except PartFailure as failure:
+            fail(lane.job, failure.part, "clip", failure.cause)
+            return None
         except Exception as error:
             fail(lane.job, lane.job.constraint, "advance", error)
             return None

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from decodeplug.contracts import Rows
-from decodeplug.errors import BadLogits, PluginError
+from decodeplug.errors import BadLogits, DecodeplugError, PluginError
+from decodeplug.failure import PartFailure
 from decodeplug.lane import Job, Lane
 from decodeplug.rowfacts import Columns, RowFacts, Table, columns_of, facts_of, read_back
-from decodeplug.score import PartFailure, part_name, score
+from decodeplug.same import same
+from decodeplug.score import part_name, score
 from decodeplug.values import NOTHING_SEEN, Draft, Extension, LaneView, Seen
 from decodeplug.walk import Masks
 
@@ -69,7 +71,8 @@ def choose(
 
 def fail(job: Job, part: object, call: str, cause: BaseException) -> None:
     """Record that a part failed; the job ends, the others go on."""
-    job.error = job.error or PluginError(job.owner(part), part_name(part), call, cause)
+    error = cause if isinstance(cause, DecodeplugError) else PluginError(job.owner(part), part_name(part), call, cause)
+    job.error = job.error or error
 
 
 def _groups(lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[Draft]) -> list[_Group]:
@@ -78,7 +81,7 @@ def _groups(lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[D
     keys = [_group_key(lane) for lane in lanes] if len(lanes) > 1 else [(lanes[0].job.constraint is not None,)]
     start = 0
     for end in range(1, len(lanes) + 1):
-        if end < len(lanes) and keys[end] == keys[start]:
+        if end < len(lanes) and all(map(same, keys[end], keys[start])):
             continue
         constrained = keys[start][-1]
         groups.append(
@@ -98,7 +101,14 @@ def _group(
 
 def _group_key(lane: Lane) -> tuple[object, ...]:
     job = lane.job
-    return (job.plan, job.logprobs, job.top_logprobs, job.raw_logprobs, job.constraint is not None)
+    return (
+        job.plan.processors,
+        job.plan.selector,
+        job.logprobs,
+        job.top_logprobs,
+        job.raw_logprobs,
+        job.constraint is not None,
+    )
 
 
 def _scored(logits: Tensor, group: _Group, filled: Masks | None) -> list[tuple[_Group, Columns]]:
@@ -166,6 +176,9 @@ def _decide(group: _Group, table: Table, logits: Tensor, outcomes: dict[int, Cho
     candidates: Any = table["candidates"]
     try:
         extensions = selector.extend(candidates, group.table)
+        for extension in extensions:
+            if not 0 <= extension.parent < len(group.lanes) or len(extension.rows) != len(extension.tokens):
+                raise ValueError(f"it returned {extension}, which belongs to none of the {len(group.lanes)} lanes")
     except Exception as error:
         for lane in group.lanes:
             fail(lane.job, selector, "extend", error)

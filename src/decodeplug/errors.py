@@ -1,4 +1,4 @@
-"""Every error that decodeplug raises, in one tree.
+"""Every error of decodeplug, in one tree.
 
     DecodeplugError
     ├── BadOption               an option has a value that it cannot have

@@ -56,10 +56,12 @@ class Fit:
         vocabulary: Vocabulary | None,
         target: Target,
         end_ids: frozenset[int],
-        defaults: Callable[[], Sequence[Processor]] | None = None,
+        defaults: Callable[[int], Sequence[Processor]] | None = None,
+        configured_sampling: bool = False,
     ) -> None:
         self.registry, self.tokenizer, self.vocabulary = registry, tokenizer, vocabulary
         self.target, self.end_ids, self.defaults = target, end_ids, defaults
+        self.configured_sampling = configured_sampling
 
     def ready(self, request: Request, *, follows_text: bool = False) -> Ready:
         """Everything that a request needs to run.
@@ -69,15 +71,22 @@ class Fit:
         """
         ids = prompt_ids(request.prompt, self.tokenizer, self.target.vocab_size, request.chat_template_kwargs)
         budget = self._budget(len(ids), request.max_new_tokens)
+        if request.logprobs > self.target.vocab_size:
+            raise BadOption("request", logprobs=request.logprobs, wanted=f"at most {self.target.vocab_size} ids")
         if request.stop and self.tokenizer is None:
             raise BadOption("request", stop=request.stop, wanted="no stop strings: this host has no tokenizer")
         spec = None if request.constraint is None else self.spec(request.constraint)
         constraint = None if spec is None else self.compile(spec)
-        processors = self._processors(request)
-        strategy, samples = self._strategy(request, processors)
+        end_ids = self.end_ids if request.end_ids is None else frozenset(request.end_ids)
+        strategy = self._strategy(request)
+        processors = self._processors(request, strategy, len(ids), end_ids)
+        samples = self._samples(request, strategy, processors)
         selector: Selector = self.registry.build("selector", strategy.selector, sample=samples)
-        trace = Trace(seed=secrets.randbits(63) if request.seed is None else request.seed, strategy=strategy.name)
-        drafters = self._drafters(request, strategy, selector, constraint is not None, trace)
+        named = "sample" if request.strategy is None and samples else strategy.name
+        trace = Trace(seed=secrets.randbits(63) if request.seed is None else request.seed, strategy=named)
+        cache = self.registry.build("cache", request.cache)
+        self.target.refuse_cache(cache)
+        drafters = self._drafters(request, strategy, selector, cache, constraint is not None, trace)
         trace.processors = tuple(part_name(part) for part in processors)
         trace.drafters = tuple(drafter.name for drafter in drafters)
         follows_text = (follows_text and self.tokenizer is not None) or bool(request.stop)
@@ -87,21 +96,21 @@ class Fit:
         job = Job(
             prompt=ids,
             plan=Plan(processors, selector),
-            rules=Rules(budget, self.end_ids, request.stop, decode, tuple(request.stopping_criteria), follows_text),
+            rules=Rules(budget, end_ids, request.stop, decode, tuple(request.stopping_criteria), follows_text),
             trace=trace,
             seed=trace.seed,
             drafter=self.registry.build("drafter", "chain", drafters=drafters) if drafters else None,
             constraint=constraint,
-            end_ids=self.end_ids,
+            end_ids=end_ids,
             inspectors=[self.registry.build("inspector", part) for part in request.inspectors],
-            logprobs=bool(request.logprobs),
+            logprobs=bool(request.logprobs) or bool(processors),
             top_logprobs=int(request.logprobs) if request.logprobs is not True else 0,
             raw_logprobs=request.raw_logprobs,
             owner=owner_of,
             deadline=None if request.timeout_s is None else time.monotonic() + request.timeout_s,
         )
         self._open_lanes(job, request, samples)
-        return Ready(request, job, spec, self.registry.build("cache", request.cache))
+        return Ready(request, job, spec, cache)
 
     def spec(self, constraint: Any) -> ConstraintSpec:
         """What a request's ``constraint`` means; a mapping that names a kind is the recipe form."""
@@ -128,23 +137,36 @@ class Fit:
             raise ContextOverflow(prompt_tokens, wanted, window)
         return window - prompt_tokens if wanted is None else wanted
 
-    def _processors(self, request: Request) -> tuple[Processor, ...]:
-        named = [self.registry.build("processor", part) for part in request.processors]
-        if self.defaults is not None and not named:
-            named = list(self.defaults())
+    def _processors(
+        self, request: Request, strategy: Strategy, prompt_length: int, end_ids: frozenset[int]
+    ) -> tuple[Processor, ...]:
+        if request.processors is not None:
+            named = [self.registry.build("processor", part) for part in request.processors]
+        elif self.defaults is None:
+            named = []
+        else:
+            greedy = request.strategy is not None and strategy.samples is False
+            named = [part for part in self.defaults(prompt_length) if not (greedy and _shapes(part))]
         for part in named:
             if not callable(part) or not isinstance(getattr(part, "stage", None), int):
                 raise BadOption("request", processors=part, wanted="names, mappings, or processors with a stage")
-        parts = [_with_end_ids(part, self.end_ids) for part in named]
+        parts = [_with_end_ids(part, end_ids) for part in named]
         return in_order(parts) if request.processor_order == "stage" else tuple(parts)
 
-    def _strategy(self, request: Request, processors: Sequence[Processor]) -> tuple[Strategy, bool]:
-        strategy: Strategy = self.registry.build("strategy", "greedy" if request.strategy is None else request.strategy)
+    def _strategy(self, request: Request) -> Strategy:
+        strategy = self.registry.build("strategy", "greedy" if request.strategy is None else request.strategy)
+        if not all(hasattr(strategy, claim) for claim in ("name", "samples", "selector", "drafters")):
+            raise BadOption("request", strategy=strategy, wanted="a name, a mapping, or a strategy")
+        return strategy
+
+    def _samples(self, request: Request, strategy: Strategy, processors: Sequence[Processor]) -> bool:
+        """Is noise drawn? See the defaults in ``docs/recipes.md``."""
         shaping = [part for part in processors if _shapes(part)]
         cold = any(getattr(part, "temperature", None) == 0 for part in processors)
         samples = strategy.samples
         if request.strategy is None or samples is None:
-            samples = bool(shaping) and not cold
+            by_config = request.processors is None and self.configured_sampling
+            samples = bool(shaping) or by_config
         elif samples is False and shaping and not cold:
             raise BadOption(
                 f"strategy {strategy.name!r}",
@@ -157,16 +179,17 @@ class Fit:
                     f"strategy {strategy.name!r}", do_sample=request.do_sample, wanted=f"{strategy.samples}"
                 )
             samples = request.do_sample
+        samples = samples and not cold
         if request.num_return_sequences > 1 and not samples:
             raise BadOption(
                 "request",
                 num_return_sequences=request.num_return_sequences,
                 wanted="1 unless the strategy samples: greedy decoding has one outcome",
             )
-        return strategy, samples and not cold
+        return samples
 
     def _drafters(
-        self, request: Request, strategy: Strategy, selector: Selector, constrained: bool, trace: Trace
+        self, request: Request, strategy: Strategy, selector: Selector, cache: Any, constrained: bool, trace: Trace
     ) -> list[Drafter]:
         named = request.drafters is not None
         wanted = list(request.drafters or ()) if named else list(_BY_DEFAULT if constrained else ())
@@ -179,6 +202,16 @@ class Fit:
             raise IncompatibleParts(
                 f"selector {selector.name!r}", first, because="it takes no drafts", instead="Use drafters=[]"
             )
+        if not getattr(cache, "can_rewind", True):
+            if named:
+                raise IncompatibleParts(
+                    f"cache {part_name(cache)!r}",
+                    first,
+                    because="it cannot be rewound when a draft is rejected",
+                    instead="Use drafters=[], or another cache",
+                )
+            trace.notes.append(f"no drafts: cache {part_name(cache)!r} cannot be rewound")
+            return []
         if not self.target.can_rewind:
             if named:
                 raise IncompatibleParts(

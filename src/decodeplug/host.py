@@ -56,6 +56,7 @@ class Host:
             target=self.target,
             end_ids=self.end_ids,
             defaults=self._configured if use_generation_config else None,
+            configured_sampling=use_generation_config and bool(self.target.module.generation_config.do_sample),
         )
         self._runner = Runner(self.target, self._fit, self.plugins)
         self.plugins.announce("decodeplug_host_ready", host=self)
@@ -115,8 +116,9 @@ class Host:
         """Decode several requests together; each gets what it would get alone.
 
         :param requests: Each with its own prompt, constraint, strategy and seed.
-        :param return_errors: Give a failed request back as a Result with ``error`` set. By
-            default the first error is raised, after the others have finished.
+        :param return_errors: Give a failed request back as a Result with ``error`` set. By default
+            what is refused is raised before anything runs, and what fails later is raised when the
+            others have finished.
         """
         return self._runner.batch(list(requests), return_errors=return_errors)
 
@@ -180,7 +182,10 @@ class Host:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _configured(self) -> list[Processor]:
+    def _configured(self, prompt_length: int) -> list[Processor]:
         from decodeplug.bridges.transformers_processors import from_generation_config
 
-        return from_generation_config(self.target.module.generation_config, self.end_ids)
+        config, target = self.target.module.generation_config, self.target
+        return from_generation_config(
+            config, self.end_ids, prompt_length, vocab_size=target.vocab_size, device=target.device
+        )

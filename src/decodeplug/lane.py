@@ -20,7 +20,7 @@ __all__ = ["Job", "Lane", "Plan"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How rows are scored and chosen. Lanes with equal plans are scored together."""
+    """How rows are scored and chosen. Neighbouring lanes with equal plans are scored together."""
 
     processors: tuple[Processor, ...]
     selector: Selector
@@ -56,9 +56,11 @@ class Lane:
     def view(self, cost: Callable[[int], float]) -> LaneView:
         """What parts may know of this lane; the same object as long as it says the same."""
         known, job = self._view, self.job
-        if known is None or known.state is not self.state or known.records is not self.records:
+        if known is None or job.drafter is not None or known.state is not self.state:
             key = (job.seed, self.hypothesis)
-            known = LaneView(self.ids, job.prompt_length, job.constraint, self.state, self.records, cost, key)
+            # Drafters get a copy, so that none of them can change the text.
+            ids = self.ids if job.drafter is None else tuple(self.ids)
+            known = LaneView(ids, job.prompt_length, job.constraint, self.state, self.records, cost, key)
             self._view = known
         return known
 

@@ -58,7 +58,7 @@ def _row_keys(keys: Sequence[NoiseKey], device: torch.device) -> Tensor:
         mixed = _mix(seed + _STEP)
         mixed = _mix(mixed ^ (hypothesis + 1) * _STEP)
         rows.append(_signed(_mix(mixed ^ (position + 1) * _STEP)))
-    return torch.tensor(rows, dtype=torch.int64, device=device)
+    return torch.tensor(rows, dtype=torch.int64).to(device, non_blocking=True)
 
 
 def _to_gumbel(hashes: Tensor) -> Tensor:
@@ -84,10 +84,10 @@ def perturb(scores: Tensor, keys: Sequence[NoiseKey]) -> Tensor:
 
     :param scores: ``[rows, vocab]`` float32; not modified. Forbidden tokens at ``-inf``.
     :param keys: One for each row.
-    :returns: ``[rows, vocab]`` float32; ``-inf`` stays ``-inf``.
+    :returns: ``[rows, vocab]`` float32; ``-inf`` stays ``-inf`` and NaN stays NaN.
     """
     if scores.device.type == "cpu":  # elsewhere, counting would make the device wait
-        row, token = (scores > -torch.inf).nonzero(as_tuple=True)
+        row, token = (scores != -torch.inf).nonzero(as_tuple=True)  # NaN too, so that whoever chooses sees it
         if len(row) < _DENSE_SHARE * scores.numel():
             row_keys = _row_keys(keys, scores.device)[row]
             noise = _to_gumbel(_mix_tensor(row_keys + (token + 1) * _signed(_STEP)))

@@ -18,7 +18,7 @@ def prompt_ids(prompt: Any, tokenizer: Any, vocab_size: int, chat_template_kwarg
     :param prompt: Text is tokenised with the tokenizer's own special tokens; chat messages go
         through its chat template with the generation prompt; ids are taken as they are.
     :raises BadOption: It is empty, is of no such form, needs a tokenizer that the host does
-        not have, or has ids that the model does not know.
+        not have, is refused by the tokenizer or its chat template, or has ids that the model does not know.
     """
     if hasattr(prompt, "tolist"):  # a tensor or an array
         prompt = prompt.tolist()
@@ -47,7 +47,10 @@ def _from_text(text: str, tokenizer: Any) -> list[int]:
         raise BadOption(
             "prompt", prompt=text, wanted="token ids, since this host has no tokenizer: Host(model, tokenizer)"
         )
-    ids = list(tokenizer(text)["input_ids"])
+    try:
+        ids = list(tokenizer(text)["input_ids"])
+    except Exception as error:
+        raise _refused("a text that the tokenizer takes", error) from error
     if not ids:
         raise BadOption("prompt", prompt=text, wanted="a text of at least one token")
     return ids
@@ -62,4 +65,14 @@ def _from_messages(messages: Sequence[Mapping[str, Any]], tokenizer: Any, option
         if "role" not in message or ("content" not in message and "tool_calls" not in message):
             raise BadOption("prompt", message=dict(message), wanted="chat messages with 'role' and 'content'")
     arguments = {"add_generation_prompt": True, "tokenize": True, "return_dict": False, **options}
-    return list(tokenizer.apply_chat_template(list(messages), **arguments))
+    try:
+        ids = list(tokenizer.apply_chat_template(list(messages), **arguments))
+    except Exception as error:
+        raise _refused("messages that the chat template takes", error) from error
+    if not ids or not all(isinstance(token, int) for token in ids):
+        raise BadOption("prompt", chat_template_kwargs=dict(options), wanted="a chat template that gives token ids")
+    return ids
+
+
+def _refused(wanted: str, error: Exception) -> BadOption:
+    return BadOption("prompt", wanted=f"{wanted}: {type(error).__name__}: {error}")

@@ -15,6 +15,7 @@ from decodeplug.request import Request
 __all__ = ["Recipe"]
 
 _NOT_DATA = {"stopping_criteria"}  # functions cannot be written down
+_NO_OPTION = {"prompt", "wanted"}  # names of parameters that are not an option, of a request and of an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +36,22 @@ class Recipe:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.options, Mapping):
+            raise BadOption("recipe", data=self.options, wanted="a mapping from names of options to values")
         for name, value in self.options.items():
+            if name in _NO_OPTION or not isinstance(name, str):
+                raise BadOption("recipe", option=name, wanted="options of a request; the prompt is given with the call")
             if name in _NOT_DATA or not _is_data(value):
                 raise BadOption("recipe", wanted="plain data: names, numbers, lists and mappings", **{name: value})
         Request([0], **self.options)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
-        """A recipe from the mapping that ``to_dict`` returns."""
-        return cls(dict(data))
+        """A recipe from the mapping that ``to_dict`` returns.
+
+        :raises BadOption: It is no such mapping.
+        """
+        return cls(data)
 
     @classmethod
     def from_toml(cls, text: str) -> Recipe:
@@ -67,6 +75,8 @@ class Recipe:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise BadOption("recipe", path=str(path), wanted=f"a file that can be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise BadOption("recipe", path=str(path), wanted=f"text in UTF-8: {error}") from error
         if path.suffix != ".json":
             return cls.from_toml(text)
         try:
@@ -103,15 +113,20 @@ def _plain(value: Any) -> Any:
 def _toml(value: Any) -> str:
     """A TOML value on one line; strings and keys are written as JSON, which TOML reads."""
     if isinstance(value, Mapping):
-        return (
-            "{ "
-            + ", ".join(f"{json.dumps(key, ensure_ascii=False)} = {_toml(item)}" for key, item in value.items())
-            + " }"
-        )
+        return "{ " + ", ".join(f"{_toml_string(key)} = {_toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, float) and value != value:
         return "nan"
     if value is None:
         raise BadOption("recipe", value=None, wanted="no null inside a list or mapping: TOML has none; use JSON")
-    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return _toml_string(value)
+    return repr(value) if isinstance(value, float) else json.dumps(value)
+
+
+def _toml_string(text: str) -> str:
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise BadOption("recipe", value=text, wanted="whole characters: TOML has no half of a surrogate pair; use JSON")
+    # JSON leaves DEL as it is, which TOML does not take.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

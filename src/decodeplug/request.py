@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -37,7 +37,8 @@ class Request:
         ``choice(...)``, a pydantic class, dataclass, TypedDict, Literal or Enum, or a JSON schema.
     :param strategy: Name or object; None is "greedy", which samples when a temperature or
         truncating processor is named.
-    :param processors: Names with options such as ``"temperature=0.7"``, mappings, or objects.
+    :param processors: Names with options such as ``"temperature=0.7"``, mappings, or objects. None
+        is none of them, or those of the generation config on a host that uses it.
     :param processor_order: "stage": penalties, bans, temperature, truncation, whatever the order in
         which they are named. "given": as named, behind the constraint's mask where they cut.
     :param drafters: Likewise. None is ``["forced", "lookup"]`` with a constraint, else none.
@@ -45,6 +46,7 @@ class Request:
     :param inspectors: Names or objects; what they report is in ``result.reports``.
     :param max_new_tokens: New tokens at most; None is what the context window leaves.
     :param stop: Strings that end the text; they are not part of it.
+    :param end_ids: Ids that end this text; None is the model's own.
     :param stopping_criteria: transformers' own, or any ``f(ids [1, tokens] int64, None)`` that is
         true where the text shall end.
     :param seed: Key of the noise; None draws one, which the trace reports.
@@ -61,13 +63,14 @@ class Request:
     prompt: Any
     constraint: Any = None
     strategy: Any = None
-    processors: Sequence[Any] = ()
+    processors: Sequence[Any] | None = None
     processor_order: str = "stage"
     drafters: Sequence[Any] | None = None
     cache: Any = "dense"
     inspectors: Sequence[Any] = ()
     max_new_tokens: int | None = None
-    stop: str | Sequence[str] = ()
+    stop: str | Sequence[str] | None = ()
+    end_ids: Sequence[int] | None = None
     stopping_criteria: Sequence[Any] = ()
     seed: int | None = None
     do_sample: bool | None = None
@@ -93,11 +96,12 @@ class Request:
     def __post_init__(self) -> None:
         for name in ("processors", "inspectors", "drafters", "stopping_criteria"):
             value = getattr(self, name)
-            if value is None and name == "drafters":
+            if value is None and name in ("drafters", "processors"):
                 continue
             if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
                 raise BadOption("request", wanted=f"a list, such as {name}=[{value!r}]", **{name: value})
-        stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        given = () if self.stop is None else self.stop
+        stops = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
         if not all(isinstance(stop, str) and stop for stop in stops):
             raise BadOption("request", stop=self.stop, wanted="a string or a list of strings, none of them empty")
         object.__setattr__(self, "stop", stops)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from decodeplug.failure import PartFailure
 from decodeplug.text import Decode, TextState, extend_text, find_stop
 
 if TYPE_CHECKING:
@@ -63,17 +64,27 @@ class Rules:
                 assert state is not None, "the mask allowed a token that the constraint does not"
                 reason = "stop" if constraint.is_complete(state) else None
             if self.follows_text:
-                assert text is not None and self.decode is not None
+                assert text is not None
+                assert self.decode is not None
                 new_ids.append(token)
                 longer = extend_text(self.decode, text, new_ids)
                 if find_stop(longer.text, len(text.text), self.stops) is not None:
                     reason = "stop"
                 text = longer
             if reason is None and self.criteria:
-                ids = torch.tensor([[*lane.ids, *tokens[:count]]])
-                reason = "stop" if any(bool(torch.as_tensor(f(ids, None)).any()) for f in self.criteria) else None
+                reason = "stop" if self._criterion_met([*lane.ids, *tokens[:count]]) else None
             if reason is None and used + count >= self.budget:
                 reason = "length"
             if reason is not None:
                 return Clipped(tuple(tokens[:count]), state, text, reason)
         return Clipped(tuple(tokens), state, text, None)
+
+    def _criterion_met(self, ids: Sequence[int]) -> bool:
+        table = torch.tensor([ids])
+        for criterion in self.criteria:
+            try:
+                if bool(torch.as_tensor(criterion(table, None)).any()):
+                    return True
+            except Exception as error:
+                raise PartFailure(criterion, error) from error
+        return False

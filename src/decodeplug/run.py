@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from decodeplug.batch import Batch, Turn
+from decodeplug.choose import fail
+from decodeplug.contracts import Inspector
 from decodeplug.errors import DecodeplugError, PluginError
 from decodeplug.lane import Job, Lane
 from decodeplug.loop import decode
@@ -44,24 +46,42 @@ def turns(
     batch = Batch(jobs, vocab_size=target.vocab_size, device=target.device, filler=filler, costs=costs)
     loop = decode(session, batch)
     peak = 0
-    with contextlib.ExitStack() as inspected:
+    try:
+        while True:
+            with lock, torch.inference_mode(), _inspected(jobs, target.model):
+                turn = next(loop, None)
+            if turn is None:
+                break
+            peak = max(peak, session.bytes())
+            _tell_inspectors(turn)
+            yield turn
+    finally:
+        loop.close()
         for job in jobs:
-            for inspector in job.inspectors:
-                inspected.enter_context(inspector.attach(target.model))
-        try:
-            while True:
-                with lock, torch.inference_mode():
-                    turn = next(loop, None)
-                if turn is None:
-                    break
-                peak = max(peak, session.bytes())
-                _tell_inspectors(turn)
-                yield turn
-        finally:
-            loop.close()
-            for job in jobs:
-                job.trace.elapsed_s = time.perf_counter() - began
-                job.trace.cache = {"name": part_name(cache), "bytes": session.bytes(), "peak_bytes": peak}
+            job.trace.elapsed_s = time.perf_counter() - began
+            job.trace.cache = {"name": part_name(cache), "bytes": session.bytes(), "peak_bytes": peak}
+
+
+@contextlib.contextmanager
+def _inspected(jobs: Sequence[Job], model: Any) -> Generator[None, None, None]:
+    """Inspectors are attached during a turn only: between two, others may run the model."""
+    opened: list[tuple[Job, Inspector, Any]] = []
+    for job in jobs:
+        for inspector in job.inspectors if job.error is None else ():
+            try:
+                context = inspector.attach(model)
+                context.__enter__()
+                opened.append((job, inspector, context))
+            except Exception as error:
+                fail(job, inspector, "attach", error)
+    try:
+        yield
+    finally:
+        for job, inspector, context in reversed(opened):
+            try:
+                context.__exit__(None, None, None)
+            except Exception as error:
+                fail(job, inspector, "attach", error)
 
 
 def _tell_inspectors(turn: Turn) -> None:
@@ -70,7 +90,7 @@ def _tell_inspectors(turn: Turn) -> None:
             try:
                 inspector.step(step)
             except Exception as error:
-                job.error = job.error or PluginError(job.owner(inspector), part_name(inspector), "step", error)
+                fail(job, inspector, "step", error)
 
 
 def result_of(ready: Ready, score: Score) -> Result:
@@ -85,13 +105,16 @@ def result_of(ready: Ready, score: Score) -> Result:
     results = [_of_lane(ready, lane, score) for lane in job.lanes]
     first = results[0]
     first.alternatives = results[1:]
+    reports = {}
+    for inspector in job.inspectors:
+        try:
+            reports[part_name(inspector)] = inspector.report()
+        except Exception as error:
+            fail(job, inspector, "report", error)
+    first.reports = reports
     first.error = job.error or next((result.error for result in results if result.error is not None), None)
     if first.error is not None:
         first.finish_reason = "error"
-    try:
-        first.reports = {part_name(part): part.report() for part in job.inspectors}
-    except Exception as error:
-        first.error = first.error or PluginError("an inspector", "inspector", "report", error)
     return first
 
 
@@ -122,6 +145,8 @@ def _of_lane(ready: Ready, lane: Lane, score: Score) -> Result:
             result.value = ready.spec.value(result.text)
         except DecodeplugError as error:
             result.error = error
+        except Exception as error:
+            result.error = PluginError(job.owner(ready.spec), ready.spec.kind, "value", error)
     return result
 
 

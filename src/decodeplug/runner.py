@@ -10,12 +10,13 @@ import torch
 
 from decodeplug.batch import Turn
 from decodeplug.discovery import Plugins
-from decodeplug.errors import BadOption, DecodeplugError
+from decodeplug.errors import BadOption, Cancelled, DecodeplugError
 from decodeplug.fit import Fit, Ready
 from decodeplug.prompts import prompt_ids
 from decodeplug.request import Request
 from decodeplug.result import Result
 from decodeplug.run import failed_result, result_of, turns
+from decodeplug.same import same
 from decodeplug.stream import Stream
 from decodeplug.target import Target
 from decodeplug.walk import MaskFiller
@@ -31,6 +32,7 @@ class Runner:
         self._target, self._fit, self._plugins = target, fit, plugins
         self._lock = threading.RLock()
         self._filler, self._costs = MaskFiller(), WidthCosts()
+        self._closed = False
 
     def batch(self, requests: Sequence[Request], *, return_errors: bool = False) -> list[Result]:
         """Run requests together, and return their results in order.
@@ -79,6 +81,7 @@ class Runner:
             return scores.gather(-1, torch.tensor(rest, device=scores.device)[:, None])[:, 0].tolist()
 
     def close(self) -> None:
+        self._closed = True
         self._filler.close()
 
     def _ready(self, request: Request, return_errors: bool) -> Ready | Result:
@@ -90,16 +93,24 @@ class Runner:
             return failed_result(error)
 
     def _turns(self, cache: Any, group: Sequence[Ready]) -> Generator[Turn, None, None]:
+        if self._closed:
+            raise BadOption("host", wanted="a host that was not closed")
         for ready in group:
             self._announce(ready, "decodeplug_request_started", request=ready.request)
         watched = self._plugins.implements("decodeplug_step")
         jobs = [ready.job for ready in group]
-        for turn in turns(self._target, cache, jobs, lock=self._lock, filler=self._filler, costs=self._costs):
-            if watched:
-                for ready in group:
-                    for step in (step for job, step in turn.steps if job is ready.job):
-                        self._announce(ready, "decodeplug_step", request=ready.request, step=step)
-            yield turn
+        try:
+            for turn in turns(self._target, cache, jobs, lock=self._lock, filler=self._filler, costs=self._costs):
+                if watched:
+                    for ready in group:
+                        for step in (step for job, step in turn.steps if job is ready.job):
+                            self._announce(ready, "decodeplug_step", request=ready.request, step=step)
+                yield turn
+        except BaseException as error:  # a stream that is closed, Ctrl-C, the model itself: nobody gets a result
+            reason = error if isinstance(error, Exception) else Cancelled(type(error).__name__)
+            for ready in group:
+                self._plugins.announce("decodeplug_request_failed", request=ready.request, error=reason)
+            raise
 
     def _announce(self, ready: Ready, hook: str, **values: Any) -> None:
         try:
@@ -126,7 +137,7 @@ def _by_cache(ready: Sequence[Ready]) -> list[tuple[Any, list[Ready]]]:
     groups: list[tuple[Any, list[Ready]]] = []
     for item in ready:
         for cache, group in groups:
-            if cache == item.cache:
+            if same(cache, item.cache):
                 group.append(item)
                 break
         else:

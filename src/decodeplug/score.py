@@ -9,17 +9,10 @@ import torch
 from torch import Tensor
 
 from decodeplug.contracts import Processor
+from decodeplug.failure import PartFailure
 from decodeplug.values import Seen, Stage
 
-__all__ = ["PartFailure", "Scored", "in_order", "near_tie_bound", "score"]
-
-
-class PartFailure(Exception):  # noqa: N818 - it only carries a part to where it is named
-    """A processor raised, or gave back something that is not a score table."""
-
-    def __init__(self, part: object, cause: BaseException) -> None:
-        super().__init__(str(cause))
-        self.part, self.cause = part, cause
+__all__ = ["Scored", "in_order", "near_tie_bound", "score"]
 
 
 @dataclass(slots=True)

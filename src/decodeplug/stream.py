@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 
 from decodeplug.batch import Turn
+from decodeplug.errors import Cancelled
 from decodeplug.lane import Job
 from decodeplug.result import Chunk, Result
 from decodeplug.text import find_stop, safe_length
@@ -29,11 +30,19 @@ class Stream:
 
     @property
     def result(self) -> Result:
-        """The whole result; runs what is left of the request."""
+        """The whole result; runs what is left of the request.
+
+        :raises Cancelled: The stream was closed before its end.
+        """
         for _ in self:
             pass
-        assert self._result is not None, "the stream was closed before its end"
+        if self._result is None:
+            raise Cancelled("the stream was closed before its end")
         return self._result
+
+    def cancel(self) -> None:
+        """End the text with what it has: the next chunk is the last, with ``finish_reason`` "cancelled"."""
+        self._job.cancelled = True
 
     @property
     def prompt_ids(self) -> Sequence[int]:

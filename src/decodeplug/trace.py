@@ -90,8 +90,13 @@ class Trace:
 
     @property
     def mean_width(self) -> float:
-        """Ids fed per forward, the first one (the prompt) left out."""
-        widths = [step.width for step in self.steps][1:]
+        """Ids fed per lane and forward, the first one of each lane (its prompt) left out."""
+        begun: set[int] = set()
+        widths: list[int] = []
+        for step in self.steps:
+            if step.lane in begun:
+                widths.append(step.width)
+            begun.add(step.lane)
         return sum(widths) / len(widths) if widths else 0.0
 
     @property

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
+import statistics
+from collections import deque
 
 __all__ = ["WidthCosts"]
 
 # Relative to width 1: SmolLM2-135M in float32 on two cores. Only where learning starts.
 _START = ((1, 1.0), (2, 1.12), (3, 1.19), (5, 1.6), (9, 1.9), (17, 2.2), (33, 3.4))
-_KEEP = 0.8  # weight of what was known when a forward of the same width is measured again
+_BOUNDS = (1, 3, 8, 16)  # widths up to these cost about the same; what is wider is one class more
+_KEPT = 15  # forwards of each class that are remembered
+_TRUST = 6  # forwards of a class that count as much as where learning starts
 
 
 def _interpolate(width: int) -> float:
@@ -20,31 +25,40 @@ def _interpolate(width: int) -> float:
 
 
 class WidthCosts:
-    """Cost of a forward by its width, relative to width 1.
+    """Cost of a forward by its width, relative to width 1 of as many lanes.
 
-    It changes how long drafts are, and so the speed, never the text.
+    Forwards of other numbers of lanes are kept apart: width 4 of one lane is not the
+    work of width 4 of eight. It changes how long drafts are, and so the speed, never the text.
     """
 
     def __init__(self) -> None:
-        self._seconds: dict[int, float] = {}
+        self._forwards: dict[tuple[int, int], deque[float]] = {}
 
-    def record(self, width: int, seconds: float) -> None:
-        """Note one forward over ``width`` positions, prompts left out."""
-        known = self._seconds.get(width)
-        # A forward is slow for many reasons, and fast for one: trust the fast ones.
-        self._seconds[width] = seconds if known is None else min(seconds, _KEEP * known + (1 - _KEEP) * seconds)
+    def record(self, width: int, seconds: float, lanes: int = 1) -> None:
+        """Note one forward over ``width`` positions of each of ``lanes`` lanes, prompts left out."""
+        # Seconds per unit of expected cost, so that all widths of a class can be put together.
+        known = self._forwards.setdefault((lanes, _class_of(width)), deque(maxlen=_KEPT))
+        known.append(seconds / _interpolate(width))
 
-    def relative(self, width: int) -> float:
-        """Cost of a forward over ``width`` positions; ``relative(1) == 1``."""
+    def relative(self, width: int, lanes: int = 1) -> float:
+        """Cost of a forward over ``width`` positions of each lane; ``relative(1, lanes) == 1``.
+
+        The median of what was measured, drawn towards the expected cost while little is known:
+        a single slow forward must not keep drafts of its width from ever being tried again.
+        """
         expected = _interpolate(width)
-        if width == 1 or not self._seconds:
+        narrow, wide = self._forwards.get((lanes, 0)), self._forwards.get((lanes, _class_of(width)))
+        if width == 1 or not narrow or not wide:
             return expected
-        nearest = min(self._seconds, key=lambda known: (abs(known - width), known))
-        base = self._seconds.get(1)
-        if base is None or nearest == 1:
-            return expected
-        return max(1.0, expected * self._seconds[nearest] / base / _interpolate(nearest))
+        weight = min(len(narrow), len(wide)) / (min(len(narrow), len(wide)) + _TRUST)
+        ratio = statistics.median(wide) / statistics.median(narrow)
+        return max(1.0, expected * ratio**weight)
 
-    def measured(self) -> dict[int, float]:
-        """Width -> seconds of a forward, as measured so far."""
-        return dict(sorted(self._seconds.items()))
+    def measured(self) -> dict[tuple[int, int], float]:
+        """(Lanes, widest of the class) -> cost relative to width 1, where forwards were measured."""
+        widest = (*_BOUNDS, _START[-1][0])
+        return {(lanes, widest[kind]): self.relative(widest[kind], lanes) for lanes, kind in sorted(self._forwards)}
+
+
+def _class_of(width: int) -> int:
+    return bisect.bisect_left(_BOUNDS, width)

@@ -51,9 +51,26 @@ def test_generate_takes_a_recipe_and_a_schema_and_what_is_given_wins(folder: Pat
 
 
 @pytest.mark.parametrize(
+    ("recipe", "options", "most"), [("", ["7"], 7), ("max_new_tokens = 3", ["7"], 7), ("max_new_tokens = 3", [], 3)]
+)
+def test_the_number_of_new_tokens_that_is_typed_wins_over_the_recipe(
+    folder: Path, tmp_path: Path, recipe: str, options: list[str], most: int
+) -> None:
+    (tmp_path / "r.toml").write_text(recipe)
+    typed = [part for number in options for part in ("--max-new-tokens", number)]
+    given = ("--raw", "--processor", "min-tokens=20", "--recipe", str(tmp_path / "r.toml"), *typed, "--json")
+    result = run("generate", "ab", "--model", str(folder), *given)
+    assert len(json.loads(result.stdout)["token_ids"]) == most
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["generate", "a", "--model", "no/such folder"], "hf download"),
+        (["generate", "a", "--model", "no/such folder"], "there is no folder"),
+        (["generate", "a", "--model", "EMPTY"], "it has no config.json"),
+        (["generate", "a", "--model", "MODEL", "--recipe", "prompt.json"], "the prompt is given with the call"),
+        (["generate", "a", "--model", "MODEL", "--recipe", "list.json"], "a mapping"),
+        (["generate", "a", "--model", "MODEL", "--recipe", "latin.toml"], "UTF-8"),
         (["generate", "a", "--model", "MODEL", "--processor", "topp=0.5"], "Did you mean"),
         (["generate", "a", "--model", "MODEL", "--max-new-tokens", "0"], "at least 1"),
         (["generate", "a", "--model", "MODEL", "--schema", "missing.json"], "a file with a JSON schema"),
@@ -62,10 +79,21 @@ def test_generate_takes_a_recipe_and_a_schema_and_what_is_given_wins(folder: Pat
     ],
 )
 def test_bad_input_is_one_line_on_stderr_and_exit_code_2(
-    folder: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    arguments: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prompt.json").write_text('{"prompt": "x"}')
+    (tmp_path / "list.json").write_text("[1]")
+    (tmp_path / "latin.toml").write_bytes(b'stop = "\xe9"')
+    (tmp_path / "empty").mkdir()
+    places = {"MODEL": str(folder), "EMPTY": str(tmp_path / "empty")}
     with pytest.raises(SystemExit) as exit_:
-        main([str(folder) if argument == "MODEL" else argument for argument in arguments])
+        main([places.get(argument, argument) for argument in arguments])
     captured = capsys.readouterr()
     assert exit_.value.code == 2
     (line,) = [line for line in captured.err.splitlines() if line.startswith("decodeplug: ")]

@@ -52,3 +52,12 @@ def test_noise_is_the_same_as_ever() -> None:
     noise = gumbel([(1, 0, 10), (2**62, 3, 0)], torch.tensor([0, 1, 49151]))
     expected = [[2.471006, 0.616391, 0.228877], [-1.152831, -0.150437, 1.751260]]
     assert torch.allclose(noise, torch.tensor(expected), atol=1e-6)
+
+
+@pytest.mark.parametrize("dead", [0.0, 0.95])
+def test_a_score_that_is_not_a_number_stays_so(dead: float) -> None:
+    scores = torch.randn(2, 400).masked_fill(torch.rand(2, 400) < dead, -torch.inf)
+    scores[1, 7] = torch.nan
+    perturbed = perturb(scores, [(7, 0, 1), (7, 1, 1)])
+    assert torch.equal(perturbed.isnan(), scores.isnan())
+    assert torch.equal(perturbed == -torch.inf, scores == -torch.inf)

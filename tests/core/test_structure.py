@@ -10,17 +10,62 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "decodeplug"
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if "templates" not in path.parts)
 PARTS = ("processors", "constraints", "drafters", "selectors", "strategies", "caches", "inspectors")
-INNER = ("loop", "batch", "run", "runner", "host", "target", "stream", "fit", "choose")
+INNER = ("loop", "batch", "run", "runner", "host", "target", "stream", "fit", "choose", "__init__")
+
+
+FRONT_DOOR = "__init__"
+"""How the package itself is named among what a module imports: through it everything is reached."""
+
+
+def names_in(text: str, package: str) -> set[str]:
+    """Modules of ours that a source imports, named from the root; what it gets from the root itself is the front door.
+
+    :param package: The dotted name of the package that the source is in, for its relative imports.
+    """
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            outer = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*outer, *([node.module] if node.module else [])])
+            inside = [f"{source}.{alias.name}" for alias in node.names if _is_module(f"{source}.{alias.name}")]
+            names.update(inside)
+            if len(inside) < len(node.names):
+                names.add(source)
+    ours = {name for name in names if name.split(".")[0] == "decodeplug"}
+    return {name.removeprefix("decodeplug.") if name != "decodeplug" else FRONT_DOOR for name in ours}
+
+
+def _is_module(name: str) -> bool:
+    path = SOURCE.parent.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 def imported(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-        elif isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-    return {name.removeprefix("decodeplug.") for name in names if name.startswith("decodeplug.")}
+    package = ".".join(path.relative_to(SOURCE.parent).parent.parts)
+    return names_in(path.read_text(encoding="utf-8"), package)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("import decodeplug.loop", {"loop"}),
+        ("import torch, decodeplug", {FRONT_DOOR}),
+        ("from decodeplug.target.lanes import LaneSession", {"target.lanes"}),
+        ("from decodeplug.target import lanes", {"target.lanes"}),
+        ("from decodeplug import loop, values", {"loop", "values"}),
+        ("from decodeplug import Host, loop", {FRONT_DOOR, "loop"}),
+        ("from . import dense", {"caches.dense"}),
+        ("from .dense import Dense", {"caches.dense"}),
+        ("from .. import loop, Host", {"loop", FRONT_DOOR}),
+        ("from ..target.lanes import LaneSession", {"target.lanes"}),
+        ("def late():\n    from ..loop import run", {"loop"}),
+        ("import decodeplugin; from torch import nn", set()),
+    ],
+)
+def test_an_import_is_seen_however_it_is_written(text: str, names: set[str]) -> None:
+    assert names_in(text, "decodeplug.caches") == names
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
@@ -58,9 +103,48 @@ def test_contracts_import_values_and_errors_only() -> None:
 
 def test_the_loop_imports_no_host() -> None:
     for module in ("loop", "batch", "choose", "score", "rules", "walk", "lane", "noise"):
-        assert not {"host", "runner", "fit", "run", "stream"} & {
+        assert not {"host", "runner", "fit", "run", "stream", FRONT_DOOR} & {
             n.split(".")[0] for n in imported(SOURCE / f"{module}.py")
         }
+
+
+def waits(text: str) -> list[str]:
+    """Calls that make the host wait for a GPU: tensors of Python numbers that are made on it, or copied and awaited."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(text)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        given = {keyword.arg for keyword in node.keywords}
+        made = ast.unparse(node.func) in ("torch.tensor", "torch.as_tensor") and "device" in given
+        source = ast.unparse(node.func.value)
+        copied = node.func.attr == "to" and source.startswith(
+            ("torch.tensor(", "torch.as_tensor(", "torch.from_numpy(")
+        )
+        to_device = any("device" in ast.unparse(argument) for argument in node.args)
+        if made or (copied and to_device and "non_blocking" not in given):
+            found.append(ast.unparse(node))
+    return found
+
+
+TURN = [
+    path
+    for path in MODULES
+    if path.relative_to(SOURCE).parts[0] in (*PARTS, "target")
+    or path.stem in ("noise", "score", "choose", "walk", "rowfacts", "batch", "loop", "wrapped_processors")
+]
+
+
+@pytest.mark.parametrize("path", TURN, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_no_turn_waits_for_the_device_to_take_a_list_of_numbers(path: Path) -> None:
+    assert waits(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_hidden_wait_is_found_and_an_unawaited_copy_is_none() -> None:
+    assert waits("torch.tensor(rows, device=device)\ntorch.from_numpy(ids).to(scores.device)") == [
+        "torch.tensor(rows, device=device)",
+        "torch.from_numpy(ids).to(scores.device)",
+    ]
+    assert waits("torch.tensor(rows).to(device, non_blocking=True)\ntorch.from_numpy(ids).to(scores.dtype)") == []
 
 
 def test_the_front_door_and_all_agree() -> None:

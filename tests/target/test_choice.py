@@ -137,3 +137,23 @@ def test_a_compiled_model_is_called_in_its_compiled_form() -> None:
     logits = session.forward([text[:5], text[:6]], [1, 1])
     torch.testing.assert_close(logits, rows, rtol=0, atol=1e-9)
     assert target.inputs.call is compiled
+
+
+def test_a_model_in_training_mode_is_refused() -> None:
+    model = family_model("gpt2")
+    Target(model)
+    with pytest.raises(UnsupportedModel, match=r"in training mode.*Call model\.eval\(\) first"):
+        Target(model.train())
+    with pytest.raises(UnsupportedModel, match="in training mode"):
+        Target(SimpleNamespace(_orig_mod=model))  # as torch.compile wraps it
+    Target(model.eval())
+
+
+def test_a_part_that_drops_in_a_model_in_eval_mode_is_refused_too() -> None:
+    model = family_model("gpt2", resid_pdrop=0.1, attn_pdrop=0.0)
+    block = model.transformer.h[0]
+    block.attn.attn_dropout.train()  # drops nothing
+    Target(model)
+    block.mlp.dropout.train()
+    with pytest.raises(UnsupportedModel, match="in training mode"):
+        Target(model)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
 from families.walk import generated, prompts
 
-from decodeplug.caches import Dense, NoCache
-from decodeplug.errors import BadOption
+from decodeplug.caches import Dense, LaneCache, LayerPlan, NoCache
+from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.target import Target
 from decodeplug.testing.families import family_model
 
@@ -113,6 +115,36 @@ def test_a_cache_is_named_or_given() -> None:
         assert session.forward([[5, 6]], [1]).shape == (1, target.vocab_size)
     with pytest.raises(BadOption, match="wanted one of dense, none"):
         target.session("paged-out")
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A cache spec of a plugin."""
+
+    name: ClassVar[str] = "quantised"
+    exact: ClassVar[bool] = False
+    can_rewind: ClassVar[bool] = True
+
+    def open(self, plan: LayerPlan) -> LaneCache | None:
+        return Dense().open(plan)
+
+
+@pytest.mark.parametrize("family", ["rwkv", "openai-gpt"])
+def test_a_cache_that_the_model_cannot_use_is_refused_before_a_session_and_by_it(family: str) -> None:
+    target = Target(family_model(family))
+    for refused in (target.refuse_cache, target.session):
+        with pytest.raises(IncompatibleParts, match=r"cache 'quantised' cannot work with .*: this model keeps its own"):
+            refused(Quantised())
+    for spec in (Dense(), NoCache()):
+        target.refuse_cache(spec)
+
+
+def test_a_cache_that_the_model_can_use_is_not_refused() -> None:
+    target = Target(family_model("llama"))
+    target.refuse_cache(Quantised())
+    session = target.session(Quantised())
+    session.keep([-1], [0])
+    assert session.forward([[5, 6]], [1]).shape == (1, target.vocab_size)
 
 
 def test_bytes_are_those_of_the_buffers() -> None:

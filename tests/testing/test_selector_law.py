@@ -14,7 +14,6 @@ from decodeplug.selectors import Match
 from decodeplug.testing import check_selector
 from decodeplug.values import Extension
 
-
 CLEAR = torch.ones(1)  # a margin that no rounding could close
 
 

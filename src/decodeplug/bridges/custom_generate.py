@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from decodeplug.bridges.transformers_processors import from_logits_processors
 from torch import Tensor
 
+from decodeplug.bridges.transformers_processors import TransformersProcessors, from_logits_processors
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.request import Request
 from decodeplug.result import Result
+from decodeplug.values import Stage
 
 if TYPE_CHECKING:
     from decodeplug.host import Host
 
 __all__ = ["CustomGenerate"]
+
+_OTHER_WAYS = (
+    "prompt_lookup_num_tokens",
+    "assistant_early_exit",
+    "use_mtp",
+    "dola_layers",
+    "penalty_alpha",
+    "constraints",
+    "force_words_ids",
+)
+"""Settings that have ``generate()`` decode in a way of its own, which would not be taken here."""
+_OUTPUTS = ("output_scores", "output_logits", "output_attentions", "output_hidden_states")
 
 
 class CustomGenerate:
@@ -27,14 +41,26 @@ class CustomGenerate:
     it is honoured. Noise is seeded from torch's generator, so ``torch.manual_seed`` repeats a text.
 
     :param options: Options of every request, as for ``host.generate``; they win over the
-        generation config. ``streamer=`` is given here, since ``generate()`` loses it.
+        generation config. ``streamer=`` is given here, since ``generate()`` loses it. With ``seed``,
+        each row of a batch has the noise of ``seed`` plus its number.
+    :raises BadOption: An option is wrong, or belongs to ``generate()``.
+    :raises UnknownPart: There is no such strategy.
     """
 
     def __init__(self, host: Host, options: Mapping[str, Any]) -> None:
         self._host = host
-        self._options = dict(options)
+        self._options = {name: value for name, value in options.items() if value is not None}
         self._streamer = self._options.pop("streamer", None)
-        Request([0], **self._options)  # wrong options show here, not in the middle of generate()
+        asked = Request([0], **self._options)  # wrong options show here, not in the middle of generate()
+        if asked.num_return_sequences > 1:
+            raise BadOption(
+                "custom_generate",
+                num_return_sequences=asked.num_return_sequences,
+                wanted="it as an option of generate() or of the pipeline's call, which make a row for each sequence",
+            )
+        self._samples: bool | None = None  # what the strategy says, if the options name one that says it
+        if asked.strategy is not None:
+            self._samples = getattr(host.plugins.registry.build("strategy", asked.strategy), "samples", None)
 
     def __call__(
         self,
@@ -54,21 +80,16 @@ class CustomGenerate:
         if model is not self._host.model and model is not self._host.target.module:
             raise BadOption("custom_generate", model=type(model).__name__, wanted="the model that the host was made of")
         config = generation_config
-        if (config.num_beams or 1) > 1 and "strategy" not in self._options:
-            raise IncompatibleParts(
-                "custom_generate",
-                f"num_beams={config.num_beams}",
-                because="the strategy of its requests is not beam search",
-                instead="Leave num_beams out",
-            )
+        _refuse(config)
         attention_mask: Tensor | None = model_inputs.get("attention_mask")
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        shared = self._shared(input_ids.shape[1], config, stopping_criteria)
         requests = []
         for index, (row, real) in enumerate(zip(input_ids, mask.bool(), strict=True)):
             parts = from_logits_processors(logits_processor or [], row=index, padding=row[~real].tolist())
-            requests.append(self._request(row[real].tolist(), input_ids.shape[1], config, parts, stopping_criteria))
+            requests.append(self._request(row[real].tolist(), index, shared, parts))
         results = self._run(requests)
-        sequences = _padded(input_ids, [result.token_ids for result in results], self._host.pad_id)
+        sequences = _padded(input_ids, [result.token_ids for result in results], self._pad_id(config))
         if not config.return_dict_in_generate:
             return sequences
         from transformers.generation.utils import GenerateDecoderOnlyOutput
@@ -84,10 +105,14 @@ class CustomGenerate:
             )
         return [self._host.generate(requests[0].prompt, streamer=self._streamer, **requests[0].options)]
 
-    def _request(self, row: list[int], width: int, config: Any, processors: list[Any], criteria: Any) -> Request:
-        options: dict[str, Any] = {"do_sample": bool(config.do_sample), "processors": processors}
-        if config.do_sample:
-            options["seed"] = int(torch.randint(2**62, (1,)))
+    def _shared(self, width: int, config: Any, criteria: Any) -> dict[str, Any]:
+        """What generate() says to every row alike, as options of a request.
+
+        :param width: Tokens of a row with its padding.
+        """
+        options: dict[str, Any] = {"end_ids": _end_ids(config)}
+        if self._samples is None:
+            options["do_sample"] = bool(config.do_sample)
         if config.max_length is not None:
             # generate() counts the padded prompt; what is left for new tokens is the same for every row.
             options["max_new_tokens"] = config.max_length - width
@@ -95,7 +120,68 @@ class CustomGenerate:
         options["stopping_criteria"] = _others(criteria)
         if (seconds := getattr(config, "max_time", None)) is not None:
             options["timeout_s"] = seconds
-        return Request(row, **{**options, **self._options})
+        return options
+
+    def _request(self, row: list[int], index: int, shared: Mapping[str, Any], processors: list[Any]) -> Request:
+        if self._samples is False:
+            processors = _without_sampling(processors)
+        options = {"processors": processors, **shared, **self._options}
+        if "seed" in options:
+            options["seed"] += index  # else the sequences of one prompt would all be the same
+        elif self._samples or options.get("do_sample"):
+            options["seed"] = int(torch.randint(2**62, (1,)))
+        return Request(row, **options)
+
+    def _pad_id(self, config: Any) -> int:
+        if config.pad_token_id is not None:
+            return int(config.pad_token_id)
+        return next(iter(_end_ids(config)), self._host.pad_id)  # generate(), too, pads with the first end id then
+
+
+def _refuse(config: Any) -> None:
+    """:raises IncompatibleParts: A setting would be ignored."""
+    if (config.num_beams or 1) > 1:
+        raise IncompatibleParts(
+            "custom_generate",
+            f"num_beams={config.num_beams}",
+            because="no strategy of its requests is generate()'s beam search",
+            instead="Leave num_beams out",
+        )
+    for name in _OTHER_WAYS:
+        if value := getattr(config, name, None):
+            raise IncompatibleParts(
+                "custom_generate",
+                f"{name}={value!r}",
+                because="generate() leaves the decoding to decodeplug, which would ignore it",
+                instead=f"Leave {name} out; for drafts give drafters= to custom_generate",
+            )
+    for name in _OUTPUTS:
+        if config.return_dict_in_generate and getattr(config, name, None):
+            raise IncompatibleParts(
+                "custom_generate",
+                f"{name}=True",
+                because="its output has the sequences and nothing else",
+                instead=f"Leave {name} out; host.generate(..., logprobs=True) gives log-probabilities",
+            )
+
+
+def _without_sampling(processors: Iterable[Any]) -> list[Any]:
+    """What still matters when the likeliest token is taken: neither temperature nor truncation.
+
+    A watermark of transformers stands behind them but is neither, so it is kept.
+    """
+    parts = [
+        replace(part, stage=Stage.HARD) if isinstance(part, TransformersProcessors) else part for part in processors
+    ]
+    return [part for part in parts if part.stage not in (Stage.TEMPERATURE, Stage.TRUNCATE)]
+
+
+def _end_ids(config: Any) -> list[int]:
+    """The ids that end a text for this call; generate() knows no others, and -1 is how its users say none."""
+    ends = config.eos_token_id
+    if ends is None:
+        return []
+    return [end for end in torch.as_tensor(ends).reshape(-1).tolist() if end >= 0]
 
 
 def _padded(input_ids: Tensor, new: Sequence[list[int]], pad: int) -> Tensor:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TextGenerationPipeline
 
-from decodeplug.errors import UnsupportedModel
+from decodeplug.errors import BadOption, IncompatibleParts, UnsupportedModel
 from decodeplug.request import option_names
 
 if TYPE_CHECKING:
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HostPipeline", "parts_of"]
 
-# What generate() does not know; it reads the others from the generation config itself.
-_OWN = sorted({*option_names()} - {"do_sample", "max_new_tokens", "num_return_sequences", "stopping_criteria"})
+_GENERATES = ("do_sample", "max_new_tokens", "num_return_sequences", "stopping_criteria")
+"""What generate() knows as well: it takes these, and the decoding reads them from what it has prepared."""
+_OWN = sorted({*option_names(), "streamer"} - {*_GENERATES})
 
 
 def parts_of(pipe: Any) -> tuple[Any, Any]:
@@ -36,16 +37,29 @@ class HostPipeline(TextGenerationPipeline):
     pipeline's own; only the decoding inside ``generate()`` is replaced.
 
     :param options: Options of every request, such as ``constraint=``; a call may give its own.
+    :raises BadOption: The host has no tokenizer, or an option is wrong.
     """
 
     def __init__(self, host: Host, **options: Any) -> None:
+        if host.tokenizer is None:
+            raise BadOption("pipeline", wanted="a host with a tokenizer: Host(model, tokenizer)")
+        generates = {name: options.pop(name) for name in _GENERATES if options.get(name) is not None}
+        host.custom_generate(**options)  # wrong options show here, not in the first call
         self.host = host
         self.host_options = options
-        super().__init__(
-            model=host.target.module, tokenizer=host.tokenizer, task="text-generation", device=host.target.device
-        )
+        module: Any = host.target.module
+        if getattr(module, "hf_device_map", None) is None:  # else accelerate has placed it, and it stays there
+            generates["device"] = host.target.device
+        super().__init__(model=module, tokenizer=host.tokenizer, task="text-generation", **generates)
 
     def _forward(self, model_inputs: Any, **generate_kwargs: Any) -> Any:
+        if generate_kwargs.get("assistant_model") is not None:
+            raise IncompatibleParts(
+                "pipeline",
+                "assistant_model",
+                because="generate() leaves the decoding to decodeplug, which would ignore it",
+                instead="Leave assistant_model out; for drafts give drafters=",
+            )
         own = {name: generate_kwargs.pop(name) for name in _OWN if name in generate_kwargs}
         decode = self.host.custom_generate(**{**self.host_options, **own})
         return super()._forward(model_inputs, custom_generate=decode, **generate_kwargs)

@@ -17,13 +17,15 @@ def feed(streamer: Any, stream: Stream) -> Result:
 
     :param streamer: Anything with ``put(ids)`` and ``end()``, such as ``TextStreamer`` or
         ``TextIteratorStreamer``; ids are ``[tokens]`` int64 on the CPU.
-    :returns: The result of the stream.
+    :returns: The result of the stream, which is closed then. It is closed as well, and the
+        streamer told of the end, if either of the two raises.
     """
-    streamer.put(torch.tensor([list(stream.prompt_ids)]))
-    try:
-        for chunk in stream:
-            for token in chunk.token_ids:
-                streamer.put(torch.tensor([token]))
-    finally:
-        streamer.end()
-    return stream.result
+    with stream:
+        try:
+            streamer.put(torch.tensor([list(stream.prompt_ids)]))
+            for chunk in stream:
+                for token in chunk.token_ids:
+                    streamer.put(torch.tensor([token]))
+        finally:
+            streamer.end()
+        return stream.result

@@ -74,8 +74,9 @@ class TransformersProcessors:
         out = torch.empty_like(scores)
         for rows in by_length.values():
             prefixes = [[*self.padding, *seen.ids[row]] for row in rows]
-            ids = torch.tensor(prefixes, dtype=torch.long, device=scores.device)
-            out[rows] = self._apply(ids, scores[rows])
+            ids = torch.tensor(prefixes, dtype=torch.long).to(scores.device, non_blocking=True)
+            index = torch.tensor(rows).to(scores.device, non_blocking=True)
+            out.index_copy_(0, index, self._apply(ids, scores.index_select(0, index)))
         return out
 
     def _apply(self, ids: Tensor, scores: Tensor) -> Tensor:

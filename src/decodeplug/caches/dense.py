@@ -92,7 +92,7 @@ class DenseLanes:
         self._lanes, self._counts = lanes, counts
         if self.states:
             everyone = len(lanes) == len(self.held)
-            self._index = None if everyone else torch.tensor(list(lanes), device=self.device)
+            self._index = None if everyone else torch.tensor(list(lanes)).to(self.device, non_blocking=True)
             fresh = self.held[lanes[0]] == 0
             remember = width > 1 and not fresh
             for layer in self.states:
@@ -124,7 +124,7 @@ class DenseLanes:
         sources, targets = moved_lanes(parents)
         if sources:
             length = max(held[lane] for lane in targets)
-            where, to = torch.tensor([sources, targets], device=self.device)
+            where, to = torch.tensor([sources, targets]).to(self.device, non_blocking=True)
             for layer in self.layers:
                 if not isinstance(layer, DummyLayer):
                     layer.move(where, to, len(parents), length)

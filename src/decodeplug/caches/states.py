@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers.cache_utils import LinearAttentionLayer
 
@@ -85,10 +86,13 @@ class StateLayer(LinearAttentionLayer):
     def put_back(self, lanes: Sequence[int]) -> None:
         """Give these lanes the states that they had before the last forward."""
         for remembered, states in self.before:
-            rows = [row for row, lane in enumerate(remembered) if lane in lanes]
-            if rows:
-                for key, state in states.items():
-                    self.kept[key][[remembered[row] for row in rows]] = state[rows]
+            pairs = [(lane, row) for row, lane in enumerate(remembered) if lane in lanes]
+            if not pairs or not states:
+                continue
+            device = next(iter(states.values())).device  # a layer's states are all in one place
+            places, rows = torch.tensor(pairs).to(device, non_blocking=True).unbind(dim=-1)
+            for key, state in states.items():
+                self.kept[key].index_copy_(0, places, state.index_select(0, rows))
 
     def move(self, sources: Tensor, targets: Tensor, lanes: int, length: int) -> None:
         for key, kept in self.kept.items():

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["generate"]
 
+_NEW_TOKENS = 200
+
 
 def generate(
     prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from standard input.")],
@@ -40,7 +42,9 @@ def generate(
     drafter: Annotated[
         list[str] | None, typer.Option(help="A drafter such as lookup, or none; repeat the option.")
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="New tokens at most.")] = 200,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="New tokens at most; 200 where a recipe does not say it either.")
+    ] = None,
     stop: Annotated[list[str] | None, typer.Option(help="A string that ends the text; repeat the option.")] = None,
     seed: Annotated[int | None, typer.Option(help="Key of the noise: the same seed, the same text.")] = None,
     as_json: Json = False,
@@ -57,11 +61,11 @@ def generate(
         "drafters": drafter,
         "stop": stop,
         "seed": seed,
+        "max_new_tokens": max_new_tokens,
     }
-    options: dict[str, Any] = {"max_new_tokens": max_new_tokens, **(Recipe.load(recipe).options if recipe else {})}
-    options |= {name: value for name, value in given.items() if value}
-    if seed is not None:
-        options["seed"] = seed
+    options: dict[str, Any] = {"max_new_tokens": _NEW_TOKENS, **(Recipe.load(recipe).options if recipe else {})}
+    # What is not given is None, or an empty list where an option can be repeated.
+    options |= {name: value for name, value in given.items() if value is not None and value != []}
     Request("", **options)  # what is wrong with the options is said before a model is loaded
     text = sys.stdin.read() if prompt == "-" else prompt
     with Host.from_pretrained(model) as host:
@@ -79,7 +83,7 @@ def generate(
 def _constraint(schema: Path | None, regex: str | None, choice: list[str] | None) -> Any:
     import decodeplug
 
-    if sum(bool(given) for given in (schema, regex, choice)) > 1:
+    if sum(given is not None for given in (schema, regex, choice or None)) > 1:
         raise BadOption("generate", wanted="at most one of --schema, --regex and --choice")
     if schema is not None:
         if not schema.is_file():

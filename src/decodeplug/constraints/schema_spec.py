@@ -82,7 +82,7 @@ class JsonSchema:
         """The parsed value; an instance where a Python type was given.
 
         :raises InvalidResult: The text is not strict JSON, does not satisfy the schema, or a validator of the type
-            refuses it (one that a schema cannot express; the message names it).
+            refuses it (one that a schema cannot express; the message names it) or fails.
         """
         ready = prepared(self.text, self.draft, self.formats)
         value = strict_loads(text)
@@ -95,6 +95,9 @@ class JsonSchema:
             first = error.errors(include_url=False)[0]
             where = "".join(f"/{part}" for part in first["loc"]) or "the top"
             because = f"{error.title} refuses it at {where}: {first['msg']} ({first['type']})"
+            raise InvalidResult(text, because=because) from error
+        except Exception as error:  # a validator is code of the user's own, and may raise anything
+            because = f"a validator of {self.adapter!r} failed: {type(error).__name__}: {error}"
             raise InvalidResult(text, because=because) from error
 
 

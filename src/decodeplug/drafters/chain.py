@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from decodeplug.contracts import Drafter
 from decodeplug.errors import BadOption
+from decodeplug.failure import PartFailure
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Record
 
 __all__ = ["Chain"]
@@ -23,8 +24,10 @@ class Chain:
     each drafter did in this lane, the cost from measured forwards. Where drafts do not
     help, their length goes to 0; they are tried again now and then.
 
-    :param drafters: The order in which they are asked.
+    :param drafters: Drafters, in the order in which they are asked. A chain is made of the
+        parts themselves: where they are named, a host makes the chain of them.
     :param max_tokens: Longest draft of the whole chain.
+    :raises BadOption: What was given is no drafter, or there is no room for a token.
     Source: the expected gain is that of Leviathan et al. 2022, arXiv:2211.17192, section 3.3,
         with an acceptance rate for each drafter.
     """
@@ -35,11 +38,18 @@ class Chain:
     prior: ClassVar[float] = 0.5
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.drafters, Iterable) and all(map(_is_drafter, self.drafters))):
+            wanted = 'drafters; name the drafters themselves: drafters=["forced", "lookup"]'
+            raise BadOption("chain", drafters=self.drafters, wanted=wanted)
+        object.__setattr__(self, "drafters", tuple(self.drafters))
         if self.max_tokens < 1:
             raise BadOption("chain", max_tokens=self.max_tokens, wanted="at least 1")
 
     def draft(self, lane: LaneView, room: int) -> Draft:
-        """At most ``room`` tokens, each with the drafter that proposed it."""
+        """At most ``room`` tokens, each with the drafter that proposed it.
+
+        :raises PartFailure: A drafter of the chain, or the constraint, failed; names it.
+        """
         room = min(room, self.max_tokens)
         draft, view = NO_DRAFT, lane
         while len(draft) < room:
@@ -52,7 +62,7 @@ class Chain:
 
     def _piece(self, view: LaneView, room: int) -> tuple[Draft, object]:
         for drafter in self.drafters:
-            piece, state = _allowed(view, drafter.draft(view, room))
+            piece, state = _allowed(view, _asked(drafter, view, room))
             if piece:
                 return piece, state
         return NO_DRAFT, view.state
@@ -69,13 +79,45 @@ class Chain:
         return best_length
 
 
+def _is_drafter(part: object) -> bool:
+    return callable(getattr(part, "draft", None)) and not isinstance(part, type)
+
+
+def _asked(drafter: Drafter, view: LaneView, room: int) -> Draft:
+    """What a drafter proposes, at most ``room`` tokens.
+
+    :raises PartFailure: It raised, or gave back something else than a draft.
+    """
+    try:
+        draft = drafter.draft(view, room)
+        _check(draft)
+    except PartFailure:
+        raise  # of a drafter of a chain within this one
+    except Exception as error:
+        raise PartFailure(drafter, error) from error
+    return draft.first(room)
+
+
+def _check(draft: object) -> None:
+    if not isinstance(draft, Draft):
+        raise TypeError(f"returned {type(draft).__name__} where a Draft was wanted")
+    if len(draft.sources) != len(draft.tokens):
+        raise TypeError(f"named {len(draft.sources)} sources for {len(draft.tokens)} tokens")
+    for token in draft.tokens:
+        if type(token) is not int or token < 0:
+            raise TypeError(f"{token!r} is no token id")
+
+
 def _allowed(view: LaneView, draft: Draft) -> tuple[Draft, object]:
     """The part of a draft that the constraint allows, and the state after it."""
     if view.constraint is None:
         return draft, None
     state = view.state
     for index, token in enumerate(draft.tokens):
-        after = view.constraint.advance(state, token)
+        try:
+            after = view.constraint.advance(state, token)
+        except Exception as error:
+            raise PartFailure(view.constraint, error) from error
         if after is None:
             return draft.first(index), state
         state = after

@@ -55,7 +55,7 @@ class ForcedPrefix:
         forced = [(row, self.tokens[count]) for row, count in enumerate(written) if count < len(self.tokens)]
         if not forced:
             return scores
-        rows, tokens = torch.tensor(forced, device=scores.device).unbind(dim=-1)
+        rows, tokens = torch.tensor(forced).to(scores.device, non_blocking=True).unbind(dim=-1)
         out = scores.index_fill(0, rows, -math.inf)
         out[rows, tokens] = scores[rows, tokens]
         return out

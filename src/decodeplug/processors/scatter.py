@@ -27,8 +27,8 @@ def flat_positions(rows: Sequence[Mapping[int, float]], scores: Tensor) -> tuple
     values = np.fromiter(chain.from_iterable(row.values() for row in rows), np.float64, total)
     first = np.repeat(np.arange(len(rows), dtype=np.int64) * vocab, [len(row) for row in rows])
     inside = ids < vocab
-    positions = torch.from_numpy((first + ids)[inside]).to(scores.device)
-    return positions, torch.from_numpy(values[inside]).to(scores.dtype).to(scores.device)
+    positions = torch.from_numpy((first + ids)[inside]).to(scores.device, non_blocking=True)
+    return positions, torch.from_numpy(values[inside]).to(scores.dtype).to(scores.device, non_blocking=True)
 
 
 def forbid(scores: Tensor, rows: Iterable[Iterable[int]]) -> Tensor:

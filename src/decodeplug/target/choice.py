@@ -6,6 +6,7 @@ import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch.nn.modules.dropout import _DropoutNd
 from transformers.cache_utils import get_layer_types_and_kwargs
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
@@ -45,6 +46,7 @@ def choose(module: Any) -> Choice:
     :raises UnsupportedModel: It cannot be decoded, and why.
     """
     refuse_what_does_not_write(module)
+    refuse_dropout(module)
     config = module.config.get_text_config(decoder=True)
     quirk = quirk_of(module)
     if quirk.path == "refuse":
@@ -158,3 +160,15 @@ def refuse_what_does_not_write(module: Any) -> None:
         )
     if getattr(module, "main_input_name", "input_ids") != "input_ids":
         raise UnsupportedModel(name, because=f"its input is {module.main_input_name!r}, not text")
+
+
+def refuse_dropout(module: Any) -> None:
+    """Raise :class:`UnsupportedModel` for a model in training mode, or one with a part that drops."""
+    # A fresh adapter is in training mode although the model that it was put into is not.
+    dropping = any(isinstance(part, _DropoutNd) and part.training and part.p > 0 for part in module.modules())
+    if module.training or dropping:
+        raise UnsupportedModel(
+            type(module).__name__,
+            because="it is in training mode, so dropout would change every text",
+            instead="Call model.eval() first",
+        )

@@ -108,7 +108,11 @@ class LaneSession:
             keep, rows, columns = max(wants[0], 1), None, None
         else:
             keep, rows, columns = columns_wanted(counts, wants, width)
-        chosen = keep if isinstance(keep, int) else torch.tensor(keep, device=inputs.device)
+        # Index tensors before the forward, and unawaited: the loop waits for the device only when it reads back.
+        chosen = keep if isinstance(keep, int) else torch.tensor(keep).to(inputs.device, non_blocking=True)
+        picked = None
+        if rows is not None:
+            picked = torch.tensor([rows, columns], dtype=torch.int64).to(inputs.device, non_blocking=True)
         token = looking.set(view)
         try:
             with self.lock:
@@ -122,10 +126,10 @@ class LaneSession:
             self._whole_prompts = True
         if not inputs.takes_keep:
             logits = logits[:, -chosen:] if isinstance(chosen, int) else logits[:, chosen]
-        if rows is None:
+        if picked is None:
             return logits.flatten(0, 1) if wants[0] else logits[:, :0].flatten(0, 1)
-        picked = torch.tensor([rows, columns], dtype=torch.int64, device=logits.device)
-        return logits[picked[0], picked[1]]
+        lane, column = picked.to(logits.device, non_blocking=True)
+        return logits[lane, column]
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
         kept = lengths

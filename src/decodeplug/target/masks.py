@@ -78,7 +78,7 @@ class View:
             return mask
         mask = mask_function(lane, head, query, slot)
         if bidirectional or self.rule is not None:
-            prompt = torch.tensor(self.prompts, device=device)[:, None, None, None]
+            prompt = torch.tensor(self.prompts).to(device, non_blocking=True)[:, None, None, None]
             if bidirectional:
                 # What generate() does: the prompt sees all of itself, later rows see all before them.
                 mask = mask & ((slot <= query) | ((slot < prompt) & (query < prompt)))

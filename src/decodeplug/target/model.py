@@ -33,8 +33,8 @@ class Target:
 
     :param model: Any model that ``generate()`` works on; also one that
         ``torch.compile`` returned, or one with PEFT's adapters. It is not changed.
-    :raises UnsupportedModel: The model does not write text from left to right, or
-        no way to feed it is known.
+    :raises UnsupportedModel: The model does not write text from left to right, is in training
+        mode, or no way to feed it is known.
     """
 
     def __init__(self, model: Any) -> None:
@@ -77,24 +77,32 @@ class Target:
         """The dtype of the weights, and so of the logits."""
         return self.module.dtype
 
+    def refuse_cache(self, spec: CacheSpec) -> None:
+        """Say before a session is opened that this model cannot use a cache.
+
+        :raises IncompatibleParts: The model has its own cache or none, and the spec is of another kind.
+        """
+        if self.choice.path in ("recompute", "steps") and not isinstance(spec, Dense | NoCache):
+            raise IncompatibleParts(
+                f"cache {spec.name!r}",
+                type(self.module).__name__,
+                because=f"this model keeps its own cache or none: {self.choice.because}",
+                instead="Use cache='dense' or cache='none'",
+            )
+
     def session(self, cache: str | CacheSpec = "dense") -> Session:
         """Open a session without lanes.
 
         :param cache: "dense", "none" (recompute everything at every forward: the
             oracle), or a cache spec.
         :raises BadOption: There is no cache of that name.
+        :raises IncompatibleParts: See :meth:`refuse_cache`.
         """
         spec = NAMED.get(cache) if isinstance(cache, str) else cache
         if spec is None:
             raise BadOption("cache", cache=cache, wanted=f"one of {', '.join(NAMED)}, or a cache spec")
+        self.refuse_cache(spec)
         choice = self.choice
-        if choice.path in ("recompute", "steps") and not isinstance(spec, Dense | NoCache):
-            raise IncompatibleParts(
-                f"cache {spec.name!r}",
-                type(self.module).__name__,
-                because=f"this model keeps its own cache or none: {choice.because}",
-                instead="Use cache='dense' or cache='none'",
-            )
         plan = LayerPlan(choice.kinds, choice.states, self.device, choice.quirk.packed)
         lanes = None if isinstance(spec, NoCache) or choice.path in ("recompute", "steps") else spec.open(plan)
         keeps = not isinstance(spec, NoCache) and choice.path != "recompute"

@@ -50,9 +50,8 @@ class RecomputeSession:
         view = View(positions, width, aligned=False, prompts=[prompt], spans=[(0, width)], rule=self.rule)
         token = looking.set(view)
         try:
-            ids = torch.tensor([feed], device=inputs.device)
             with self.lock:
-                logits = inputs(ids, positions, width, keep=want, use_cache=False).logits
+                logits = inputs(inputs.ids([feed]), positions, width, keep=want, use_cache=False).logits
         finally:
             looking.reset(token)
         return logits[0, -want:]

@@ -1,0 +1,121 @@
+"""The chain of drafters, and what the length of a draft is weighed by: the cost and the width of forwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+
+from decodeplug.drafters import Chain, Lookup
+from decodeplug.errors import BadOption
+from decodeplug.failure import PartFailure
+from decodeplug.trace import Step, Trace
+from decodeplug.values import Draft, LaneView
+from decodeplug.widths import WidthCosts
+
+LANE = LaneView([1, 2, 3], 3)
+
+
+@dataclass(frozen=True)
+class Says:
+    """Drafts what it was given, or raises it."""
+
+    answer: Any
+    name: ClassVar[str] = "says"
+    prior: ClassVar[float] = 0.9
+
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def test_drafters_continue_one_another_within_the_room() -> None:
+    draft = Chain([Says(Draft((4, 5, 6), ("says",) * 3))], max_tokens=8).draft(LANE, 5)
+    assert draft == Draft((4, 5, 6, 4, 5), ("says",) * 5)
+
+
+@pytest.mark.parametrize("drafters", ["lookup", ["lookup"], [Lookup], [None], 3])
+def test_a_chain_of_names_is_refused_and_says_how_drafters_are_named(drafters: Any) -> None:
+    with pytest.raises(BadOption, match=r'drafters=\["forced", "lookup"\]') as caught:
+        Chain(drafters)
+    assert caught.value.options == {"drafters": drafters}
+
+
+def test_a_drafter_that_fails_inside_a_chain_is_named() -> None:
+    guilty = Says(KeyError("lost"))
+    with pytest.raises(PartFailure) as caught:
+        Chain([Lookup(), guilty]).draft(LANE, 4)
+    assert caught.value.part is guilty
+    assert caught.value.cause is caught.value.__cause__ is guilty.answer
+
+
+def test_a_chain_within_a_chain_names_the_drafter_and_not_itself() -> None:
+    guilty = Says(KeyError("lost"))
+    with pytest.raises(PartFailure) as caught:
+        Chain([Chain([guilty])]).draft(LANE, 4)
+    assert caught.value.part is guilty
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (None, "NoneType where a Draft was wanted"),
+        ([4, 5], "list where a Draft was wanted"),
+        (Draft((4, 5.0), ("says",) * 2), r"5\.0 is no token id"),  # type: ignore[arg-type]  # what is refused
+        (Draft((True,), ("says",)), "True is no token id"),
+        (Draft((-1,), ("says",)), "-1 is no token id"),
+        (Draft((4, 5), ("says",)), "1 sources for 2 tokens"),
+    ],
+)
+def test_what_is_no_draft_is_the_drafters_failure(answer: Any, message: str) -> None:
+    guilty = Says(answer)
+    with pytest.raises(PartFailure, match=message) as caught:
+        Chain([guilty]).draft(LANE, 4)
+    assert caught.value.part is guilty
+    assert isinstance(caught.value.cause, TypeError)
+
+
+def test_a_constraint_that_fails_under_a_draft_is_named_instead_of_the_drafter() -> None:
+    class Broken:
+        def advance(self, state: Any, token: int) -> Any:
+            raise RuntimeError("stuck")
+
+    constraint = Broken()
+    with pytest.raises(PartFailure, match="stuck") as caught:
+        Chain([Says(Draft((4,), ("says",)))]).draft(LaneView([1], 1, constraint=constraint), 4)
+    assert caught.value.part is constraint
+
+
+def test_forwards_of_several_lanes_say_nothing_of_the_cost_of_one() -> None:
+    costs, fresh = WidthCosts(), WidthCosts()
+    for _ in range(15):
+        costs.record(1, 0.020, lanes=4)
+        costs.record(5, 0.200, lanes=4)
+    assert costs.relative(5) == fresh.relative(5)
+    assert costs.relative(5, lanes=4) > 2 * fresh.relative(5)
+    assert set(costs.measured()) == {(4, 1), (4, 8)}
+
+
+def test_one_slow_forward_does_not_keep_its_width_from_being_tried_again() -> None:
+    costs, fresh = WidthCosts(), WidthCosts()
+    for _ in range(15):
+        costs.record(1, 0.010)
+    costs.record(2, 1.0)
+    assert costs.relative(2) < 2 * fresh.relative(2)
+
+
+def test_what_was_measured_often_is_believed() -> None:
+    costs = WidthCosts()
+    for _ in range(15):
+        costs.record(1, 0.010)
+        costs.record(2, 0.016)
+    assert costs.relative(2) == pytest.approx(1.6, rel=0.15)
+    assert costs.relative(1) == 1.0
+
+
+def test_the_mean_width_leaves_out_the_prompt_of_every_lane() -> None:
+    steps = [Step(10, width=9, lane=0), Step(10, width=9, lane=1), Step(11, width=2, lane=0), Step(11, width=4, lane=1)]
+    assert Trace(steps=steps).mean_width == 3.0
+    assert Trace(steps=steps[:2]).mean_width == 0.0
