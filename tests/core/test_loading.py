@@ -34,7 +34,11 @@ def configured(**changes: Any) -> Callable[[Path], None]:
 
 
 def without(*names: str) -> Callable[[Path], None]:
-    return lambda folder: [(folder / name).unlink() for name in names] and None
+    def change(folder: Path) -> None:
+        for name in names:
+            (folder / name).unlink()
+
+    return change
 
 
 def with_text(name: str, text: str) -> Callable[[Path], Any]:

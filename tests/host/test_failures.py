@@ -123,7 +123,7 @@ class Refusing(BaseModel):
         ({"processors": [GivesNaN(torch.zeros(1))]}, "gives-nan"),
         ({"stopping_criteria": [failing_criterion]}, "no ink"),
     ],
-    ids=str,
+    ids=["drafter", "foreign ids", "attach", "detach", "step", "report", "NaN", "criterion"],
 )
 def test_a_failing_part_is_named_and_the_others_go_on(host: Host, options: dict[str, Any], names: str) -> None:
     requests = [

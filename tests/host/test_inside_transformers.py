@@ -141,6 +141,14 @@ def test_the_end_and_pad_ids_of_a_call_are_honoured(host: Host, model: Any, toke
         )
 
 
+@pytest.mark.parametrize("end", [-1, 97, [97, 514]], ids=str)
+def test_a_constrained_text_ends_whatever_ends_the_others(host: Host, model: Any, tokenizer: Any, end: Any) -> None:
+    inputs = tokenizer(PROMPT, return_tensors="pt")
+    decode = host.custom_generate(constraint=regex("b{3}"))
+    ids = model.generate(**inputs, custom_generate=decode, eos_token_id=end, **GREEDY)
+    assert tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True) == "bbb"
+
+
 def test_a_seed_gives_every_row_its_own_noise(host: Host, model: Any, tokenizer: Any) -> None:
     inputs = tokenizer(PROMPT, return_tensors="pt")
     options = {"do_sample": True, "max_new_tokens": 8, "num_return_sequences": 3, "top_k": 0}

@@ -110,7 +110,9 @@ class CustomGenerate:
 
         :param width: Tokens of a row with its padding.
         """
-        options: dict[str, Any] = {"end_ids": _end_ids(config)}
+        ends = _end_ids(config)
+        # Without any, a constrained text could not end where nothing may follow: it keeps the host's.
+        options: dict[str, Any] = {"end_ids": ends} if ends or "constraint" not in self._options else {}
         if self._samples is None:
             options["do_sample"] = bool(config.do_sample)
         if config.max_length is not None:
