@@ -96,7 +96,9 @@ class Fit:
         job = Job(
             prompt=ids,
             plan=Plan(processors, selector),
-            rules=Rules(budget, end_ids, tuple(request.stop or ()), decode, tuple(request.stopping_criteria), follows_text),
+            rules=Rules(
+                budget, end_ids, tuple(request.stop or ()), decode, tuple(request.stopping_criteria), follows_text
+            ),
             trace=trace,
             seed=trace.seed,
             drafter=self.registry.build("drafter", "chain", drafters=drafters) if drafters else None,

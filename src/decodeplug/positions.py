@@ -165,7 +165,7 @@ class GenerateInputs:
         :returns: Logits ``[rows, vocab]`` whose last rows are those of the new ids (all new
             ids where the model gives them), and the next state.
         """
-        all_ids = torch.tensor([ids], device=self.device)
+        all_ids = torch.tensor([ids]).to(self.device, non_blocking=True)
         first = state is None
         if state is None:
             state = self._first_state(all_ids)

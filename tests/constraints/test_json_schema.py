@@ -426,3 +426,22 @@ def test_the_flat_rules_for_schemas_say_what_the_metaschema_says(schema: Any, dr
         valid = False
     meta = flat_meta(validator)
     assert all(meta.is_valid(part) for _, part in subschemas(schema, keywords_of(validator))) == valid
+
+
+class Lookup(BaseModel):
+    """A type whose validator fails where it was to judge."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def is_known(cls, name: str) -> str:
+        return {"Ada": "Lovelace"}[name]
+
+
+def test_a_validator_that_fails_refuses_the_text_and_is_named() -> None:
+    spec = json_schema(Lookup)
+    assert spec.value('{"name": "Ada"}') == Lookup.model_construct(name="Lovelace")
+    with pytest.raises(InvalidResult, match=r"a validator of TypeAdapter\(Lookup\) failed: KeyError: 'Bob'") as caught:
+        spec.value('{"name": "Bob"}')
+    assert isinstance(caught.value.__cause__, KeyError)

@@ -198,11 +198,11 @@ def test_a_greedy_strategy_keeps_the_watermark_of_a_sampling_config(host: Host, 
 
 
 def test_a_host_that_takes_the_config_adds_nothing_to_what_generate_prepared(tokenizer: Any) -> None:
-    model = tiny_model(vocab=len(tokenizer))
-    model.generation_config.update(repetition_penalty=1.8)
+    model: Any = tiny_model(vocab=len(tokenizer))
+    model.generation_config.update(repetition_penalty=9.0)
     host = Host(model, tokenizer, plugins=[], use_generation_config=True)
     inputs = tokenizer(PROMPT, return_tensors="pt")
-    options = {**GREEDY, "repetition_penalty": 1.0}
+    options = {**GREEDY, "max_new_tokens": 20, "repetition_penalty": 1.0}
     decode = host.custom_generate()
     assert torch.equal(model.generate(**inputs, custom_generate=decode, **options), model.generate(**inputs, **options))
 

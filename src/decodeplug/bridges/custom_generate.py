@@ -89,7 +89,7 @@ class CustomGenerate:
             parts = from_logits_processors(logits_processor or [], row=index, padding=row[~real].tolist())
             requests.append(self._request(row[real].tolist(), index, shared, parts))
         results = self._run(requests)
-        sequences = _padded(input_ids, [result.token_ids for result in results], self._pad_id(config))
+        sequences: Any = _padded(input_ids, [result.token_ids for result in results], self._pad_id(config))
         if not config.return_dict_in_generate:
             return sequences
         from transformers.generation.utils import GenerateDecoderOnlyOutput
