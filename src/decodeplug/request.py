@@ -141,4 +141,5 @@ def _unknown(name: str, value: Any) -> BadOption:
         return BadOption("request", wanted=f"{said}, which is how {name} is said here", **{name: value})
     near = difflib.get_close_matches(name, option_names(), n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return BadOption("request", wanted=f"one of the options {', '.join(option_names())}{hint}", **{name: value})
+    given = {name: value} if name != "wanted" else {}  # the error's own word
+    return BadOption("request", wanted=f"one of the options {', '.join(option_names())}{hint}", **given)

@@ -46,9 +46,10 @@ def turns(
     batch = Batch(jobs, vocab_size=target.vocab_size, device=target.device, filler=filler, costs=costs)
     loop = decode(session, batch)
     peak = 0
+    inspected, nothing = any(job.inspectors for job in jobs), contextlib.nullcontext()
     try:
         while True:
-            with lock, torch.inference_mode(), _inspected(jobs, target.model):
+            with lock, torch.inference_mode(), _inspected(jobs, target.model) if inspected else nothing:
                 turn = next(loop, None)
             if turn is None:
                 break

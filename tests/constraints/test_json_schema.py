@@ -377,8 +377,8 @@ WRITTEN = [
     {"anyOf": [{"type": "string", "pattern": "^\\W[^\\s]*$", "maxLength": 5}, {"const": {"k": [1, None]}}]},
     {
         "type": "object",
-        "properties": {"when": {"format": "date-time", "type": "string"}},
-        "required": ["when"],
+        "properties": {"key": {"format": "uuid", "type": "string"}},
+        "required": ["key"],
         "additionalProperties": False,
     },
     {"$defs": {"t": {"type": "array", "items": {"$ref": "#/$defs/t"}, "maxItems": 2}}, "$ref": "#/$defs/t"},
