@@ -91,6 +91,8 @@ def check_schema(schema: Any, validator: type[Validator]) -> list[Suspect]:
     meta = flat_meta(validator)
     fine: set[str] = set()  # small schemas that were checked: {"type": "string"} is in many places
     for path, part in parts:
+        if path and isinstance(part, bool):
+            continue  # whether there may be one, the rules for the schema around it say (draft 4 has few)
         small = repr(part) if _is_small(part) else ""
         if small in fine:
             continue
