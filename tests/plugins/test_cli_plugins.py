@@ -34,8 +34,8 @@ def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any
 
 
 def commands() -> list[tuple[str, click.Parameter]]:
-    group = typer.main.get_command(app)
-    return [(name, parameter) for name, command in group.commands.items() for parameter in command.params]  # type: ignore[attr-defined]
+    group: Any = typer.main.get_command(app)  # an app with commands is a group
+    return [(name, parameter) for name, command in group.commands.items() for parameter in command.params]
 
 
 @pytest.mark.parametrize(("command", "parameter"), commands(), ids=lambda value: getattr(value, "name", value))

@@ -54,12 +54,13 @@ def margin_at(host: Host, ids: list[int], constraint: str, new: list[int]) -> fl
         assert result.top_logprobs is not None
         (_, first), (_, second) = result.top_logprobs[0]
         return first - second
+    assert host.vocabulary is not None
     mask = CONSTRAINTS[constraint].compile(host.vocabulary)
     state = mask.start()
     for token in new:
         state = mask.advance(state, token)
     with torch.inference_mode():
-        logits = host.model(torch.tensor([[*ids, *new]])).logits[0, -1, : host.vocabulary.size]  # type: ignore[union-attr]
+        logits = host.model(torch.tensor([[*ids, *new]])).logits[0, -1, : host.vocabulary.size]
     best = logits[mask.allowed(state)].topk(2).values
     return float(best[0] - best[1])
 

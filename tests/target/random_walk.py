@@ -6,6 +6,7 @@ import random
 
 import torch
 
+from decodeplug.contracts import Session
 from decodeplug.target import Target
 
 VOCAB = 256
@@ -53,9 +54,11 @@ def _parents(choose: random.Random, lanes: int) -> list[int]:
     return [*parents, -1] if choose.random() < 0.5 and len(parents) < 4 else parents
 
 
-def _keep(cached: object, oracle: object, parents: list[int], lengths: list[int], texts: list[list[int]]) -> list[int]:
-    assert oracle.keep(parents, lengths) == [0] * len(texts)  # type: ignore[attr-defined]
-    return cached.keep(parents, lengths)  # type: ignore[attr-defined]
+def _keep(
+    cached: Session, oracle: Session, parents: list[int], lengths: list[int], texts: list[list[int]]
+) -> list[int]:
+    assert oracle.keep(parents, lengths) == [0] * len(texts)
+    return cached.keep(parents, lengths)
 
 
 def finite(logits: torch.Tensor) -> bool:
