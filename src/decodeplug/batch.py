@@ -13,7 +13,7 @@ import torch
 from decodeplug.choose import Chosen, fail
 from decodeplug.failure import PartFailure
 from decodeplug.lane import Job, Lane
-from decodeplug.rowfacts import RowFacts
+from decodeplug.rowfacts import Facts
 from decodeplug.rules import Clipped
 from decodeplug.trace import MODEL, Step
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Record
@@ -97,7 +97,7 @@ class Batch:
             fail(lane.job, drafter, "draft", error)
         return NO_DRAFT
 
-    def commit(self, turn: Turn, chosen: Sequence[Chosen]) -> tuple[list[int], list[Lane]]:
+    def commit(self, turn: Turn, chosen: Sequence[Sequence[Chosen]]) -> tuple[list[int], list[Lane]]:
         """Clip and commit every extension.
 
         :returns: For each lane that goes on, the index of the lane it continues; and the lanes.
@@ -108,16 +108,15 @@ class Batch:
         going: list[Lane] = []
         for job in {id(lane.job): lane.job for lane in turn.lanes}.values():
             job.trace.forwards += 1
-        for index, (lane, outcome) in enumerate(zip(turn.lanes, chosen, strict=True)):
-            for extension, facts in zip(outcome.extensions, outcome.rows, strict=True):
+        for index, (lane, outcomes) in enumerate(zip(turn.lanes, chosen, strict=True)):
+            for extension, facts in outcomes:
                 clipped = self._clip(lane, extension.tokens)
                 if clipped is None:
                     break
-                rows = facts[: len(clipped.tokens)]
-                step = self._step(turn, index, clipped, rows)
+                step = _step(turn, index, clipped, facts)
                 turn.steps.append((lane.job, step))
                 lane.job.trace.steps.append(step)
-                _extend(lane, turn.drafts[index], step.kept, clipped, rows)
+                _extend(lane, turn.drafts[index], step.kept, clipped, facts)
                 lane.finish_reason = lane.finish_reason or lane.job.interrupted()
                 if lane.finish_reason is None:
                     parents.append(index)
@@ -134,47 +133,50 @@ class Batch:
             fail(lane.job, lane.job.constraint, "advance", error)
             return None
 
-    def _step(self, turn: Turn, index: int, clipped: Clipped, rows: Sequence[RowFacts]) -> Step:
-        lane, draft = turn.lanes[index], turn.drafts[index]
-        kept = _kept(draft, clipped.tokens)
-        sources = draft.sources[:kept] + (MODEL,) * (len(clipped.tokens) - kept)
-        removed = {part: tuple(row.removed.get(part, 0.0) for row in rows) for part in rows[0].removed}
-        return Step(
-            position=len(lane.ids),
-            drafted=draft.tokens,
-            sources=draft.sources,
-            kept=kept,
-            tokens=clipped.tokens,
-            token_sources=sources,
-            width=len(turn.feeds[index]),
-            lane=lane.hypothesis,
-            forward_s=turn.forward_s,
-            mask_s=turn.filled.seconds if turn.filled is not None and lane.job.constraint is not None else 0.0,
-            wait_s=turn.wait_s,
-            removed=removed,
-            near_ties=sum(row.near_tie for row in rows),
-            restored=sum(row.restored for row in rows),
-        )
+
+def _step(turn: Turn, index: int, clipped: Clipped, facts: Facts) -> Step:
+    lane, draft, count = turn.lanes[index], turn.drafts[index], len(clipped.tokens)
+    kept = _kept(draft, clipped.tokens)
+    step = Step(
+        position=len(lane.ids),
+        drafted=draft.tokens,
+        sources=draft.sources,
+        kept=kept,
+        tokens=clipped.tokens,
+        token_sources=draft.sources[:kept] + (MODEL,) * (count - kept),
+        width=len(turn.feeds[index]),
+        lane=lane.hypothesis,
+        forward_s=turn.forward_s,
+        wait_s=turn.wait_s,
+        near_ties=facts.near_ties(count),
+    )
+    if turn.filled is not None and lane.job.constraint is not None:
+        step.mask_s = turn.filled.seconds
+    if not facts.are_plain:
+        step.removed = facts.removed(count)
+        step.restored = sum(facts.column("restored", count))
+    return step
 
 
 def _kept(draft: Draft, tokens: Sequence[int]) -> int:
     kept = 0
-    while kept < min(len(draft), len(tokens)) and draft.tokens[kept] == tokens[kept]:
+    for drafted, token in zip(draft.tokens, tokens, strict=False):
+        if drafted != token:
+            break
         kept += 1
     return kept
 
 
-def _extend(lane: Lane, draft: Draft, kept: int, clipped: Clipped, rows: Sequence[RowFacts]) -> None:
+def _extend(lane: Lane, draft: Draft, kept: int, clipped: Clipped, facts: Facts) -> None:
     lane.records = _judge(lane.records, draft, kept, bool(clipped.finish_reason))
     lane.ids.extend(clipped.tokens)
     lane.state, lane.text, lane.finish_reason = clipped.state, clipped.text, clipped.finish_reason
-    for row in rows:
-        if row.logprob is not None:
-            lane.logprobs.append(row.logprob)
-        if row.raw_logprob is not None:
-            lane.raw_logprobs.append(row.raw_logprob)
-        if row.top is not None:
-            lane.top_logprobs.append(row.top)
+    if not facts.are_plain:
+        count = len(clipped.tokens)
+        lane.logprobs += facts.column("logprobs", count)
+        lane.raw_logprobs += facts.column("raw", count)
+        ids, values = facts.column("top ids", count), facts.column("top", count)
+        lane.top_logprobs += [list(zip(*pair, strict=True)) for pair in zip(ids, values, strict=True)]
 
 
 def _judge(records: Mapping[str, Record], draft: Draft, kept: int, ended: bool) -> Mapping[str, Record]:

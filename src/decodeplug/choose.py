@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,32 +15,34 @@ from decodeplug.contracts import Rows
 from decodeplug.errors import BadLogits, DecodeplugError, PluginError
 from decodeplug.failure import PartFailure
 from decodeplug.lane import Job, Lane
-from decodeplug.rowfacts import Columns, RowFacts, Table, columns_of, facts_of, read_back
+from decodeplug.rowfacts import Columns, Facts, Table, columns_of, read_back
 from decodeplug.same import same
-from decodeplug.score import part_name, score
+from decodeplug.score import near_tie_bound, part_name, score
 from decodeplug.values import NOTHING_SEEN, Draft, Extension, LaneView, Seen
 from decodeplug.walk import Masks
 
 __all__ = ["Chosen", "choose", "fail"]
 
 
-@dataclass(slots=True)
-class Chosen:
-    """The outcome of one lane: its extensions (none if its job failed), and the facts of their rows."""
+class Chosen(NamedTuple):
+    """An extension of a lane, and the facts of its rows."""
 
-    extensions: list[Extension]
-    rows: list[list[RowFacts]]
+    extension: Extension
+    facts: Facts
 
 
 @dataclass(slots=True)
 class _Group:
-    """Neighbouring lanes that are scored in one go; ``table`` is where their rows are."""
+    """Neighbouring lanes that are scored in one go, and where they and their rows begin.
 
-    lanes: list[Lane]
+    :ivar first_masked: Their first row among the masks; None for lanes without constraint.
+    """
+
+    lanes: Sequence[Lane]
     table: Rows
+    first_lane: int
     first_row: int
     first_masked: int | None
-    rows: int
 
 
 def choose(
@@ -49,8 +51,8 @@ def choose(
     views: Sequence[LaneView],
     drafts: Sequence[Draft],
     filled: Masks | None,
-) -> list[Chosen]:
-    """Choose for every lane.
+) -> list[list[Chosen]]:
+    """Choose for every lane: how it goes on, in one way or several; in none if its job failed.
 
     A part that fails, or logits that are no numbers, set ``job.error`` of their own job;
     its lanes get no extension, and the others are not touched.
@@ -63,10 +65,10 @@ def choose(
             if (cause := filled.errors.get(id(lane.job.constraint))) is not None:
                 fail(lane.job, lane.job.constraint, "allowed", cause)
     pieces = [piece for group in _groups(lanes, views, drafts) for piece in _scored(logits, group, filled)]
-    outcomes: dict[int, Chosen] = {}
+    outcomes: list[list[Chosen]] = [[] for _ in lanes]
     for (group, _), table in zip(pieces, read_back([columns for _, columns in pieces]), strict=True):
         _decide(group, table, logits, outcomes)
-    return [outcomes.get(id(lane)) or Chosen([], []) for lane in lanes]
+    return outcomes
 
 
 def fail(job: Job, part: object, call: str, cause: BaseException) -> None:
@@ -77,58 +79,46 @@ def fail(job: Job, part: object, call: str, cause: BaseException) -> None:
 
 def _groups(lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[Draft]) -> list[_Group]:
     groups: list[_Group] = []
-    row = masked = 0
-    keys = [_group_key(lane) for lane in lanes] if len(lanes) > 1 else [(lanes[0].job.constraint is not None,)]
-    start = 0
+    start = row = masked = 0
     for end in range(1, len(lanes) + 1):
-        if end < len(lanes) and all(map(same, keys[end], keys[start])):
+        if end < len(lanes) and _alike(lanes[start].job, lanes[end].job):
             continue
-        constrained = keys[start][-1]
-        groups.append(
-            _group(lanes[start:end], views[start:end], drafts[start:end], row, masked if constrained else None)
-        )
-        row += groups[-1].rows
-        masked += groups[-1].rows if constrained else 0
+        table = Rows(views[start:end], drafts[start:end])
+        constrained = lanes[start].job.constraint is not None
+        groups.append(_Group(lanes[start:end], table, start, row, masked if constrained else None))
+        row += table.count
+        masked += table.count if constrained else 0
         start = end
     return groups
 
 
-def _group(
-    lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[Draft], row: int, masked: int | None
-) -> _Group:
-    return _Group(list(lanes), Rows(views, drafts), row, masked, sum(map(len, drafts)) + len(drafts))
-
-
-def _group_key(lane: Lane) -> tuple[object, ...]:
-    job = lane.job
-    return (
-        job.plan.processors,
-        job.plan.selector,
-        job.logprobs,
-        job.top_logprobs,
-        job.raw_logprobs,
-        job.constraint is not None,
+def _alike(job: Job, other: Job) -> bool:
+    """May the lanes of these jobs be scored together?"""
+    return job is other or (
+        same(job.plan.processors, other.plan.processors)
+        and same(job.plan.selector, other.plan.selector)
+        and (job.logprobs, job.top_logprobs, job.raw_logprobs)
+        == (other.logprobs, other.top_logprobs, other.raw_logprobs)
+        and (job.constraint is None) == (other.constraint is None)
     )
 
 
 def _scored(logits: Tensor, group: _Group, filled: Masks | None) -> list[tuple[_Group, Columns]]:
     """Score a group; if a part fails, job by job, so that only the guilty one fails."""
     job = group.lanes[0].job
-    own = logits if group.rows == len(logits) else logits[group.first_row : group.first_row + group.rows]
+    own, count = logits, group.table.count
+    if count != logits.shape[0]:
+        own = logits[group.first_row : group.first_row + count]
     mask = None
     if group.first_masked is not None:
         assert filled is not None
-        mask = filled.table[group.first_masked : group.first_masked + group.rows]
+        mask = filled.table[group.first_masked : group.first_masked + count]
     part: object = job.plan.selector
     try:
         scored = score(own, mask, job.plan.processors, _seen(group) if job.plan.processors else NOTHING_SEEN)
         proposal = job.plan.selector.propose(scored.scores, group.table)
-        return [
-            (
-                group,
-                columns_of(own, scored, proposal, logprobs=job.logprobs, top=job.top_logprobs, raw=job.raw_logprobs),
-            )
-        ]
+        facts = columns_of(own, scored, proposal, logprobs=job.logprobs, top=job.top_logprobs, raw=job.raw_logprobs)
+        return [(group, facts)]
     except PartFailure as failure:
         part, cause = failure.part, failure.cause
     except Exception as failure:
@@ -142,15 +132,14 @@ def _scored(logits: Tensor, group: _Group, filled: Masks | None) -> list[tuple[_
 def _split(group: _Group) -> list[_Group]:
     """The group's lanes, job by job."""
     pieces: list[_Group] = []
-    row, masked = group.first_row, group.first_masked
+    start, row, masked = group.first_lane, group.first_row, group.first_masked
     entries = zip(group.lanes, group.table.lanes, group.table.drafts, strict=True)
     for _, run in itertools.groupby(entries, lambda entry: id(entry[0].job)):
-        members = list(run)
-        pieces.append(
-            _group([lane for lane, _, _ in members], [v for _, v, _ in members], [d for *_, d in members], row, masked)
-        )
-        row += pieces[-1].rows
-        masked = None if masked is None else masked + pieces[-1].rows
+        lanes, views, drafts = zip(*run, strict=True)
+        table = Rows(views, drafts)
+        pieces.append(_Group(lanes, table, start, row, masked))
+        start, row = start + len(lanes), row + table.count
+        masked = None if masked is None else masked + table.count
     return pieces
 
 
@@ -170,12 +159,11 @@ def _seen(group: _Group) -> Seen:
     return Seen(prefixes, lengths)
 
 
-def _decide(group: _Group, table: Table, logits: Tensor, outcomes: dict[int, Chosen]) -> None:
+def _decide(group: _Group, table: Table, logits: Tensor, outcomes: Sequence[list[Chosen]]) -> None:
     """The plain half of selecting, and what becomes of it, lane by lane."""
     selector = group.lanes[0].job.plan.selector
-    candidates: Any = table["candidates"]
     try:
-        extensions = selector.extend(candidates, group.table)
+        extensions = selector.extend(table["candidates"], group.table)
         for extension in extensions:
             if not 0 <= extension.parent < len(group.lanes) or len(extension.rows) != len(extension.tokens):
                 raise ValueError(f"it returned {extension}, which belongs to none of the {len(group.lanes)} lanes")
@@ -183,17 +171,15 @@ def _decide(group: _Group, table: Table, logits: Tensor, outcomes: dict[int, Cho
         for lane in group.lanes:
             fail(lane.job, selector, "extend", error)
         return
+    scores, bound = table["scores"], near_tie_bound(logits.dtype)
     for extension in extensions:
         lane, first = group.lanes[extension.parent], group.table.first[extension.parent]
-        facts = [facts_of(table, row, logits.dtype) for row in extension.rows]
-        for row, fact in zip(extension.rows, facts, strict=True):
-            if not math.isfinite(fact.score):
+        for row in extension.rows:
+            if not math.isfinite(scores[row]):
                 draft = group.table.drafts[extension.parent]
                 _blame(lane, row - first, logits[group.first_row + row], draft)
-        outcome = outcomes.setdefault(id(lane), Chosen([], []))
         if lane.job.error is None:
-            outcome.extensions.append(extension)
-            outcome.rows.append(facts)
+            outcomes[group.first_lane + extension.parent].append(Chosen(extension, Facts(table, extension.rows, bound)))
 
 
 def _blame(lane: Lane, offset: int, logits: Tensor, draft: Draft) -> None:

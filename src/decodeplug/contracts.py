@@ -22,6 +22,7 @@ __all__ = [
     "Drafter",
     "Inspector",
     "Processor",
+    "Proposal",
     "Rows",
     "Selector",
     "Session",
@@ -159,17 +160,24 @@ class Rows:
     :ivar lanes: The lanes, in order. :ivar drafts: Their drafts.
     :ivar first: For each lane, the index of its first row; lane ``i`` has rows
         ``first[i] .. first[i] + len(drafts[i])``, one per drafted token and one more.
+    :ivar count: All rows.
     """
 
-    __slots__ = ("drafts", "first", "lanes")
+    __slots__ = ("count", "drafts", "first", "lanes")
 
     def __init__(self, lanes: Sequence[LaneView], drafts: Sequence[Draft]) -> None:
         self.lanes, self.drafts = lanes, drafts
         self.first: list[int] = []
-        row = 0
+        self.count = 0
         for draft in drafts:
-            self.first.append(row)
-            row += len(draft) + 1
+            self.first.append(self.count)
+            self.count += len(draft.tokens) + 1
+
+
+Proposal = tuple["Tensor | list[list[int]]", "Tensor | list[float]"]
+"""``[rows, k]`` int64 candidates, best first; and ``[rows]`` margins: how far each choice is ahead
+of what would have been chosen in its place (``inf``: nothing). On the device of the scores; on the
+CPU, where nothing waits, they may be plain lists."""
 
 
 @runtime_checkable
@@ -179,12 +187,11 @@ class Selector(Protocol):
     name: ClassVar[str]
     takes_drafts: ClassVar[bool]
 
-    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+    def propose(self, scores: Tensor, rows: Rows) -> Proposal:
         """The tensor half: choose on the device, without reading anything back.
 
         :param scores: ``[rows, vocab]`` float32 after processors; not modified.
-        :returns: ``[rows, k]`` int64 candidates, best first; and ``[rows]`` float32 margins: how
-            far the choice is ahead of what would have been chosen in its place (``inf``: nothing).
+        :returns: See :data:`Proposal`.
         """
         ...
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from decodeplug.score import Scored, near_tie_bound
+from decodeplug.contracts import Proposal
+from decodeplug.score import Scored
 
-__all__ = ["Columns", "RowFacts", "Table", "columns_of", "facts_of", "read_back"]
+__all__ = ["Columns", "Facts", "Table", "columns_of", "read_back"]
 
-Columns = Mapping[str, Tensor]
-"""Name -> ``[rows, k]``, on the device."""
+Columns = Mapping[str, Tensor | list[Any]]
+"""Name -> ``[rows]`` or ``[rows, k]``, on the device, or plain numbers already."""
 
-Table = dict[str, list[list[float]]]
+Table = dict[str, list[Any]]
 """The same, as plain numbers."""
 
 _PLAIN = 3  # columns that every table has
@@ -23,87 +25,97 @@ _REMOVED = "removed by "
 
 
 @dataclass(slots=True)
-class RowFacts:
-    """What is known of one row after it was scored.
+class Facts:
+    """What is known of the rows that the tokens of one extension were chosen from.
 
-    :ivar score: The choice's score; not finite if nothing could be chosen.
-    :ivar logprob: Its log-probability; None where nobody asked and it did not come by the way.
-    :ivar near_tie: Rounding could have made another token the choice.
-    :ivar removed: Part -> share of the probability mass that it took away.
+    :ivar table: The numbers of all rows of the group. :ivar rows: Which of them are meant.
+    :ivar bound: A margin below it could have been closed by rounding.
     """
 
-    score: float
-    near_tie: bool
-    logprob: float | None = None
-    restored: int = 0
-    removed: dict[str, float] = field(default_factory=dict)
-    raw_logprob: float | None = None
-    top: list[tuple[int, float]] | None = None
+    table: Table
+    rows: Sequence[int]
+    bound: float
+
+    def column(self, name: str, count: int) -> list[Any]:
+        """One fact of the first ``count`` rows; nothing where it was not asked for."""
+        column = self.table.get(name)
+        return [] if column is None else [column[row] for row in self.rows[:count]]
+
+    def near_ties(self, count: int) -> int:
+        """How many choices rounding could have turned into others."""
+        margins, near = self.table["margins"], 0
+        for row in self.rows[:count]:
+            near += margins[row] < self.bound
+        return near
+
+    @property
+    def are_plain(self) -> bool:
+        """Nothing is known but the choice, its score and its margin."""
+        return len(self.table) == _PLAIN
+
+    def removed(self, count: int) -> dict[str, tuple[float, ...]]:
+        """Part -> share of the probability mass that it took away, row by row."""
+        return {
+            name.removeprefix(_REMOVED): tuple(self.column(name, count))
+            for name in self.table
+            if name.startswith(_REMOVED)
+        }
 
 
-def columns_of(
-    logits: Tensor, scored: Scored, proposal: tuple[Tensor, Tensor], *, logprobs: bool, top: int, raw: bool
-) -> Columns:
+def columns_of(logits: Tensor, scored: Scored, proposal: Proposal, *, logprobs: bool, top: int, raw: bool) -> Columns:
     """Compute the facts of some rows on their device, without waiting for it.
 
     :param logits: ``[rows, vocab]`` raw, for ``raw``.
-    :param proposal: ``[rows, k]`` int64 candidates and ``[rows]`` margins.
+    :param proposal: What the selector proposed for them.
     :param logprobs: Log-probabilities are wanted; a softmax over the vocabulary, unless it is known.
     """
     candidates, margins = proposal
-    columns = {"candidates": candidates, "margins": margins[:, None], "scores": scored.scores.gather(-1, candidates)}
-    if logprobs or scored.knows_total:
-        columns["logprobs"] = scored.logprobs(candidates)
+    columns: dict[str, Tensor | list[Any]] = {"candidates": candidates, "margins": margins}
+    if isinstance(candidates, list):
+        lines = scored.scores.numpy()
+        columns["scores"] = [line.item(best[0]) for line, best in zip(lines, candidates, strict=True)]
+    else:
+        columns["scores"] = scored.scores.gather(-1, candidates[:, :1])[:, 0]
+    logprobs = logprobs or scored.knows_total
+    if logprobs or raw:
+        best = torch.as_tensor(candidates)[:, :1]
+        if logprobs:
+            columns["logprobs"] = scored.logprobs(best)[:, 0]
+        if raw:
+            columns["raw"] = torch.log_softmax(logits.float(), -1).gather(-1, best)[:, 0]
     if scored.restored is not None:
-        columns["restored"] = scored.restored[:, None]
-    if raw:
-        columns["raw"] = torch.log_softmax(logits.float(), -1).gather(-1, candidates)
+        columns["restored"] = scored.restored
     if top:
-        columns["top ids"] = scored.scores.topk(top, -1).indices
-        columns["top"] = scored.logprobs(columns["top ids"])
+        columns["top ids"] = best = scored.scores.topk(top, -1).indices
+        columns["top"] = scored.logprobs(best)
     for part, share in scored.removed.items():
-        columns[_REMOVED + part] = share[:, None]
+        columns[_REMOVED + part] = share
     return columns
 
 
 def read_back(tables: Sequence[Columns]) -> list[Table]:
     """All numbers of all tables, as plain lists; one transfer, whatever their number."""
-    if not tables or tables[0]["candidates"].device.type == "cpu":
-        return [{name: column.tolist() for name, column in table.items()} for table in tables]
-    # float64 holds every id exactly.
-    packed = torch.cat([column.double().flatten() for table in tables for column in table.values()])
-    numbers, at, plain = packed.tolist(), 0, []
-    for table in tables:
-        rows: Table = {}
-        for name, column in table.items():
-            count, width = column.shape
-            rows[name] = [numbers[at + row * width : at + (row + 1) * width] for row in range(count)]
-            at += count * width
-        rows["candidates"], rows["top ids"] = _ids(rows["candidates"]), _ids(rows.get("top ids", []))
-        plain.append(rows)
-    return plain
-
-
-def _ids(rows: list[list[float]]) -> list[list[float]]:
-    return [[int(value) for value in row] for row in rows]
-
-
-def facts_of(table: Table, row: int, dtype: torch.dtype) -> RowFacts:
-    """The facts of one row.
-
-    :param dtype: That of the logits: it says which margins rounding could close.
-    """
-    facts = RowFacts(table["scores"][row][0], table["margins"][row][0] < near_tie_bound(dtype))
-    if len(table) > _PLAIN:
-        if "logprobs" in table:
-            facts.logprob = table["logprobs"][row][0]
-        if "restored" in table:
-            facts.restored = int(table["restored"][row][0])
-        if "raw" in table:
-            facts.raw_logprob = table["raw"][row][0]
-        if "top" in table:
-            facts.top = [(int(i), p) for i, p in zip(table["top ids"][row], table["top"][row], strict=True)]
-        facts.removed = {
-            name.removeprefix(_REMOVED): column[row][0] for name, column in table.items() if name.startswith(_REMOVED)
+    waiting = [
+        column
+        for table in tables
+        for column in table.values()
+        if isinstance(column, Tensor) and column.device.type != "cpu"
+    ]
+    arrived = _fetched(waiting) if waiting else {}
+    return [
+        {
+            name: column if isinstance(column, list) else arrived.get(id(column), column).tolist()
+            for name, column in table.items()
         }
-    return facts
+        for table in tables
+    ]
+
+
+def _fetched(columns: Sequence[Tensor]) -> dict[int, Tensor]:
+    """Columns of several shapes and dtypes on the CPU, by their ``id()``: packed, and sent at once."""
+    # float64 holds every id exactly.
+    packed = torch.cat([column.double().flatten() for column in columns]).cpu()
+    pieces = packed.split([column.numel() for column in columns])
+    return {
+        id(column): piece.view(column.shape).to(column.dtype) for column, piece in zip(columns, pieces, strict=True)
+    }

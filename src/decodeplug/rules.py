@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Clipped", "Rules"]
 
 
-@dataclass(frozen=True, slots=True)
-class Clipped:
+class Clipped(NamedTuple):
     """What is left of an extension, and why it ends there (None: it goes on)."""
 
     tokens: tuple[int, ...]

@@ -8,12 +8,11 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from decodeplug.batch import Batch, Turn
 from decodeplug.choose import fail
 from decodeplug.contracts import Inspector
 from decodeplug.errors import DecodeplugError, PluginError
+from decodeplug.inference import inference
 from decodeplug.lane import Job, Lane
 from decodeplug.loop import decode
 from decodeplug.result import Result
@@ -49,8 +48,8 @@ def turns(
     inspected, nothing = any(job.inspectors for job in jobs), contextlib.nullcontext()
     try:
         while True:
-            with lock, torch.inference_mode(), _inspected(jobs, target.model) if inspected else nothing:
-                turn = next(loop, None)
+            with lock, _inspected(jobs, target.model) if inspected else nothing:
+                turn = _next(loop)
             if turn is None:
                 break
             peak = max(peak, session.bytes())
@@ -61,6 +60,11 @@ def turns(
         for job in jobs:
             job.trace.elapsed_s = time.perf_counter() - began
             job.trace.cache = {"name": part_name(cache), "bytes": session.bytes(), "peak_bytes": peak}
+
+
+@inference
+def _next(loop: Generator[Turn, None, None]) -> Turn | None:
+    return next(loop, None)
 
 
 @contextlib.contextmanager

@@ -46,8 +46,9 @@ class Runner:
                 raise BadOption("generate_batch", request=request, wanted="a list of Request(prompt, ...)")
         outcomes = [self._ready(request, return_errors) for request in requests]
         for cache, group in _by_cache([outcome for outcome in outcomes if isinstance(outcome, Ready)]):
-            for _ in self._turns(cache, group):
-                pass
+            with torch.inference_mode():  # once for all turns
+                for _ in self._turns(cache, group):
+                    pass
         results = [self._finished(outcome) for outcome in outcomes]
         error = next((result.error for result in results if result.error is not None), None)
         if error is not None and not return_errors:

@@ -85,7 +85,7 @@ def score(logits: Tensor, mask: Tensor | None, processors: Sequence[Processor], 
     :param mask: ``[rows, vocab]`` bool, or None where nothing is constrained.
     :raises PartFailure: A processor raised or returned another shape.
     """
-    scored = Scored(logits.float())
+    scored = Scored(logits if logits.dtype == torch.float32 else logits.float())
     base: Tensor | None = None
     for part in processors:
         if part.stage > Stage.PENALTY and base is None:

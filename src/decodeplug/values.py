@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,8 +142,7 @@ class LaneView:
     seed: tuple[int, int] = (0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Extension:
+class Extension(NamedTuple):
     """What a selector decided for one lane.
 
     :ivar parent: Index of the lane that is extended, among the lanes given.
@@ -153,4 +152,4 @@ class Extension:
 
     parent: int
     tokens: tuple[int, ...]
-    rows: tuple[int, ...]
+    rows: Sequence[int]

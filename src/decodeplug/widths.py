@@ -13,6 +13,7 @@ __all__ = ["WidthCosts"]
 _START = ((1, 1.0), (2, 1.12), (3, 1.19), (5, 1.6), (9, 1.9), (17, 2.2), (33, 3.4))
 _BOUNDS = (1, 3, 8, 16)  # widths up to these cost about the same; what is wider is one class more
 _KEPT = 15  # forwards of each class that are remembered
+_NOTED = 64  # forwards that are noted before somebody asks
 _TRUST = 6  # forwards of a class that count as much as where learning starts
 
 
@@ -33,12 +34,19 @@ class WidthCosts:
 
     def __init__(self) -> None:
         self._forwards: dict[tuple[int, int], deque[float]] = {}
+        self._noted: deque[tuple[int, float, int]] = deque(maxlen=_NOTED)
 
     def record(self, width: int, seconds: float, lanes: int = 1) -> None:
         """Note one forward over ``width`` positions of each of ``lanes`` lanes, prompts left out."""
-        # Seconds per unit of expected cost, so that all widths of a class can be put together.
-        known = self._forwards.setdefault((lanes, _class_of(width)), deque(maxlen=_KEPT))
-        known.append(seconds / _interpolate(width))
+        self._noted.append((width, seconds, lanes))
+
+    def _settle(self) -> None:
+        """Sort what was noted by class: work that is left until somebody asks."""
+        while self._noted:
+            width, seconds, lanes = self._noted.popleft()
+            # Seconds per unit of expected cost, so that all widths of a class can be put together.
+            known = self._forwards.setdefault((lanes, _class_of(width)), deque(maxlen=_KEPT))
+            known.append(seconds / _interpolate(width))
 
     def relative(self, width: int, lanes: int = 1) -> float:
         """Cost of a forward over ``width`` positions of each lane; ``relative(1, lanes) == 1``.
@@ -46,6 +54,7 @@ class WidthCosts:
         The median of what was measured, drawn towards the expected cost while little is known:
         a single slow forward must not keep drafts of its width from ever being tried again.
         """
+        self._settle()
         expected = _interpolate(width)
         narrow, wide = self._forwards.get((lanes, 0)), self._forwards.get((lanes, _class_of(width)))
         if width == 1 or not narrow or not wide:
@@ -56,6 +65,7 @@ class WidthCosts:
 
     def measured(self) -> dict[tuple[int, int], float]:
         """(Lanes, widest of the class) -> cost relative to width 1, where forwards were measured."""
+        self._settle()
         widest = (*_BOUNDS, _START[-1][0])
         return {(lanes, widest[kind]): self.relative(widest[kind], lanes) for lanes, kind in sorted(self._forwards)}
 

@@ -14,6 +14,7 @@ from decodeplug.caches.layers import IndexedLayer, KeyValueLayer, moved_lanes
 from decodeplug.caches.seam import LayerPlan
 from decodeplug.caches.slots import Slots
 from decodeplug.caches.states import HybridLayer, StateLayer
+from decodeplug.inference import inference
 
 __all__ = ["Dense", "DenseLanes"]
 
@@ -114,7 +115,7 @@ class DenseLanes:
             return list(self.held)
         return self._rearrange(parents, lengths)
 
-    @torch.inference_mode()
+    @inference
     def _rearrange(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
         if self.states:
             lengths = self._settle_states(parents, lengths)
@@ -165,4 +166,4 @@ class DenseLanes:
         return [settled.get(parent, length) for parent, length in zip(parents, lengths, strict=True)]
 
     def bytes(self) -> int:
-        return sum(layer.bytes() for layer in self.layers if not isinstance(layer, DummyLayer))
+        return self.slots.bytes + sum(layer.state_bytes() for layer in self.states)

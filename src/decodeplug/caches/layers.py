@@ -25,16 +25,17 @@ SMALLEST = 64
 class SlotBuffer:
     """One tensor of some layer for all lanes: ``[lanes, slots, ...]``, grown geometrically."""
 
-    __slots__ = ("data",)
+    __slots__ = ("data", "slots")
 
-    def __init__(self) -> None:
+    def __init__(self, slots: Slots) -> None:
         self.data: Tensor | None = None
+        self.slots = slots
 
-    def write(self, rows: Tensor, slots: Slots) -> Tensor:
+    def write(self, rows: Tensor) -> Tensor:
         """Write new rows ``[batch, width, ...]`` and return all ``[batch, length, ...]``."""
-        data = self.data
+        data, slots = self.data, self.slots
         if data is None or data.shape[1] < slots.length or data.shape[0] < slots.total:
-            data = self._grow(rows, slots)
+            data = self._grow(rows)
         if slots.start is not None:
             seen = data if data.shape[0] == slots.batch else data.narrow(0, 0, slots.batch)
             seen.narrow(1, slots.start, slots.width).copy_(rows)
@@ -51,8 +52,8 @@ class SlotBuffer:
                 seen = seen.index_select(0, lanes.squeeze(1))
         return seen
 
-    def _grow(self, rows: Tensor, slots: Slots) -> Tensor:
-        old = self.data
+    def _grow(self, rows: Tensor) -> Tensor:
+        old, slots = self.data, self.slots
         lanes, capacity = slots.total, max(SMALLEST, slots.length)
         if old is not None:
             lanes = max(lanes, old.shape[0])
@@ -61,8 +62,12 @@ class SlotBuffer:
         new = torch.zeros((lanes, capacity, *rows.shape[2:]), dtype=rows.dtype, device=rows.device)
         if old is not None:
             new[: old.shape[0], : old.shape[1]] = old
-        self.data = new
-        return new
+        return self._take(new)
+
+    def _take(self, data: Tensor) -> Tensor:
+        self.slots.bytes += _bytes(data) - _bytes(self.data)
+        self.data = data
+        return data
 
     def move(self, sources: Tensor, targets: Tensor, lanes: int, length: int) -> None:
         """Copy the first ``length`` slots of lanes ``sources`` to lanes ``targets``, all at once."""
@@ -71,11 +76,16 @@ class SlotBuffer:
             return
         moved = data[sources.to(data.device), :length]
         if data.shape[0] < lanes:
-            self.data = data = torch.cat([data, data.new_zeros((lanes - data.shape[0], *data.shape[1:]))])
+            data = self._take(torch.cat([data, data.new_zeros((lanes - data.shape[0], *data.shape[1:]))]))
         data[targets.to(data.device), :length] = moved
 
-    def bytes(self) -> int:
-        return 0 if self.data is None else self.data.numel() * self.data.element_size()
+    def let_go(self) -> None:
+        self.slots.bytes -= _bytes(self.data)
+        self.data = None
+
+
+def _bytes(data: Tensor | None) -> int:
+    return 0 if data is None else data.numel() * data.element_size()
 
 
 class KeyValueLayer(CacheLayerMixin):
@@ -91,7 +101,7 @@ class KeyValueLayer(CacheLayerMixin):
     def __init__(self, slots: Slots, packed: bool = False, **kwargs: Any) -> None:
         super().__init__()
         self.slots = slots
-        self.buffers = (SlotBuffer(), SlotBuffer())
+        self.buffers = (SlotBuffer(slots), SlotBuffer(slots))
         self.packed = packed
         self.is_initialized = False
 
@@ -100,9 +110,8 @@ class KeyValueLayer(CacheLayerMixin):
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Write ``[batch, heads, width, head_dim]``; return ``[batch, heads, length, head_dim]``."""
-        slots = self.slots
-        keys = self.buffers[0].write(key_states.transpose(1, 2), slots).transpose(1, 2)
-        values = self.buffers[1].write(value_states.transpose(1, 2), slots).transpose(1, 2)
+        keys = self.buffers[0].write(key_states.transpose(1, 2)).transpose(1, 2)
+        values = self.buffers[1].write(value_states.transpose(1, 2)).transpose(1, 2)
         if self.packed:
             keys, values = keys.contiguous(), values.contiguous()
         # Some models look whether their layer has keys yet.
@@ -126,10 +135,7 @@ class KeyValueLayer(CacheLayerMixin):
         self.keys = self.values = None
         self.is_initialized = False
         for buffer in self.buffers:
-            buffer.data = None
-
-    def bytes(self) -> int:
-        return sum(buffer.bytes() for buffer in self.buffers)
+            buffer.let_go()
 
 
 class IndexedLayer(KeyValueLayer):
@@ -137,10 +143,10 @@ class IndexedLayer(KeyValueLayer):
 
     def __init__(self, slots: Slots, packed: bool = False, **kwargs: Any) -> None:
         super().__init__(slots, packed)
-        self.buffers = (*self.buffers, SlotBuffer())
+        self.buffers = (*self.buffers, SlotBuffer(slots))
 
     def update_indexer(self, indexer_key_states: Tensor) -> Tensor:
-        return self.buffers[2].write(indexer_key_states, self.slots)
+        return self.buffers[2].write(indexer_key_states)
 
 
 def moved_lanes(parents: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -113,7 +113,7 @@ class StateLayer(LinearAttentionLayer):
             for number in shown:
                 shown[number], initialized[number] = None, False
 
-    def bytes(self) -> int:
+    def state_bytes(self) -> int:
         return sum(state.numel() * state.element_size() for state in self.kept.values())
 
 
@@ -144,6 +144,3 @@ class HybridLayer(StateLayer, KeyValueLayer):
     def let_go(self) -> None:
         KeyValueLayer.let_go(self)
         StateLayer.let_go(self)
-
-    def bytes(self) -> int:
-        return KeyValueLayer.bytes(self) + StateLayer.bytes(self)

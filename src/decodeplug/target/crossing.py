@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from decodeplug.contracts import Session
+from decodeplug.inference import inference
 
 __all__ = ["CrossingSession"]
 
@@ -41,7 +42,7 @@ class CrossingSession:
         self.max_draft = inner.max_draft
         self.lanes: list[Lane] = []
 
-    @torch.inference_mode()
+    @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
         lanes = self.lanes
         for lane, feed, want in zip(lanes, feeds, wants, strict=True):

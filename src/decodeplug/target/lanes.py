@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from decodeplug.caches import LaneCache
-from decodeplug.positions import ModelInputs, columns_wanted, pad_feeds, prompts_kept
+from decodeplug.inference import inference
+from decodeplug.positions import ModelInputs, StepInputs, columns_wanted, pad_feeds, prompts_kept
 from decodeplug.target.grouping import LaneTraits
 from decodeplug.target.masks import View, looking
 
@@ -36,8 +37,9 @@ class LaneSession:
         self.max_draft = traits.max_draft
         self.prompts: list[int] = []
         self._whole_prompts = False
+        self._steps = StepInputs(inputs)
 
-    @torch.inference_mode()
+    @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
         counts = [len(feed) for feed in feeds]
         if not any(counts):
@@ -82,26 +84,31 @@ class LaneSession:
     def _run(
         self, lanes: Sequence[int], feeds: Sequence[Sequence[int]], counts: Sequence[int], wants: Sequence[int]
     ) -> Tensor:
-        inputs, cache = self.inputs, self.cache
+        inputs, cache, traits = self.inputs, self.cache, self.traits
         starts = [cache.held[lane] for lane in lanes]
         width, longest = max(counts), max(starts)
         full = len(lanes) == 1 or min(counts) == width
         aligned = len(lanes) == 1 or (full and min(starts) == longest)
-        if aligned:
-            ids, positions = inputs.ids(feeds), inputs.straight(longest, width)
-            if len(lanes) > 1:
-                positions = positions.expand(len(lanes), -1)
+        mask = None
+        if len(lanes) == 1 and width == 1:
+            ids, positions, mask = self._steps.at(feeds[0][0], longest)
+        elif aligned:
+            ids, positions = inputs.ids(feeds), inputs.straight(longest, width).expand(len(lanes), -1)
         else:
             ids, positions = pad_feeds(feeds, starts, width).to(inputs.device, non_blocking=True)
+        if not traits.masked:
+            mask = None
+        elif mask is None:
+            mask = inputs.nothing_masked(len(lanes), longest + width)
         view = None
-        if self.traits.own_masks:
+        if traits.own_masks:
             view = View(
                 positions,
                 longest + width,
                 aligned=aligned,
                 prompts=[self.prompts[lane] for lane in lanes],
                 spans=list(zip(starts, counts, strict=True)),
-                rule=self.traits.rule,
+                rule=traits.rule,
             )
         cache.begin(lanes, counts, width)
         if full and min(wants) == max(wants):
@@ -116,9 +123,7 @@ class LaneSession:
         token = looking.set(view)
         try:
             with self.lock:
-                logits = inputs(
-                    ids, positions, longest + width, cache.cache, keep=chosen, masked=self.traits.masked
-                ).logits
+                logits = inputs(ids, positions, mask, cache.cache, keep=chosen).logits
         finally:
             looking.reset(token)
         cache.commit()

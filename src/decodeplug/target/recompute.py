@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decodeplug.inference import inference
 from decodeplug.positions import ModelInputs, prompts_kept
 from decodeplug.target.masks import MaskRule, View, looking
 
@@ -29,7 +30,7 @@ class RecomputeSession:
         self.inputs, self.vocab_size, self.rule, self.lock = inputs, vocab_size, rule, lock
         self.prompts: list[int] = []
 
-    @torch.inference_mode()
+    @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
         rows = []
         for lane, (feed, want) in enumerate(zip(feeds, wants, strict=True)):
@@ -51,7 +52,8 @@ class RecomputeSession:
         token = looking.set(view)
         try:
             with self.lock:
-                logits = inputs(inputs.ids([feed]), positions, width, keep=want, use_cache=False).logits
+                mask = inputs.nothing_masked(1, width)
+                logits = inputs(inputs.ids([feed]), positions, mask, keep=want, use_cache=False).logits
         finally:
             looking.reset(token)
         return logits[0, -want:]

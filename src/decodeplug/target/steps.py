@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decodeplug.inference import inference
 from decodeplug.positions import GenerateInputs
 
 __all__ = ["StepSession"]
@@ -45,7 +46,7 @@ class StepSession:
         self.max_draft: int | None = None if wide or not remember else 0
         self.lanes: list[Lane] = []
 
-    @torch.inference_mode()
+    @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
         rows = []
         for lane, feed, want in zip(self.lanes, feeds, wants, strict=True):

@@ -88,7 +88,7 @@ def _checked_choice(
     """Select once, and check what holds of every single choice."""
     scores = _table(lanes, drafts, vocab)
     rows, given = Rows(lanes, drafts), scores.clone()
-    candidates, margins = selector.propose(scores, rows)
+    candidates, margins = _proposed(selector, scores, rows)
     claim(torch.equal(scores, given), f"selector {name} modified the scores")
     claim(
         candidates.dtype == torch.int64 and candidates.dim() == 2 and len(candidates) == len(scores),
@@ -100,7 +100,7 @@ def _checked_choice(
         f"selector {name} gives margins {list(margins.shape)} for {len(scores)} rows, or some below 0",
     )
     claim(
-        all(map(torch.equal, (candidates, margins), selector.propose(scores, rows))),
+        all(map(torch.equal, (candidates, margins), _proposed(selector, scores, rows))),
         f"selector {name} is not pure: it proposes something else the second time",
     )
     plain = candidates.tolist()
@@ -111,6 +111,11 @@ def _checked_choice(
     again = selector.extend(plain, rows)
     claim(again == extensions, f"selector {name} is not pure: it extends otherwise the second time")
     return extensions
+
+
+def _proposed(selector: Any, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+    candidates, margins = selector.propose(scores, rows)
+    return torch.as_tensor(candidates), torch.as_tensor(margins)
 
 
 def _check_extension(
