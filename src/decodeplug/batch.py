@@ -6,16 +6,15 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 
-from decodeplug.choose import Chosen, fail
+from decodeplug.choose import fail
 from decodeplug.failure import PartFailure
 from decodeplug.lane import Job, Lane
-from decodeplug.rowfacts import Facts
+from decodeplug.rowfacts import Chosen
 from decodeplug.rules import Clipped
-from decodeplug.trace import MODEL, Step
+from decodeplug.trace import Step
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Record
 from decodeplug.walk import MaskFiller, Masks, cut_draft
 from decodeplug.widths import WidthCosts
@@ -28,13 +27,18 @@ _IDLE = 0.98  # per turn: what a drafter did long ago says little, so a bad one 
 
 @dataclass(slots=True)
 class Turn:
-    """One turn of the loop over all lanes."""
+    """One turn of the loop over all lanes.
+
+    :ivar feeds: For each lane, the ids that the model gets. :ivar wants: For each, of how many
+        of them, the last ones, logits are wanted.
+    """
 
     lanes: list[Lane]
-    views: list[LaneView]
-    drafts: list[Draft]
-    feeds: list[list[int]]
-    masks: Future[Masks] | None
+    views: list[LaneView] = field(default_factory=list)
+    drafts: list[Draft] = field(default_factory=list)
+    feeds: list[list[int]] = field(default_factory=list)
+    wants: list[int] = field(default_factory=list)
+    masks: Future[Masks] | None = None
     forward_s: float = 0.0
     wait_s: float = 0.0
     choose_s: float = 0.0
@@ -48,10 +52,6 @@ class Turn:
             self.filled = self.masks.result()
             self.wait_s = time.perf_counter() - began
         return self.filled
-
-    def held(self, index: int) -> int:
-        """Ids that the cache holds for this lane after the forward."""
-        return self.lanes[index].held + len(self.feeds[index])
 
 
 class Batch:
@@ -69,16 +69,20 @@ class Batch:
 
     def draft(self, lanes: list[Lane], max_draft: int | None) -> Turn:
         """Ask each lane's drafter, cut what cannot be kept, and start filling the masks."""
-        cost = partial(self._costs.relative, lanes=len(lanes))
-        views = [lane.view(cost) for lane in lanes]
-        drafts, rows = [], []
-        for lane, view in zip(lanes, views, strict=True):
-            draft, states = cut_draft(lane, self._ask(lane, view, max_draft))
-            drafts.append(draft)
-            rows += [(lane.job.constraint, state, lane.job.end_ids) for state in states]
-        masks = self._filler.start(rows, self._vocab_size, self._device) if rows else None
-        feeds = [[*lane.ids[lane.held :], *draft.tokens] for lane, draft in zip(lanes, drafts, strict=True)]
-        return Turn(lanes, views, drafts, feeds, masks)
+        turn, rows = Turn(lanes), []
+        for lane in lanes:
+            view, draft, job = lane.view(self._costs, len(lanes)), NO_DRAFT, lane.job
+            if job.drafter is not None or job.constraint is not None:
+                draft, states = cut_draft(lane, self._ask(lane, view, max_draft))
+                for state in states:
+                    rows.append((job.constraint, state, job.end_ids))
+            turn.views.append(view)
+            turn.drafts.append(draft)
+            turn.feeds.append([*lane.ids[lane.held :], *draft.tokens])
+            turn.wants.append(len(draft.tokens) + 1)
+        if rows:
+            turn.masks = self._filler.start(rows, self._vocab_size, self._device)
+        return turn
 
     def _ask(self, lane: Lane, view: LaneView, max_draft: int | None) -> Draft:
         drafter, room = lane.job.drafter, lane.job.rules.room(lane)
@@ -97,64 +101,70 @@ class Batch:
             fail(lane.job, drafter, "draft", error)
         return NO_DRAFT
 
-    def commit(self, turn: Turn, chosen: Sequence[Sequence[Chosen]]) -> tuple[list[int], list[Lane]]:
+    def commit(self, turn: Turn, chosen: Sequence[Sequence[Chosen]]) -> tuple[list[int], list[Lane], list[int]]:
         """Clip and commit every extension.
 
-        :returns: For each lane that goes on, the index of the lane it continues; and the lanes.
+        :returns: For each lane that goes on, the index of the lane that it continues; the lanes;
+            and how many of their ids the cache shall hold.
         """
-        if all(lane.held for lane in turn.lanes):  # a prompt's width says nothing of a draft's
-            self._costs.record(max(map(len, turn.feeds)), turn.forward_s + turn.choose_s, len(turn.lanes))
         parents: list[int] = []
         going: list[Lane] = []
-        for job in {id(lane.job): lane.job for lane in turn.lanes}.values():
-            job.trace.forwards += 1
-        for index, (lane, outcomes) in enumerate(zip(turn.lanes, chosen, strict=True)):
-            for extension, facts in outcomes:
-                clipped = self._clip(lane, extension.tokens)
-                if clipped is None:
+        lengths: list[int] = []
+        drafting, begun, last = False, True, None
+        for index, lane in enumerate(turn.lanes):
+            job = lane.job
+            if job is not last:  # the lanes of a job are neighbours
+                last = job
+                job.trace.forwards += 1
+                drafting = drafting or job.drafter is not None
+            held, begun = lane.held + len(turn.feeds[index]), begun and lane.held > 0
+            for choice in chosen[index]:
+                try:
+                    clipped = job.rules.clip(lane, choice.tokens)
+                except Exception as error:
+                    _fail_to_clip(job, error)
                     break
-                step = _step(turn, index, clipped, facts)
-                turn.steps.append((lane.job, step))
-                lane.job.trace.steps.append(step)
-                _extend(lane, turn.drafts[index], step.kept, clipped, facts)
-                lane.finish_reason = lane.finish_reason or lane.job.interrupted()
+                step = _step(turn, index, clipped, choice)
+                turn.steps.append((job, step))
+                job.trace.steps.append(step)
+                _extend(lane, turn.drafts[index], step.kept, clipped, choice)
+                lane.finish_reason = lane.finish_reason or job.interrupted()
                 if lane.finish_reason is None:
                     parents.append(index)
                     going.append(lane)
-        return parents, going
-
-    def _clip(self, lane: Lane, tokens: Sequence[int]) -> Clipped | None:
-        try:
-            return lane.job.rules.clip(lane, tokens)
-        except PartFailure as failure:
-            fail(lane.job, failure.part, "clip", failure.cause)
-            return None
-        except Exception as error:
-            fail(lane.job, lane.job.constraint, "advance", error)
-            return None
+                    lengths.append(min(held, len(lane.ids) - 1))
+        if drafting and begun:  # only drafters ask for costs, and a prompt's width says nothing of a draft's
+            self._costs.record(max(map(len, turn.feeds)), turn.forward_s + turn.choose_s, len(turn.lanes))
+        return parents, going, lengths
 
 
-def _step(turn: Turn, index: int, clipped: Clipped, facts: Facts) -> Step:
+def _fail_to_clip(job: Job, error: Exception) -> None:
+    if isinstance(error, PartFailure):
+        fail(job, error.part, "clip", error.cause)
+    else:
+        fail(job, job.constraint, "advance", error)
+
+
+def _step(turn: Turn, index: int, clipped: Clipped, choice: Chosen) -> Step:
     lane, draft, count = turn.lanes[index], turn.drafts[index], len(clipped.tokens)
-    kept = _kept(draft, clipped.tokens)
+    kept = _kept(draft, clipped.tokens) if draft.tokens else 0
     step = Step(
         position=len(lane.ids),
         drafted=draft.tokens,
         sources=draft.sources,
         kept=kept,
         tokens=clipped.tokens,
-        token_sources=draft.sources[:kept] + (MODEL,) * (count - kept),
         width=len(turn.feeds[index]),
         lane=lane.hypothesis,
         forward_s=turn.forward_s,
         wait_s=turn.wait_s,
-        near_ties=facts.near_ties(count),
+        near_ties=choice.near_ties(count),
     )
     if turn.filled is not None and lane.job.constraint is not None:
         step.mask_s = turn.filled.seconds
-    if not facts.are_plain:
-        step.removed = facts.removed(count)
-        step.restored = sum(facts.column("restored", count))
+    if not choice.are_plain:
+        step.removed = choice.removed(count)
+        step.restored = sum(choice.column("restored", count))
     return step
 
 
@@ -167,15 +177,16 @@ def _kept(draft: Draft, tokens: Sequence[int]) -> int:
     return kept
 
 
-def _extend(lane: Lane, draft: Draft, kept: int, clipped: Clipped, facts: Facts) -> None:
-    lane.records = _judge(lane.records, draft, kept, bool(clipped.finish_reason))
+def _extend(lane: Lane, draft: Draft, kept: int, clipped: Clipped, choice: Chosen) -> None:
+    if draft.tokens or lane.records:
+        lane.records = _judge(lane.records, draft, kept, bool(clipped.finish_reason))
     lane.ids.extend(clipped.tokens)
     lane.state, lane.text, lane.finish_reason = clipped.state, clipped.text, clipped.finish_reason
-    if not facts.are_plain:
+    if not choice.are_plain:
         count = len(clipped.tokens)
-        lane.logprobs += facts.column("logprobs", count)
-        lane.raw_logprobs += facts.column("raw", count)
-        ids, values = facts.column("top ids", count), facts.column("top", count)
+        lane.logprobs += choice.column("logprobs", count)
+        lane.raw_logprobs += choice.column("raw", count)
+        ids, values = choice.column("top ids", count), choice.column("top", count)
         lane.top_logprobs += [list(zip(*pair, strict=True)) for pair in zip(ids, values, strict=True)]
 
 
@@ -184,8 +195,6 @@ def _judge(records: Mapping[str, Record], draft: Draft, kept: int, ended: bool) 
 
     Only tokens up to the first wrong one were judged; where the lane ended, none was wrong.
     """
-    if not draft and not records:
-        return records
     judged = draft.sources[: kept + (not ended)]
     after = {}
     for source in {**records, **dict.fromkeys(draft.sources)}:

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,20 +14,13 @@ from decodeplug.contracts import Rows
 from decodeplug.errors import BadLogits, DecodeplugError, PluginError
 from decodeplug.failure import PartFailure
 from decodeplug.lane import Job, Lane
-from decodeplug.rowfacts import Columns, Facts, Table, columns_of, read_back
+from decodeplug.rowfacts import Chosen, Columns, Table, columns_of, read_back
 from decodeplug.same import same
 from decodeplug.score import near_tie_bound, part_name, score
-from decodeplug.values import NOTHING_SEEN, Draft, Extension, LaneView, Seen
+from decodeplug.values import NOTHING_SEEN, Draft, LaneView, Seen
 from decodeplug.walk import Masks
 
-__all__ = ["Chosen", "choose", "fail"]
-
-
-class Chosen(NamedTuple):
-    """An extension of a lane, and the facts of its rows."""
-
-    extension: Extension
-    facts: Facts
+__all__ = ["choose", "fail"]
 
 
 @dataclass(slots=True)
@@ -64,9 +56,12 @@ def choose(
         for lane in lanes:
             if (cause := filled.errors.get(id(lane.job.constraint))) is not None:
                 fail(lane.job, lane.job.constraint, "allowed", cause)
-    pieces = [piece for group in _groups(lanes, views, drafts) for piece in _scored(logits, group, filled)]
+    groups: list[_Group] = []
+    facts: list[Columns] = []
+    for group in _groups(lanes, views, drafts):
+        _score(logits, group, filled, groups, facts)
     outcomes: list[list[Chosen]] = [[] for _ in lanes]
-    for (group, _), table in zip(pieces, read_back([columns for _, columns in pieces]), strict=True):
+    for group, table in zip(groups, read_back(facts), strict=True):
         _decide(group, table, logits, outcomes)
     return outcomes
 
@@ -103,8 +98,8 @@ def _alike(job: Job, other: Job) -> bool:
     )
 
 
-def _scored(logits: Tensor, group: _Group, filled: Masks | None) -> list[tuple[_Group, Columns]]:
-    """Score a group; if a part fails, job by job, so that only the guilty one fails."""
+def _score(logits: Tensor, group: _Group, filled: Masks | None, groups: list[_Group], facts: list[Columns]) -> None:
+    """Score a group, and add it and its facts to those that were; if a part fails, job by job."""
     job = group.lanes[0].job
     own, count = logits, group.table.count
     if count != logits.shape[0]:
@@ -117,16 +112,20 @@ def _scored(logits: Tensor, group: _Group, filled: Masks | None) -> list[tuple[_
     try:
         scored = score(own, mask, job.plan.processors, _seen(group) if job.plan.processors else NOTHING_SEEN)
         proposal = job.plan.selector.propose(scored.scores, group.table)
-        facts = columns_of(own, scored, proposal, logprobs=job.logprobs, top=job.top_logprobs, raw=job.raw_logprobs)
-        return [(group, facts)]
+        facts.append(
+            columns_of(own, scored, proposal, logprobs=job.logprobs, top=job.top_logprobs, raw=job.raw_logprobs)
+        )
+        groups.append(group)
+        return
     except PartFailure as failure:
         part, cause = failure.part, failure.cause
     except Exception as failure:
         cause = failure
     if len({id(lane.job) for lane in group.lanes}) == 1:
         fail(job, part, "scoring", cause)
-        return []
-    return [piece for single in _split(group) for piece in _scored(logits, single, filled)]
+        return
+    for single in _split(group):
+        _score(logits, single, filled, groups, facts)
 
 
 def _split(group: _Group) -> list[_Group]:
@@ -171,15 +170,15 @@ def _decide(group: _Group, table: Table, logits: Tensor, outcomes: Sequence[list
         for lane in group.lanes:
             fail(lane.job, selector, "extend", error)
         return
-    scores, bound = table["scores"], near_tie_bound(logits.dtype)
+    values, bound = table["values"], near_tie_bound(logits.dtype)
     for extension in extensions:
         lane, first = group.lanes[extension.parent], group.table.first[extension.parent]
         for row in extension.rows:
-            if not math.isfinite(scores[row]):
+            if not math.isfinite(values[row][0]):
                 draft = group.table.drafts[extension.parent]
                 _blame(lane, row - first, logits[group.first_row + row], draft)
         if lane.job.error is None:
-            outcomes[group.first_lane + extension.parent].append(Chosen(extension, Facts(table, extension.rows, bound)))
+            outcomes[group.first_lane + extension.parent].append(Chosen(extension.tokens, extension.rows, table, bound))
 
 
 def _blame(lane: Lane, offset: int, logits: Tensor, draft: Draft) -> None:

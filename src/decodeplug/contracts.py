@@ -9,7 +9,7 @@ position whose next token is being chosen: one lane with ``n`` drafted tokens ha
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from decodeplug.values import Draft, Extension, LaneView, Seen, Stage
 
@@ -174,10 +174,19 @@ class Rows:
             self.count += len(draft.tokens) + 1
 
 
-Proposal = tuple["Tensor | list[list[int]]", "Tensor | list[float]"]
-"""``[rows, k]`` int64 candidates, best first; and ``[rows]`` margins: how far each choice is ahead
-of what would have been chosen in its place (``inf``: nothing). On the device of the scores; on the
-CPU, where nothing waits, they may be plain lists."""
+class Proposal(NamedTuple):
+    """What a selector proposes: on the device of the scores, or, on the CPU, plain lists.
+
+    :ivar candidates: ``[rows, k]`` int64 ids, best first.
+    :ivar values: ``[rows, k]``: what they were chosen by: their score, with noise where noise is
+        drawn. The first one is not finite where nothing can be chosen.
+    :ivar margins: ``[rows]``: how far each choice is ahead of what would have been chosen in
+        its place (``inf``: nothing).
+    """
+
+    candidates: Tensor | list[list[int]]
+    values: Tensor | list[list[float]]
+    margins: Tensor | list[float]
 
 
 @runtime_checkable
@@ -191,7 +200,6 @@ class Selector(Protocol):
         """The tensor half: choose on the device, without reading anything back.
 
         :param scores: ``[rows, vocab]`` float32 after processors; not modified.
-        :returns: See :data:`Proposal`.
         """
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from decodeplug.values import LaneView, Record
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from decodeplug.rules import Rules
     from decodeplug.text import TextState
     from decodeplug.trace import Trace
+    from decodeplug.widths import WidthCosts
 
 __all__ = ["Job", "Lane", "Plan"]
 
@@ -53,13 +55,17 @@ class Lane:
     def new_ids(self) -> list[int]:
         return self.ids[self.job.prompt_length :]
 
-    def view(self, cost: Callable[[int], float]) -> LaneView:
-        """What parts may know of this lane; the same object as long as it says the same."""
+    def view(self, costs: WidthCosts, lanes: int) -> LaneView:
+        """What parts may know of this lane; the same object as long as it says the same.
+
+        :param lanes: How many lanes there are: forwards cost by it.
+        """
         known, job = self._view, self.job
         if known is None or job.drafter is not None or known.state is not self.state:
             key = (job.seed, self.hypothesis)
             # Drafters get a copy, so that none of them can change the text.
             ids = self.ids if job.drafter is None else tuple(self.ids)
+            cost = partial(costs.relative, lanes=lanes)
             known = LaneView(ids, job.prompt_length, job.constraint, self.state, self.records, cost, key)
             self._view = known
         return known

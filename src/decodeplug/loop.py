@@ -31,14 +31,14 @@ def decode(session: Session, batch: Batch) -> Generator[Turn, None, None]:
         turn = batch.draft(lanes, session.max_draft)
         # forward: one call over pending and drafted ids of all lanes
         began = time.perf_counter()
-        logits = session.forward(turn.feeds, [len(draft) + 1 for draft in turn.drafts])
+        logits = session.forward(turn.feeds, turn.wants)
         turn.forward_s = time.perf_counter() - began
         # score and select: on the device, one transfer at the end
         chosen = choose(logits, lanes, turn.views, turn.drafts, turn.await_masks())
+        del logits  # large, and the next forward's are made in its place
         turn.choose_s = time.perf_counter() - began - turn.forward_s
         # clip: end tokens, stop strings, constraint, budget; commit; and who goes on
-        parents, lanes = batch.commit(turn, chosen)
+        parents, lanes, lengths = batch.commit(turn, chosen)
         # keep: the cache drops rejected drafts, finished lanes and what nobody continues
-        lengths = [min(turn.held(parent), len(lane.ids) - 1) for parent, lane in zip(parents, lanes, strict=True)]
         held = session.keep(parents, lengths)
         yield turn

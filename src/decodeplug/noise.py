@@ -86,7 +86,7 @@ def perturb(scores: Tensor, keys: Sequence[NoiseKey]) -> Tensor:
     :param keys: One for each row.
     :returns: ``[rows, vocab]`` float32; ``-inf`` stays ``-inf`` and NaN stays NaN.
     """
-    if scores.device.type == "cpu":  # elsewhere, counting would make the device wait
+    if scores.is_cpu:  # elsewhere, counting would make the device wait
         row, token = (scores != -torch.inf).nonzero(as_tuple=True)  # NaN too, so that whoever chooses sees it
         if len(row) < _DENSE_SHARE * scores.numel():
             row_keys = _row_keys(keys, scores.device)[row]

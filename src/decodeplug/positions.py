@@ -105,6 +105,7 @@ class StepInputs:
 
     def __init__(self, inputs: ModelInputs) -> None:
         self._inputs = inputs
+        self._on_cpu = inputs.device.type == "cpu"
         self._first = 0
         self._positions: Sequence[Tensor] = ()
         self._masks: Sequence[Tensor] = ()
@@ -120,9 +121,8 @@ class StepInputs:
         return self._id(token), self._positions[index], self._masks[index]
 
     def _id(self, token: int) -> Tensor:
-        device = self._inputs.device
-        if device.type != "cpu":
-            return torch.full((1, 1), token, dtype=torch.int64, device=device)
+        if not self._on_cpu:
+            return torch.full((1, 1), token, dtype=torch.int64, device=self._inputs.device)
         if not self._ids:
             # Each tensor is given away once: who keeps the ids of a step shall not see them change.
             tensors = torch.empty((AHEAD, 1, 1), dtype=torch.int64)

@@ -12,7 +12,7 @@ from torch import Tensor
 from decodeplug.contracts import Proposal
 from decodeplug.score import Scored
 
-__all__ = ["Columns", "Facts", "Table", "columns_of", "read_back"]
+__all__ = ["Chosen", "Columns", "Table", "columns_of", "read_back"]
 
 Columns = Mapping[str, Tensor | list[Any]]
 """Name -> ``[rows]`` or ``[rows, k]``, on the device, or plain numbers already."""
@@ -25,15 +25,16 @@ _REMOVED = "removed by "
 
 
 @dataclass(slots=True)
-class Facts:
-    """What is known of the rows that the tokens of one extension were chosen from.
+class Chosen:
+    """An extension of a lane, and what is known of the rows that its tokens were chosen from.
 
-    :ivar table: The numbers of all rows of the group. :ivar rows: Which of them are meant.
+    :ivar table: The numbers of all rows of the lane's group.
     :ivar bound: A margin below it could have been closed by rounding.
     """
 
-    table: Table
+    tokens: tuple[int, ...]
     rows: Sequence[int]
+    table: Table
     bound: float
 
     def column(self, name: str, count: int) -> list[Any]:
@@ -50,7 +51,7 @@ class Facts:
 
     @property
     def are_plain(self) -> bool:
-        """Nothing is known but the choice, its score and its margin."""
+        """Nothing is known but the choices, their values and their margins."""
         return len(self.table) == _PLAIN
 
     def removed(self, count: int) -> dict[str, tuple[float, ...]]:
@@ -69,14 +70,9 @@ def columns_of(logits: Tensor, scored: Scored, proposal: Proposal, *, logprobs: 
     :param proposal: What the selector proposed for them.
     :param logprobs: Log-probabilities are wanted; a softmax over the vocabulary, unless it is known.
     """
-    candidates, margins = proposal
-    columns: dict[str, Tensor | list[Any]] = {"candidates": candidates, "margins": margins}
-    if isinstance(candidates, list):
-        lines = scored.scores.numpy()
-        columns["scores"] = [line.item(best[0]) for line, best in zip(lines, candidates, strict=True)]
-    else:
-        columns["scores"] = scored.scores.gather(-1, candidates[:, :1])[:, 0]
-    logprobs = logprobs or scored.knows_total
+    candidates, values, margins = proposal
+    columns: dict[str, Tensor | list[Any]] = {"candidates": candidates, "values": values, "margins": margins}
+    logprobs = logprobs or scored.total is not None
     if logprobs or raw:
         best = torch.as_tensor(candidates)[:, :1]
         if logprobs:
@@ -95,20 +91,19 @@ def columns_of(logits: Tensor, scored: Scored, proposal: Proposal, *, logprobs: 
 
 def read_back(tables: Sequence[Columns]) -> list[Table]:
     """All numbers of all tables, as plain lists; one transfer, whatever their number."""
-    waiting = [
-        column
-        for table in tables
-        for column in table.values()
-        if isinstance(column, Tensor) and column.device.type != "cpu"
-    ]
+    waiting: list[Tensor] = []
+    for table in tables:
+        for column in table.values():
+            if isinstance(column, Tensor) and not column.is_cpu:
+                waiting.append(column)
     arrived = _fetched(waiting) if waiting else {}
-    return [
-        {
-            name: column if isinstance(column, list) else arrived.get(id(column), column).tolist()
-            for name, column in table.items()
-        }
-        for table in tables
-    ]
+    plain: list[Table] = []
+    for table in tables:
+        rows: Table = {}
+        for name, column in table.items():
+            rows[name] = column if isinstance(column, list) else arrived.get(id(column), column).tolist()
+        plain.append(rows)
+    return plain
 
 
 def _fetched(columns: Sequence[Tensor]) -> dict[int, Tensor]:

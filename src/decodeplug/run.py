@@ -45,15 +45,16 @@ def turns(
     batch = Batch(jobs, vocab_size=target.vocab_size, device=target.device, filler=filler, costs=costs)
     loop = decode(session, batch)
     peak = 0
-    inspected, nothing = any(job.inspectors for job in jobs), contextlib.nullcontext()
+    inspected = [job for job in jobs if job.inspectors]
     try:
         while True:
-            with lock, _inspected(jobs, target.model) if inspected else nothing:
-                turn = _next(loop)
+            with lock:
+                turn = _next(loop, inspected, target.model)
             if turn is None:
                 break
             peak = max(peak, session.bytes())
-            _tell_inspectors(turn)
+            if inspected:
+                _tell_inspectors(turn)
             yield turn
     finally:
         loop.close()
@@ -63,8 +64,11 @@ def turns(
 
 
 @inference
-def _next(loop: Generator[Turn, None, None]) -> Turn | None:
-    return next(loop, None)
+def _next(loop: Generator[Turn, None, None], inspected: Sequence[Job], model: Any) -> Turn | None:
+    if not inspected:
+        return next(loop, None)
+    with _inspected(inspected, model):
+        return next(loop, None)
 
 
 @contextlib.contextmanager

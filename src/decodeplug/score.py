@@ -21,37 +21,33 @@ class Scored:
 
     :ivar scores: ``[rows, vocab]`` float32 after constraint and processors.
     :ivar removed: Part -> ``[rows]`` share of the probability mass that it took away.
+    :ivar total: ``[rows]``: what :meth:`log_total` gave for these scores; None if nobody asked yet.
     :ivar restored: ``[rows]`` int: hard processors that would have emptied the row.
     """
 
     scores: Tensor
     removed: dict[str, Tensor] = field(default_factory=dict)
     restored: Tensor | None = None
-    _total: Tensor | None = None
-
-    @property
-    def knows_total(self) -> bool:
-        """Log-probabilities cost nothing more: the sum of the exponentials is known already."""
-        return self._total is not None
+    total: Tensor | None = None
 
     def log_total(self) -> Tensor:
         """``[rows]``: the logarithm of the sum of the exponentials, kept while the scores are the same."""
-        if self._total is None:
+        if self.total is None:
             best = self.scores.amax(-1)
             # One pass of softmax is half the price of logsumexp; its peak is exp(best - total).
-            self._total = best - torch.softmax(self.scores, -1).amax(-1).log()
-        return self._total
+            self.total = best - torch.softmax(self.scores, -1).amax(-1).log()
+        return self.total
 
     def logprobs(self, ids: Tensor) -> Tensor:
         """Log-probabilities of some ids of each row, ``[rows, k]``."""
-        if self._total is None:
+        if self.total is None:
             return torch.log_softmax(self.scores, -1).gather(-1, ids)
-        return self.scores.gather(-1, ids) - self._total[:, None]
+        return self.scores.gather(-1, ids) - self.total[:, None]
 
     def replace(self, scores: Tensor) -> None:
         """Take other scores."""
         if scores is not self.scores:
-            self.scores, self._total = scores, None
+            self.scores, self.total = scores, None
 
 
 _NEAR = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 0.1}
@@ -123,7 +119,7 @@ def _call(part: Processor, scores: Tensor, seen: Seen) -> Tensor:
 
 def _restore_emptied(scored: Scored, after: Tensor, base: Tensor) -> Tensor:
     emptied = after.amax(-1) == -torch.inf
-    if emptied.device.type == "cpu" and not emptied.any():
+    if emptied.is_cpu and not emptied.any():
         return after  # elsewhere, asking would make the device wait
     count = emptied.int()
     scored.restored = count if scored.restored is None else scored.restored + count

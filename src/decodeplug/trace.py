@@ -20,7 +20,6 @@ class Step:
     :ivar position: Absolute position of the first token of the step.
     :ivar drafted: Proposed ids, and for each the drafter: ``sources``.
     :ivar kept: Proposed ids that were kept. :ivar tokens: All ids committed.
-    :ivar token_sources: For each committed id the drafter that proposed it, or "model".
     :ivar width: Ids that the forward was fed for this lane, prompt included.
     :ivar mask_s: Seconds that filling this step's masks took, beside the forward.
     :ivar wait_s: Seconds that the loop waited for masks after the forward.
@@ -34,7 +33,6 @@ class Step:
     sources: tuple[str, ...] = ()
     kept: int = 0
     tokens: tuple[int, ...] = ()
-    token_sources: tuple[str, ...] = ()
     width: int = 0
     lane: int = 0
     forward_s: float = 0.0
@@ -43,6 +41,11 @@ class Step:
     removed: dict[str, tuple[float, ...]] = field(default_factory=dict)
     near_ties: int = 0
     restored: int = 0
+
+    @property
+    def token_sources(self) -> tuple[str, ...]:
+        """For each committed id the drafter that proposed it, or "model"."""
+        return self.sources[: self.kept] + (MODEL,) * (len(self.tokens) - self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +143,11 @@ class Trace:
     def to_dict(self) -> dict[str, Any]:
         """Everything, totals included, as JSON-serialisable values."""
         totals = ("tokens", "forwards_per_token", "mean_width", "near_ties", "mask_s", "wait_s")
+        plain = dataclasses.asdict(self)
+        for entry, step in zip(plain["steps"], self.steps, strict=True):
+            entry["token_sources"] = step.token_sources
         return {
-            **dataclasses.asdict(self),
+            **plain,
             **{name: getattr(self, name) for name in totals},
             "removed": dict(self.removed),
             "acceptance": {

@@ -9,12 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from decodeplug.contracts import Rows
+from decodeplug.contracts import Proposal, Rows
 from decodeplug.selectors import Match
 from decodeplug.testing import check_selector
 from decodeplug.values import Extension
 
-CLEAR = torch.ones(1)  # a margin that no rounding could close
+
+def chosen(candidates: Tensor, scores: Tensor) -> Proposal:
+    """These candidates, by margins that no rounding could close."""
+    values = scores.gather(-1, candidates) if candidates.dim() == 2 else scores
+    return Proposal(candidates, values, torch.ones(len(scores)))
 
 
 class Greedy:
@@ -23,8 +27,8 @@ class Greedy:
     name: Any = "greedy"
     takes_drafts: Any = True
 
-    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        return scores.argmax(-1, keepdim=True), CLEAR.expand(len(scores))
+    def propose(self, scores: Tensor, rows: Rows) -> Proposal:
+        return chosen(scores.argmax(-1, keepdim=True), scores)
 
     def extend(self, candidates: Any, rows: Rows) -> list[Extension]:
         return [self.one(candidates, rows, lane) for lane in range(len(rows.lanes))]
@@ -60,23 +64,34 @@ class NoDraftsPlease(Greedy):
 
 
 class ModifiesScores(Greedy):
-    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        return scores.add_(1.0).argmax(-1, keepdim=True), CLEAR.expand(len(scores))
+    def propose(self, scores: Tensor, rows: Rows) -> Proposal:
+        return chosen(scores.add_(1.0).argmax(-1, keepdim=True), scores)
 
 
 class ProposesFlat(Greedy):
-    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        return scores.argmax(-1), CLEAR.expand(len(scores))
+    def propose(self, scores: Tensor, rows: Rows) -> Proposal:
+        return chosen(scores.argmax(-1), scores)
+
+
+class GivesNoValues(Greedy):
+    def propose(self, scores: Tensor, rows: Rows) -> Proposal:
+        best = scores.argmax(-1, keepdim=True)
+        return Proposal(best, best[:0].float(), torch.ones(len(scores)))
+
+
+class HidesThatNothingIsLeft(Greedy):
+    def propose(self, scores: Tensor, rows: Rows) -> Proposal:
+        return super().propose(scores.nan_to_num(neginf=-1e9), rows)
 
 
 class RollsDice(Greedy):
-    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        return torch.multinomial(scores.softmax(-1), 1), CLEAR.expand(len(scores))
+    def propose(self, scores: Tensor, rows: Rows) -> Proposal:
+        return chosen(torch.multinomial(scores.nan_to_num(0.0, neginf=-1e9).softmax(-1), 1), scores)
 
 
 class TakesTheWorst(Greedy):
-    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        return scores.argmin(-1, keepdim=True), CLEAR.expand(len(scores))
+    def propose(self, scores: Tensor, rows: Rows) -> Proposal:
+        return chosen(scores.argmin(-1, keepdim=True), scores)
 
 
 class BelievesDrafts(Greedy):
@@ -126,20 +141,19 @@ class EmptiesCandidates(Greedy):
 
 
 class LooksAtTheWholeTable(Greedy):
-    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+    def propose(self, scores: Tensor, rows: Rows) -> Proposal:
         finite = scores > -torch.inf
-        return torch.where(finite, scores + scores.argmax(0) * 5.0, scores).argmax(-1, keepdim=True), CLEAR.expand(
-            len(scores)
-        )
+        skewed = torch.where(finite, scores + scores.argmax(0) * 5.0, scores)
+        return chosen(skewed.argmax(-1, keepdim=True), scores)
 
 
 class ForgetsThePosition(Match):
     """Samples with noise that is keyed by the lane alone, row by row of the table."""
 
-    def propose(self, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+    def propose(self, scores: Tensor, rows: Rows) -> Proposal:
         noise = torch.Generator().manual_seed(rows.lanes[0].seed[0])
         uniform = torch.rand(scores.shape, generator=noise)
-        return (scores - (-uniform.log()).log()).argmax(-1, keepdim=True), CLEAR.expand(len(scores))
+        return chosen((scores - (-uniform.log()).log()).argmax(-1, keepdim=True), scores)
 
 
 @pytest.mark.parametrize("sound", [Greedy(), NoDraftsPlease(), Match(), Match(sample=True)])
@@ -154,6 +168,8 @@ def test_a_sound_selector_passes(sound: Any) -> None:
         (SaysNothingOfDrafts(), "does not declare takes_drafts"),
         (ModifiesScores(), "modified the scores"),
         (ProposesFlat(), r"not torch.int64 \[rows, candidates\]"),
+        (GivesNoValues(), r"gives values \[0, 1\] for candidates"),
+        (HidesThatNothingIsLeft(), "hides that nothing can be chosen from a row of -inf"),
         (RollsDice(), "is not pure"),
         (TakesTheWorst(), "is chosen, which is forbidden"),
         (BelievesDrafts(), "is chosen, which is forbidden|changes the text"),

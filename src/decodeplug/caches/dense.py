@@ -102,18 +102,18 @@ class DenseLanes:
                 self._remembered.update(lanes)
 
     def commit(self) -> None:
-        for layer in self.states:
-            layer.store(self._index, len(self.held))
-        if self.states and not self._old_held:
-            self._old_held = list(self.held)
+        if self.states:
+            for layer in self.states:
+                layer.store(self._index, len(self.held))
+            self._old_held = self._old_held or list(self.held)
         for lane, count in zip(self._lanes, self._counts, strict=True):
             self.held[lane] += count
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
-        if not self.states and list(parents) == list(range(len(self.held))):
-            self.held = [min(pair) for pair in zip(self.held, lengths, strict=True)]
-            return list(self.held)
-        return self._rearrange(parents, lengths)
+        if self.states or list(parents) != list(range(len(self.held))):
+            return self._rearrange(parents, lengths)
+        self.held = list(map(min, self.held, lengths))
+        return list(self.held)
 
     @inference
     def _rearrange(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
@@ -166,4 +166,4 @@ class DenseLanes:
         return [settled.get(parent, length) for parent, length in zip(parents, lengths, strict=True)]
 
     def bytes(self) -> int:
-        return self.slots.bytes + sum(layer.state_bytes() for layer in self.states)
+        return self.slots.bytes + sum([layer.state_bytes() for layer in self.states])

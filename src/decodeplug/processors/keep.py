@@ -18,7 +18,7 @@ __all__ = ["at_least", "best_of", "exactly", "largest", "on_numpy", "only"]
 
 def on_numpy(scores: Tensor) -> bool:
     """Does numpy see these scores without a copy? On the CPU, in float32 and float64, where no gradient is wanted."""
-    return scores.device.type == "cpu" and scores.dtype in (torch.float32, torch.float64) and not scores.requires_grad
+    return scores.is_cpu and scores.dtype in (torch.float32, torch.float64) and not scores.requires_grad
 
 
 def largest(scores: Tensor, count: int) -> Tensor:

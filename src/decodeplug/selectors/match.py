@@ -34,7 +34,7 @@ class Match:
     takes_drafts: ClassVar[bool] = True
 
     def propose(self, scores: Tensor, rows: Rows) -> Proposal:
-        """The chosen id of every row, ``[rows, 1]``, and its margin. Ties go to the lower id."""
+        """The chosen id of every row. Ties go to the lower id."""
         if self.sample:
             keys = [
                 (*lane.seed, len(lane.ids) + offset)
@@ -52,20 +52,24 @@ class Match:
             while count <= len(drafted) and candidates[first + count - 1][0] == drafted[count - 1]:
                 count += 1
             chosen = range(first, first + count)
-            extensions.append(Extension(parent, tuple([candidates[row][0] for row in chosen]), chosen))
+            extensions.append(Extension(parent, (*drafted[: count - 1], candidates[chosen[-1]][0]), chosen))
         return extensions
 
 
 def _best(scores: Tensor) -> Proposal:
     """The best id of every row, and how far it is ahead of the second best."""
     if not scores.is_cpu:
-        chosen, (first, second) = scores.argmax(-1, keepdim=True), scores.topk(2, -1).values.unbind(-1)
-        return chosen, first - second
+        values = scores.topk(2, -1).values
+        return Proposal(scores.argmax(-1, keepdim=True), values[:, :1], values[:, 0] - values[:, 1])
     # numpy's argmax of a long row is three times as fast as torch's, and called again its code is still at hand.
-    candidates, margins = [], []
+    candidates, values, margins = [], [], []
     for line in scores.numpy():
-        best = line.argmax()
-        others = [part.item(part.argmax()) for part in (line[:best], line[best + 1 :]) if part.size]
-        candidates.append([int(best)])
-        margins.append(line.item(best) - max(others, default=-math.inf))
-    return candidates, margins
+        best = int(line.argmax())
+        value = line.item(best)
+        line[best] = -math.inf  # set aside for a moment
+        second = line.item(line.argmax())
+        line[best] = value
+        candidates.append([best])
+        values.append([value])
+        margins.append(value - second)
+    return Proposal(candidates, values, margins)

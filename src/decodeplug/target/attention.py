@@ -38,7 +38,7 @@ def _wrapped(original: Callable[..., tuple[Tensor, Any]]) -> Callable[..., tuple
             attention_mask is None
             or query.shape[2] == 1
             or query.shape[1] == key.shape[1]
-            or query.device.type != "cpu"
+            or not query.is_cpu
             or looking.get() is None
             or kwargs.get("position_bias") is not None
             or kwargs.get("softcap") is not None

@@ -21,7 +21,7 @@ __all__ = ["LaneSession"]
 class LaneSession:
     """See :class:`decodeplug.contracts.Session`.
 
-    :param lock: Held during a forward; a real lock where the model has state of its own.
+    :param lock: Held during a forward: the model may have state of its own.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class LaneSession:
 
     @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
-        counts = [len(feed) for feed in feeds]
+        counts = list(map(len, feeds))
         if not any(counts):
             return torch.empty((0, self.vocab_size), dtype=self.inputs.dtype, device=self.inputs.device)
         for lane, count in enumerate(counts):
@@ -85,7 +85,8 @@ class LaneSession:
         self, lanes: Sequence[int], feeds: Sequence[Sequence[int]], counts: Sequence[int], wants: Sequence[int]
     ) -> Tensor:
         inputs, cache, traits = self.inputs, self.cache, self.traits
-        starts = [cache.held[lane] for lane in lanes]
+        everyone = len(lanes) == len(cache.held)
+        starts = list(cache.held) if everyone else [cache.held[lane] for lane in lanes]
         width, longest = max(counts), max(starts)
         full = len(lanes) == 1 or min(counts) == width
         aligned = len(lanes) == 1 or (full and min(starts) == longest)
@@ -106,7 +107,7 @@ class LaneSession:
                 positions,
                 longest + width,
                 aligned=aligned,
-                prompts=[self.prompts[lane] for lane in lanes],
+                prompts=self.prompts if everyone else [self.prompts[lane] for lane in lanes],
                 spans=list(zip(starts, counts, strict=True)),
                 rule=traits.rule,
             )
@@ -132,7 +133,7 @@ class LaneSession:
         if not inputs.takes_keep:
             logits = logits[:, -chosen:] if isinstance(chosen, int) else logits[:, chosen]
         if picked is None:
-            return logits.flatten(0, 1) if wants[0] else logits[:, :0].flatten(0, 1)
+            return logits.reshape(-1, logits.shape[-1]) if wants[0] else logits[:, :0].flatten(0, 1)
         lane, column = picked.to(logits.device, non_blocking=True)
         return logits[lane, column]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import weakref
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -47,7 +45,7 @@ class Target:
         self.context_window: int | None = _context_window(self.config)
         handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
         # Frequencies that follow the longest text are kept in the modules: one forward at a time.
-        self._lock: AbstractContextManager[Any] = threading.RLock() if handles else contextlib.nullcontext()
+        self._lock = threading.RLock()
         weakref.finalize(self.inputs, _remove, handles)  # sessions hold the inputs, and may outlive the target
         known = {self.module.config.model_type, self.config.model_type} & VERIFIED
         if not known and self.choice.path in ("ragged", "grouped", "single"):

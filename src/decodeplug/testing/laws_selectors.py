@@ -33,6 +33,7 @@ def check_selector(
     takes_drafts = getattr(selector, "takes_drafts", None)
     claim(isinstance(takes_drafts, bool), f"selector {name} does not declare takes_drafts, True or False")
     exact = bool(takes_drafts) if exact is None else exact
+    _check_what_cannot_be_chosen(selector, name, vocab)
     chance = random.Random(seed)
     for _ in range(rounds):
         lanes = [_lane(index, vocab, chance) for index in range(chance.randint(1, 4))]
@@ -46,6 +47,16 @@ def check_selector(
             _check_alone(selector, name, lanes, choices, vocab)
             for lane in lanes:
                 _check_draft_changes_nothing(selector, name, lane, vocab, chance)
+
+
+def _check_what_cannot_be_chosen(selector: Any, name: str, vocab: int) -> None:
+    for broken in (-math.inf, math.nan):
+        scores = torch.full((1, vocab), broken)
+        _, values, _ = _proposed(selector, scores, Rows([LaneView([1], 1)], [Draft()]))
+        claim(
+            not values[:, :1].isfinite().any(),
+            f"selector {name} hides that nothing can be chosen from a row of {broken}: its first value is finite",
+        )
 
 
 def _lane(index: int, vocab: int, chance: random.Random) -> LaneView:
@@ -88,7 +99,7 @@ def _checked_choice(
     """Select once, and check what holds of every single choice."""
     scores = _table(lanes, drafts, vocab)
     rows, given = Rows(lanes, drafts), scores.clone()
-    candidates, margins = _proposed(selector, scores, rows)
+    candidates, values, margins = _proposed(selector, scores, rows)
     claim(torch.equal(scores, given), f"selector {name} modified the scores")
     claim(
         candidates.dtype == torch.int64 and candidates.dim() == 2 and len(candidates) == len(scores),
@@ -96,11 +107,15 @@ def _checked_choice(
         "not torch.int64 [rows, candidates]",
     )
     claim(
+        values.shape == candidates.shape,
+        f"selector {name} gives values {list(values.shape)} for candidates {list(candidates.shape)}",
+    )
+    claim(
         margins.shape == scores.shape[:1] and bool((margins >= 0).all()),
         f"selector {name} gives margins {list(margins.shape)} for {len(scores)} rows, or some below 0",
     )
     claim(
-        all(map(torch.equal, (candidates, margins), _proposed(selector, scores, rows))),
+        all(map(torch.equal, (candidates, values, margins), _proposed(selector, scores, rows))),
         f"selector {name} is not pure: it proposes something else the second time",
     )
     plain = candidates.tolist()
@@ -113,9 +128,9 @@ def _checked_choice(
     return extensions
 
 
-def _proposed(selector: Any, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-    candidates, margins = selector.propose(scores, rows)
-    return torch.as_tensor(candidates), torch.as_tensor(margins)
+def _proposed(selector: Any, scores: Tensor, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+    candidates, values, margins = selector.propose(scores, rows)
+    return torch.as_tensor(candidates), torch.as_tensor(values), torch.as_tensor(margins)
 
 
 def _check_extension(
