@@ -6,18 +6,22 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-
-import torch
+from typing import TYPE_CHECKING
 
 from decodeplug.choose import fail
 from decodeplug.failure import PartFailure
+from decodeplug.groups import Group, grouped
 from decodeplug.lane import Job, Lane
 from decodeplug.rowfacts import Chosen
 from decodeplug.rules import Clipped
+from decodeplug.score import near_tie_bound
 from decodeplug.trace import Step
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Record
 from decodeplug.walk import MaskFiller, Masks, cut_draft
 from decodeplug.widths import WidthCosts
+
+if TYPE_CHECKING:
+    from decodeplug.target import Target
 
 __all__ = ["Batch", "Turn"]
 
@@ -29,15 +33,16 @@ _IDLE = 0.98  # per turn: what a drafter did long ago says little, so a bad one 
 class Turn:
     """One turn of the loop over all lanes.
 
+    :ivar groups: The lanes as they are scored together.
     :ivar feeds: For each lane, the ids that the model gets. :ivar wants: For each, of how many
         of them, the last ones, logits are wanted.
     """
 
     lanes: list[Lane]
-    views: list[LaneView] = field(default_factory=list)
-    drafts: list[Draft] = field(default_factory=list)
-    feeds: list[list[int]] = field(default_factory=list)
-    wants: list[int] = field(default_factory=list)
+    groups: list[Group]
+    drafts: list[Draft]
+    feeds: list[list[int]]
+    wants: list[int]
     masks: Future[Masks] | None = None
     forward_s: float = 0.0
     wait_s: float = 0.0
@@ -57,11 +62,12 @@ class Turn:
 class Batch:
     """Jobs on their way through the loop."""
 
-    def __init__(
-        self, jobs: Sequence[Job], *, vocab_size: int, device: torch.device, filler: MaskFiller, costs: WidthCosts
-    ) -> None:
+    def __init__(self, jobs: Sequence[Job], target: Target, *, filler: MaskFiller, costs: WidthCosts) -> None:
         self.jobs = list(jobs)
-        self._vocab_size, self._device, self._filler, self._costs = vocab_size, device, filler, costs
+        self._vocab_size, self._device = target.vocab_size, target.device
+        self._near_tie = near_tie_bound(target.dtype)
+        self._filler, self._costs = filler, costs
+        self._steady: Turn | None = None
 
     def open(self) -> list[Lane]:
         """The lanes of all jobs before the first turn."""
@@ -69,19 +75,23 @@ class Batch:
 
     def draft(self, lanes: list[Lane], max_draft: int | None) -> Turn:
         """Ask each lane's drafter, cut what cannot be kept, and start filling the masks."""
-        turn, rows = Turn(lanes), []
+        last = self._steady
+        if last is not None and last.lanes == lanes:  # where nobody drafts, the next turn is like the last one
+            return Turn(lanes, last.groups, last.drafts, [lane.ids[lane.held :] for lane in lanes], last.wants)
+        views, drafts, rows, steady = [], [], [], True
         for lane in lanes:
             view, draft, job = lane.view(self._costs, len(lanes)), NO_DRAFT, lane.job
             if job.drafter is not None or job.constraint is not None:
+                steady = False
                 draft, states = cut_draft(lane, self._ask(lane, view, max_draft))
-                for state in states:
-                    rows.append((job.constraint, state, job.end_ids))
-            turn.views.append(view)
-            turn.drafts.append(draft)
-            turn.feeds.append([*lane.ids[lane.held :], *draft.tokens])
-            turn.wants.append(len(draft.tokens) + 1)
-        if rows:
-            turn.masks = self._filler.start(rows, self._vocab_size, self._device)
+                rows += [(job.constraint, state, job.end_ids) for state in states]
+            views.append(view)
+            drafts.append(draft)
+        masks = self._filler.start(rows, self._vocab_size, self._device) if rows else None
+        feeds = [[*lane.ids[lane.held :], *draft.tokens] for lane, draft in zip(lanes, drafts, strict=True)]
+        wants = [len(draft.tokens) + 1 for draft in drafts]
+        turn = Turn(lanes, grouped(lanes, views, drafts), drafts, feeds, wants, masks)
+        self._steady = turn if steady else None
         return turn
 
     def _ask(self, lane: Lane, view: LaneView, max_draft: int | None) -> Draft:
@@ -124,7 +134,7 @@ class Batch:
                 except Exception as error:
                     _fail_to_clip(job, error)
                     break
-                step = _step(turn, index, clipped, choice)
+                step = _step(turn, index, clipped, choice, self._near_tie)
                 turn.steps.append((job, step))
                 job.trace.steps.append(step)
                 _extend(lane, turn.drafts[index], step.kept, clipped, choice)
@@ -145,7 +155,7 @@ def _fail_to_clip(job: Job, error: Exception) -> None:
         fail(job, job.constraint, "advance", error)
 
 
-def _step(turn: Turn, index: int, clipped: Clipped, choice: Chosen) -> Step:
+def _step(turn: Turn, index: int, clipped: Clipped, choice: Chosen, near_tie: float) -> Step:
     lane, draft, count = turn.lanes[index], turn.drafts[index], len(clipped.tokens)
     kept = _kept(draft, clipped.tokens) if draft.tokens else 0
     step = Step(
@@ -158,7 +168,7 @@ def _step(turn: Turn, index: int, clipped: Clipped, choice: Chosen) -> Step:
         lane=lane.hypothesis,
         forward_s=turn.forward_s,
         wait_s=turn.wait_s,
-        near_ties=choice.near_ties(count),
+        near_ties=choice.near_ties(count, near_tie),
     )
     if turn.filled is not None and lane.job.constraint is not None:
         step.mask_s = turn.filled.seconds

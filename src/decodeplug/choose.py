@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from decodeplug.contracts import Rows
 from decodeplug.errors import BadLogits, DecodeplugError, PluginError
 from decodeplug.failure import PartFailure
+from decodeplug.groups import Group, split
 from decodeplug.lane import Job, Lane
 from decodeplug.rowfacts import Chosen, Columns, Table, columns_of, read_back
-from decodeplug.same import same
-from decodeplug.score import near_tie_bound, part_name, score
-from decodeplug.values import NOTHING_SEEN, Draft, LaneView, Seen
+from decodeplug.score import part_name, score
+from decodeplug.values import NOTHING_SEEN, Draft, Seen
 from decodeplug.walk import Masks
 
 __all__ = ["choose", "fail"]
 
 
-@dataclass(slots=True)
-class _Group:
-    """Neighbouring lanes that are scored in one go, and where they and their rows begin.
-
-    :ivar first_masked: Their first row among the masks; None for lanes without constraint.
-    """
-
-    lanes: Sequence[Lane]
-    table: Rows
-    first_lane: int
-    first_row: int
-    first_masked: int | None
-
-
 def choose(
     logits: Tensor,
     lanes: Sequence[Lane],
-    views: Sequence[LaneView],
-    drafts: Sequence[Draft],
+    groups: Sequence[Group],
     filled: Masks | None,
 ) -> list[list[Chosen]]:
     """Choose for every lane: how it goes on, in one way or several; in none if its job failed.
@@ -50,18 +32,19 @@ def choose(
     its lanes get no extension, and the others are not touched.
 
     :param logits: ``[rows, vocab]``: for each lane ``len(draft) + 1`` rows.
+    :param groups: The lanes again, as they are scored together.
     :param filled: The masks of the constrained rows, in the order of the rows.
     """
     if filled is not None and filled.errors:
         for lane in lanes:
             if (cause := filled.errors.get(id(lane.job.constraint))) is not None:
                 fail(lane.job, lane.job.constraint, "allowed", cause)
-    groups: list[_Group] = []
+    scored: list[Group] = []
     facts: list[Columns] = []
-    for group in _groups(lanes, views, drafts):
-        _score(logits, group, filled, groups, facts)
+    for group in groups:
+        _score(logits, group, filled, scored, facts)
     outcomes: list[list[Chosen]] = [[] for _ in lanes]
-    for group, table in zip(groups, read_back(facts), strict=True):
+    for group, table in zip(scored, read_back(facts), strict=True):
         _decide(group, table, logits, outcomes)
     return outcomes
 
@@ -72,33 +55,7 @@ def fail(job: Job, part: object, call: str, cause: BaseException) -> None:
     job.error = job.error or error
 
 
-def _groups(lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[Draft]) -> list[_Group]:
-    groups: list[_Group] = []
-    start = row = masked = 0
-    for end in range(1, len(lanes) + 1):
-        if end < len(lanes) and _alike(lanes[start].job, lanes[end].job):
-            continue
-        table = Rows(views[start:end], drafts[start:end])
-        constrained = lanes[start].job.constraint is not None
-        groups.append(_Group(lanes[start:end], table, start, row, masked if constrained else None))
-        row += table.count
-        masked += table.count if constrained else 0
-        start = end
-    return groups
-
-
-def _alike(job: Job, other: Job) -> bool:
-    """May the lanes of these jobs be scored together?"""
-    return job is other or (
-        same(job.plan.processors, other.plan.processors)
-        and same(job.plan.selector, other.plan.selector)
-        and (job.logprobs, job.top_logprobs, job.raw_logprobs)
-        == (other.logprobs, other.top_logprobs, other.raw_logprobs)
-        and (job.constraint is None) == (other.constraint is None)
-    )
-
-
-def _score(logits: Tensor, group: _Group, filled: Masks | None, groups: list[_Group], facts: list[Columns]) -> None:
+def _score(logits: Tensor, group: Group, filled: Masks | None, done: list[Group], facts: list[Columns]) -> None:
     """Score a group, and add it and its facts to those that were; if a part fails, job by job."""
     job = group.lanes[0].job
     own, count = logits, group.table.count
@@ -115,7 +72,7 @@ def _score(logits: Tensor, group: _Group, filled: Masks | None, groups: list[_Gr
         facts.append(
             columns_of(own, scored, proposal, logprobs=job.logprobs, top=job.top_logprobs, raw=job.raw_logprobs)
         )
-        groups.append(group)
+        done.append(group)
         return
     except PartFailure as failure:
         part, cause = failure.part, failure.cause
@@ -124,25 +81,11 @@ def _score(logits: Tensor, group: _Group, filled: Masks | None, groups: list[_Gr
     if len({id(lane.job) for lane in group.lanes}) == 1:
         fail(job, part, "scoring", cause)
         return
-    for single in _split(group):
-        _score(logits, single, filled, groups, facts)
+    for single in split(group):
+        _score(logits, single, filled, done, facts)
 
 
-def _split(group: _Group) -> list[_Group]:
-    """The group's lanes, job by job."""
-    pieces: list[_Group] = []
-    start, row, masked = group.first_lane, group.first_row, group.first_masked
-    entries = zip(group.lanes, group.table.lanes, group.table.drafts, strict=True)
-    for _, run in itertools.groupby(entries, lambda entry: id(entry[0].job)):
-        lanes, views, drafts = zip(*run, strict=True)
-        table = Rows(views, drafts)
-        pieces.append(_Group(lanes, table, start, row, masked))
-        start, row = start + len(lanes), row + table.count
-        masked = None if masked is None else masked + table.count
-    return pieces
-
-
-def _seen(group: _Group) -> Seen:
+def _seen(group: Group) -> Seen:
     def prefixes() -> list[list[int]]:
         return [
             [*lane.ids, *draft.tokens[:offset]]
@@ -158,7 +101,7 @@ def _seen(group: _Group) -> Seen:
     return Seen(prefixes, lengths)
 
 
-def _decide(group: _Group, table: Table, logits: Tensor, outcomes: Sequence[list[Chosen]]) -> None:
+def _decide(group: Group, table: Table, logits: Tensor, outcomes: Sequence[list[Chosen]]) -> None:
     """The plain half of selecting, and what becomes of it, lane by lane."""
     selector = group.lanes[0].job.plan.selector
     try:
@@ -170,7 +113,7 @@ def _decide(group: _Group, table: Table, logits: Tensor, outcomes: Sequence[list
         for lane in group.lanes:
             fail(lane.job, selector, "extend", error)
         return
-    values, bound = table["values"], near_tie_bound(logits.dtype)
+    values = table["values"]
     for extension in extensions:
         lane, first = group.lanes[extension.parent], group.table.first[extension.parent]
         for row in extension.rows:
@@ -178,7 +121,7 @@ def _decide(group: _Group, table: Table, logits: Tensor, outcomes: Sequence[list
                 draft = group.table.drafts[extension.parent]
                 _blame(lane, row - first, logits[group.first_row + row], draft)
         if lane.job.error is None:
-            outcomes[group.first_lane + extension.parent].append(Chosen(extension.tokens, extension.rows, table, bound))
+            outcomes[group.first_lane + extension.parent].append(Chosen(extension.tokens, extension.rows, table))
 
 
 def _blame(lane: Lane, offset: int, logits: Tensor, draft: Draft) -> None:

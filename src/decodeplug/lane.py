@@ -49,26 +49,22 @@ class Lane:
     top_logprobs: list[list[tuple[int, float]]] = field(default_factory=list)
     records: Mapping[str, Record] = field(default_factory=dict)
     finish_reason: str | None = None
-    _view: LaneView | None = None
 
     @property
     def new_ids(self) -> list[int]:
         return self.ids[self.job.prompt_length :]
 
     def view(self, costs: WidthCosts, lanes: int) -> LaneView:
-        """What parts may know of this lane; the same object as long as it says the same.
+        """What parts may know of this lane.
 
         :param lanes: How many lanes there are: forwards cost by it.
         """
-        known, job = self._view, self.job
-        if known is None or job.drafter is not None or known.state is not self.state:
-            key = (job.seed, self.hypothesis)
-            # Drafters get a copy, so that none of them can change the text.
-            ids = self.ids if job.drafter is None else tuple(self.ids)
-            cost = partial(costs.relative, lanes=lanes)
-            known = LaneView(ids, job.prompt_length, job.constraint, self.state, self.records, cost, key)
-            self._view = known
-        return known
+        job = self.job
+        # Drafters get a copy, so that none of them can change the text.
+        ids = self.ids if job.drafter is None else tuple(self.ids)
+        cost = partial(costs.relative, lanes=lanes)
+        key = (job.seed, self.hypothesis)
+        return LaneView(ids, job.prompt_length, job.constraint, self.state, self.records, cost, key)
 
 
 @dataclass(slots=True, eq=False)

@@ -29,24 +29,22 @@ class Chosen:
     """An extension of a lane, and what is known of the rows that its tokens were chosen from.
 
     :ivar table: The numbers of all rows of the lane's group.
-    :ivar bound: A margin below it could have been closed by rounding.
     """
 
     tokens: tuple[int, ...]
     rows: Sequence[int]
     table: Table
-    bound: float
 
     def column(self, name: str, count: int) -> list[Any]:
         """One fact of the first ``count`` rows; nothing where it was not asked for."""
         column = self.table.get(name)
         return [] if column is None else [column[row] for row in self.rows[:count]]
 
-    def near_ties(self, count: int) -> int:
-        """How many choices rounding could have turned into others."""
+    def near_ties(self, count: int, bound: float) -> int:
+        """How many choices rounding could have turned into others: those with a margin below the bound."""
         margins, near = self.table["margins"], 0
         for row in self.rows[:count]:
-            near += margins[row] < self.bound
+            near += margins[row] < bound
         return near
 
     @property
@@ -94,7 +92,7 @@ def read_back(tables: Sequence[Columns]) -> list[Table]:
     waiting: list[Tensor] = []
     for table in tables:
         for column in table.values():
-            if isinstance(column, Tensor) and not column.is_cpu:
+            if not isinstance(column, list) and not column.is_cpu:
                 waiting.append(column)
     arrived = _fetched(waiting) if waiting else {}
     plain: list[Table] = []

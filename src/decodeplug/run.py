@@ -42,7 +42,7 @@ def turns(
     """
     began = time.perf_counter()
     session = target.session(cache)
-    batch = Batch(jobs, vocab_size=target.vocab_size, device=target.device, filler=filler, costs=costs)
+    batch = Batch(jobs, target, filler=filler, costs=costs)
     loop = decode(session, batch)
     peak = 0
     inspected = [job for job in jobs if job.inspectors]
