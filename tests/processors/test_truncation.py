@@ -102,6 +102,15 @@ def test_top_p_is_transformers_top_p_over_a_large_vocabulary(scale: float, vocab
     assert (masses - smallest < 0.9 + 1e-6).all()
 
 
+@pytest.mark.parametrize("top_p", [0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("steps", [1, 10, 1000])
+def test_top_p_of_a_large_vocabulary_keeps_the_lowest_ids_among_equal_scores(steps: int, top_p: float) -> None:
+    noise = torch.Generator().manual_seed(steps)
+    scores = (torch.randn(2, 20_000, generator=noise, dtype=torch.float64) * steps).round() / steps
+    scores[:, ::7] = -math.inf
+    assert torch.equal(TopP(top_p)(scores, nothing(scores)), exactly(scores, *nucleus_by_sorting(scores, top_p, 1)))
+
+
 @tried
 @given(score_rows(), shares)
 def test_min_p_is_transformers_min_p(scores: Tensor, min_p: float) -> None:

@@ -18,6 +18,7 @@ __all__ = ["TopP", "nucleus_by_sorting"]
 
 
 SORTED_AT_ONCE = 1024
+BINS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,38 +66,53 @@ def _cut_on_numpy(scores: Tensor, top_p: float, least: int) -> Tensor:
     out = torch.full_like(scores, -math.inf, memory_format=torch.contiguous_format)
     # Row by row, so that a row's sums do not depend on its neighbours.
     for row, masses, target in zip(scores.numpy(), scores.softmax(dim=-1).numpy(), out.numpy(), strict=True):
-        kept = _nucleus(row, masses, top_p, least)
-        target[kept] = row[kept]
+        _copy_nucleus(row, masses, target, top_p, least)
     return out
 
 
-def _nucleus(scores: np.ndarray, masses: np.ndarray, top_p: float, least: int) -> np.ndarray:
-    """The ids of one row's nucleus, looking only at tokens that can belong to it."""
+def _copy_nucleus(row: np.ndarray, masses: np.ndarray, target: np.ndarray, top_p: float, least: int) -> None:
+    """Copy the scores of one row's nucleus, looking only at tokens that can belong to it."""
     total = float(masses.sum(dtype=np.float64))  # not quite 1: softmax adds up in float32
     # Tokens below a share of (1 - p) / vocab have less than 1 - p together, so those above reach p
     # without them. Half of that share leaves room for rounding.
     candidates = np.flatnonzero(masses >= total * (1 - top_p) / (2 * masses.size))
-    if candidates.size < least:
-        candidates = np.arange(masses.size)
-    size = min(max(_count_reaching(masses[candidates], top_p * total), least), candidates.size)
-    # By score, since the masses of different scores may round to one number.
-    return best_of(candidates, scores[candidates], size)
+    if candidates.size == 0:  # a row of -inf, or of numbers that are none
+        return
+    everywhere = candidates.size == row.size
+    scores = row if everywhere else row[candidates]
+    floor, size = _limit(scores, masses if everywhere else masses[candidates], top_p * total)
+    if size < least:
+        kept = best_of(np.arange(row.size), row, least)
+        target[kept] = row[kept]
+        return
+    inside = scores >= floor
+    surplus = int(np.count_nonzero(inside)) - size
+    if surplus:
+        inside[np.flatnonzero(scores == floor)[-surplus:]] = False  # among equal scores the lowest ids stay
+    if everywhere:
+        np.copyto(target, row, where=inside)
+    else:
+        target[candidates[inside]] = scores[inside]
 
 
-def _count_reaching(masses: np.ndarray, wanted: float) -> int:
-    """How many of the largest masses it takes to reach ``wanted``."""
-    count, reached = 0, 0.0
-    while masses.size > SORTED_AT_ONCE:
-        # Halving costs less than sorting: each turn looks only at the half where the limit lies.
-        middle = masses.size // 2
-        parted = np.partition(masses, middle)
-        upper = parted[middle:].sum(dtype=np.float64)
-        if reached + upper >= wanted:
-            masses = parted[middle:]
-        else:
-            reached, count, masses = reached + upper, count + masses.size - middle, parted[:middle]
-    sums = reached + np.cumsum(np.sort(masses)[::-1], dtype=np.float64)
-    return count + int(np.searchsorted(sums, wanted)) + 1
+def _limit(scores: np.ndarray, masses: np.ndarray, wanted: float) -> tuple[float, int]:
+    """The lowest score of the fewest best tokens whose masses reach ``wanted``, and how many these are."""
+    count = 0
+    while scores.size > SORTED_AT_ONCE and (low := scores.min()) < (high := scores.max()):
+        # A histogram costs less than sorting: what matters is in the bin where the limit lies. It is one of
+        # scores, since the masses of different scores may round to one number.
+        bins = ((scores - low) * (BINS / (high - low))).astype(np.int32)
+        reached = np.bincount(bins, weights=masses)[::-1].cumsum()
+        place = min(int(np.searchsorted(reached, wanted)), reached.size - 1)
+        limit = reached.size - 1 - place
+        count += int(np.count_nonzero(bins > limit))
+        wanted -= reached[place - 1] if place else 0.0
+        inside = np.flatnonzero(bins == limit)
+        scores, masses = scores[inside], masses[inside]
+    # Equal scores have equal masses, so both orders are one.
+    reached = np.cumsum(np.sort(masses)[::-1], dtype=np.float64)
+    size = min(int(np.searchsorted(reached, wanted)) + 1, scores.size)
+    return float(np.partition(scores, scores.size - size)[scores.size - size]), count + size
 
 
 def nucleus_by_sorting(scores: Tensor, top_p: float, least: int) -> tuple[Tensor, Tensor]:
