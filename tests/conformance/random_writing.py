@@ -1,0 +1,141 @@
+"""Write a text at random, as a model without any sense would, and see whether it is valid."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from decodeplug.constraints import JsonSchema, json_schema
+from decodeplug.contracts import Constraint, Vocabulary
+from decodeplug.errors import DecodeplugError, InvalidResult, Unsatisfiable, UnsupportedSchema
+
+__all__ = ["Fault", "Writer", "fault_in", "faults_of"]
+
+LONGEST = 1500  # tokens; what is not finished by then never will be
+_OUTSIDE = {
+    **dict.fromkeys(b"]}", 0),
+    **dict.fromkeys(b",:", 1),
+    **dict.fromkeys(b'"ntf-0123456789', 2),
+    ord("["): 3,
+    ord("{"): 4,
+}
+_REST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A text that a constraint allowed and that is not valid, or one that could not be finished.
+
+    :ivar kind: "invalid" (jsonschema refuses it), "refused at the end" (by the last check alone),
+        "dead end", "endless" or an error's class.
+    """
+
+    kind: str
+    schema: Any
+    text: str
+    because: str
+
+
+class Writer:
+    """Chooses uniformly among the tokens that are allowed; after a while, only among those that end things.
+
+    :param free: Tokens written freely, at most.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, free: int = 60) -> None:
+        self.vocabulary, self._free = vocabulary, free
+        self._bytes = [vocabulary.token_bytes(token) for token in range(vocabulary.size)]
+
+    def write(self, constraint: Constraint, chance: random.Random) -> tuple[str, bool]:
+        """One text, and whether it is finished.
+
+        :raises Unsatisfiable: Nothing may follow, and the text may not end.
+        """
+        state, written = constraint.start(), bytearray()
+        free = chance.randint(0, self._free)
+        for count in range(LONGEST):
+            if constraint.is_accepting(state) and (count >= free or chance.random() < 0.2):
+                return written.decode("utf-8", "replace"), True
+            choices = np.flatnonzero(constraint.allowed(state).numpy()).tolist()
+            if not choices:
+                if constraint.is_accepting(state):
+                    return written.decode("utf-8", "replace"), True
+                raise Unsatisfiable("text", because=f"a dead end after {bytes(written)!r}")
+            token = chance.choice(choices if count < free else self._closing(choices, written))
+            written += self._bytes[token]
+            state = constraint.advance(state, token)
+            assert state is not None, f"{bytes(written)!r}: the last token was allowed"
+        return written.decode("utf-8", "replace"), False
+
+    def _closing(self, choices: list[int], written: bytearray) -> list[int]:
+        inside = _in_a_string(written)
+
+        def rank(token: int) -> tuple[int, int]:
+            spelled = self._bytes[token]
+            if inside:
+                return (0 if spelled[:1] == b'"' else 2 if spelled[:1] == b"\\" else 1, len(spelled))
+            return (_OUTSIDE.get(spelled[0], _REST) if spelled else _REST, len(spelled))
+
+        ranks = [rank(token) for token in choices]
+        best = min(ranks)  # of equal rank the shortest: one of them may be the character that is missing before the end
+        return [token for token, mine in zip(choices, ranks, strict=True) if mine == best]
+
+
+def _in_a_string(written: bytearray) -> bool:
+    inside, at = False, 0
+    while at < len(written):
+        if written[at] == ord('"'):
+            inside = not inside
+        elif written[at] == ord("\\"):
+            at += 1
+        at += 1
+    return inside
+
+
+def faults_of(schema: Any, writer: Writer, chance: random.Random, texts: int, **options: Any) -> list[Fault] | None:
+    """Write some texts for a schema; None if it is refused before the first token.
+
+    :param options: For ``json_schema``.
+    """
+    try:
+        spec = json_schema(schema, **options)
+        constraint = spec.compile(writer.vocabulary)
+    except (UnsupportedSchema, Unsatisfiable):
+        return None
+    found = (_fault(schema, spec, lambda: writer.write(constraint, chance)) for _ in range(texts))
+    return [fault for fault in found if fault is not None]
+
+
+def _fault(schema: Any, spec: JsonSchema, write: Callable[[], tuple[str, bool]]) -> Fault | None:
+    try:
+        text, finished = write()
+    except DecodeplugError as error:
+        return Fault("dead end" if isinstance(error, Unsatisfiable) else type(error).__name__, schema, "", str(error))
+    if not finished:
+        return Fault("endless", schema, text, f"not finished after {LONGEST} tokens")
+    return fault_in(schema, spec, text)
+
+
+def fault_in(schema: Any, spec: JsonSchema, text: str) -> Fault | None:
+    """What is wrong with a text that was allowed, by jsonschema with formats asserted, or else by our own last check."""
+    judge = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    try:
+        error = next(judge.iter_errors(json.loads(text)), None)
+        if isinstance(error, ValidationError):
+            return Fault("invalid", schema, text, error.message)
+    except (ValueError, ArithmeticError) as failure:  # jsonschema itself cannot read or judge it: ours may
+        unread = f"; jsonschema: {type(failure).__name__}: {failure}"
+    else:
+        unread = ""
+    try:
+        spec.value(text)
+    except InvalidResult as refused:
+        return Fault("refused at the end", schema, text, refused.because + unread)
+    return None
