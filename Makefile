@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check test-all families plugins docs bench clean
+.PHONY: help demo test check test-all families conformance plugins docs bench clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -37,6 +37,9 @@ test-all: $(READY)  ## Everything, every family included; writes docs/families.m
 
 families: $(READY)  ## Measure every model family and write docs/families.md
 	$(BIN)/python -m tests.families.report
+
+conformance: $(READY)  ## JSON schemas against the JSON Schema Test Suite: SUITE=folder, ARGS=--verbose
+	$(BIN)/python -m tests.conformance.report $(if $(SUITE),--suite "$(SUITE)") $(ARGS)
 
 plugins: $(READY)  ## Install every plugin into an environment of its own and run its tests
 	$(BIN)/python plugins/run_tests.py

@@ -68,7 +68,7 @@ def _numbers() -> st.SearchStrategy[Schema]:
     limits = {"minimum": low, "maximum": high, "exclusiveMinimum": low, "exclusiveMaximum": high}
     # Steps that binary floats can hold: jsonschema divides floats.
     steps = st.sampled_from((1, 2, 3, 7, 0.5, 0.25))
-    return st.one_of(_typed(kind, **limits, multipleOf=steps) for kind in ("number", "integer"))
+    return st.one_of([_typed(kind, **limits, multipleOf=steps) for kind in ("number", "integer")])
 
 
 def _leaves() -> st.SearchStrategy[Schema]:

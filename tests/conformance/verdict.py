@@ -48,8 +48,8 @@ class Refusal:
 
     @classmethod
     def of(cls, error: Exception) -> Refusal:
-        facts = (getattr(error, name, "") for name in ("keyword", "pointer"))
-        return cls(type(error).__name__, *facts, str(getattr(error, "because", error)))
+        keyword, pointer = getattr(error, "keyword", ""), getattr(error, "pointer", "")
+        return cls(type(error).__name__, keyword, pointer, str(getattr(error, "because", error)))
 
 
 @dataclass(frozen=True, slots=True)
