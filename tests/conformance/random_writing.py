@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jsonschema import Draft202012Validator
+from conformance.judges import judge_of
 from jsonschema.exceptions import ValidationError
+from jsonschema.protocols import Validator
 
 from decodeplug.constraints import JsonSchema, json_schema
+from decodeplug.constraints.schema_tree import subschemas
 from decodeplug.contracts import Constraint, Vocabulary
 from decodeplug.errors import DecodeplugError, InvalidResult, Unsatisfiable, UnsupportedSchema
 
@@ -46,19 +49,20 @@ class Fault:
 class Writer:
     """Chooses uniformly among the tokens that are allowed; after a while, only among those that end things.
 
-    :param free: Tokens written freely, at most.
+    :param vocabulary: Its ids below 256 are the bytes. :param free: Tokens written freely, at most.
     """
 
     def __init__(self, vocabulary: Vocabulary, free: int = 60) -> None:
         self.vocabulary, self._free = vocabulary, free
         self._bytes = [vocabulary.token_bytes(token) for token in range(vocabulary.size)]
 
-    def write(self, constraint: Constraint, chance: random.Random) -> tuple[str, bool]:
+    def write(self, constraint: Constraint, chance: random.Random, words: Sequence[str] = ()) -> tuple[str, bool]:
         """One text, and whether it is finished.
 
+        :param words: Tried where a string does not want to end: a pattern may wait for one of them.
         :raises Unsatisfiable: Nothing may follow, and the text may not end.
         """
-        state, written = constraint.start(), bytearray()
+        state, written, word = constraint.start(), bytearray(), b""
         free = chance.randint(0, self._free)
         for count in range(LONGEST):
             if constraint.is_accepting(state) and (count >= free or chance.random() < 0.2):
@@ -69,6 +73,9 @@ class Writer:
                     return written.decode("utf-8", "replace"), True
                 raise Unsatisfiable("text", because=f"a dead end after {bytes(written)!r}")
             token = chance.choice(choices if count < free else self._closing(choices, written))
+            if count > free and self._bytes[token] != b'"' and _in_a_string(written):
+                word = word or (chance.choice(words).encode() if words and chance.random() < 0.3 else b"")
+                token, word = (word[0], word[1:]) if word and word[0] in choices else (token, b"")
             written += self._bytes[token]
             state = constraint.advance(state, token)
             assert state is not None, f"{bytes(written)!r}: the last token was allowed"
@@ -99,33 +106,52 @@ def _in_a_string(written: bytearray) -> bool:
     return inside
 
 
-def faults_of(schema: Any, writer: Writer, chance: random.Random, texts: int, **options: Any) -> list[Fault] | None:
+def faults_of(
+    schema: Any, writer: Writer, chance: random.Random, texts: int, judge: Validator | None = None, **options: Any
+) -> list[Fault] | None:
     """Write some texts for a schema; None if it is refused before the first token.
 
-    :param options: For ``json_schema``.
+    :param judge: As for :func:`fault_in`. :param options: For ``json_schema``.
     """
     try:
         spec = json_schema(schema, **options)
         constraint = spec.compile(writer.vocabulary)
     except (UnsupportedSchema, Unsatisfiable):
         return None
-    found = (_fault(schema, spec, lambda: writer.write(constraint, chance)) for _ in range(texts))
+    words = _words(schema)
+    found = (_fault(schema, spec, lambda: writer.write(constraint, chance, words), judge) for _ in range(texts))
     return [fault for fault in found if fault is not None]
 
 
-def _fault(schema: Any, spec: JsonSchema, write: Callable[[], tuple[str, bool]]) -> Fault | None:
+def _words(schema: Any) -> list[str]:
+    """The words that stand in the patterns of a schema."""
+    parts = [part for _, part in subschemas(schema) if isinstance(part, dict)]
+    patterns = [str(part["pattern"]) for part in parts if "pattern" in part]
+    patterns += [
+        name for part in parts if isinstance(part.get("patternProperties"), dict) for name in part["patternProperties"]
+    ]
+    return sorted({word for pattern in patterns for word in re.findall(r"[^\W\d_]+", pattern)})
+
+
+def _fault(
+    schema: Any, spec: JsonSchema, write: Callable[[], tuple[str, bool]], judge: Validator | None
+) -> Fault | None:
     try:
         text, finished = write()
     except DecodeplugError as error:
         return Fault("dead end" if isinstance(error, Unsatisfiable) else type(error).__name__, schema, "", str(error))
     if not finished:
         return Fault("endless", schema, text, f"not finished after {LONGEST} tokens")
-    return fault_in(schema, spec, text)
+    return fault_in(schema, spec, text, judge)
 
 
-def fault_in(schema: Any, spec: JsonSchema, text: str) -> Fault | None:
-    """What is wrong with a text that was allowed, by jsonschema with formats asserted, or else by our own last check."""
-    judge = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+def fault_in(schema: Any, spec: JsonSchema, text: str, judge: Validator | None = None) -> Fault | None:
+    """What is wrong with a text that was allowed, by jsonschema, or else by our own last check.
+
+    :param judge: jsonschema's; if not given, draft 2020-12 with formats asserted.
+    """
+    if judge is None:
+        judge = judge_of(schema)
     try:
         error = next(judge.iter_errors(json.loads(text)), None)
         if isinstance(error, ValidationError):

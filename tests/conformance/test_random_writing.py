@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 from conformance.generated_schemas import documents
+from conformance.judges import judge_of
 from conformance.known_writing_failures import KNOWN, Known, known_as
 from conformance.random_writing import Fault, fault_in, faults_of
+from conformance.suite import DRAFTS, groups, located, registry
 from conformance.verdict import BYTES
 from conformance.writers import LAYOUTS, WRITERS
 from hypothesis import HealthCheck, given, settings
@@ -61,6 +63,19 @@ def test_most_of_the_schemas_that_are_drawn_are_enforced() -> None:
 
     count()
     assert sum(enforced) > len(enforced) / 3
+
+
+@pytest.mark.parametrize("draft", list(DRAFTS))
+@pytest.mark.parametrize("vocabulary", sorted(WRITERS))
+def test_what_is_written_at_random_under_the_schemas_of_the_suite_is_valid(draft: str, vocabulary: str) -> None:
+    suite, chance = located(), random.Random(draft + vocabulary)
+    references = registry(suite, draft)
+    for part in ("required", "format"):
+        for group in groups(suite, draft, part):
+            options = {"draft": draft, "formats": group.formats}
+            judge = judge_of(group.schema, registry=references, **options)
+            for fault in faults_of(group.schema, WRITERS[vocabulary], chance, 4, judge, **options) or ():
+                assert known_as(fault) is not None, (group.name, fault)
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
