@@ -164,6 +164,14 @@ KNOWN = (
         _ends_where_nothing_fits,
     ),
     Known(
+        "a schema refers to itself for the same value",
+        "refused at the end",
+        {"anyOf": [{"$ref": "#"}, {"type": "null"}]},
+        "null",
+        "the mask reads it as the other options; the last check, and jsonschema, go round in it until they give up",
+        lambda fault: fault.kind == "refused at the end" and "recursion" in fault.because,
+    ),
+    Known(
         "a value would have to contain itself",
         "endless",
         {"type": "array", "minItems": 1, "items": {"$ref": "#"}},

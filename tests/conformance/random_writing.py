@@ -156,7 +156,11 @@ def fault_in(schema: Any, spec: JsonSchema, text: str, judge: Validator | None =
         error = next(judge.iter_errors(json.loads(text)), None)
         if isinstance(error, ValidationError):
             return Fault("invalid", schema, text, error.message)
-    except (ValueError, ArithmeticError) as failure:  # jsonschema itself cannot read or judge it: ours may
+    except (
+        ValueError,
+        ArithmeticError,
+        RecursionError,
+    ) as failure:  # jsonschema itself cannot read or judge it: ours may
         unread = f"; jsonschema: {type(failure).__name__}: {failure}"
     else:
         unread = ""
