@@ -22,6 +22,7 @@ from decodeplug.errors import DecodeplugError, InvalidResult, Unsatisfiable, Uns
 __all__ = ["Fault", "Writer", "fault_in", "faults_of"]
 
 LONGEST = 1500  # tokens; what is not finished by then never will be
+DEEPER = 15  # levels; who only wants to end does not open as many, unless there is no other way on
 _OUTSIDE = {
     **dict.fromkeys(b"]}", 0),
     **dict.fromkeys(b",:", 1),
@@ -56,21 +57,22 @@ class Writer:
         self.vocabulary, self._free = vocabulary, free
         self._bytes = [vocabulary.token_bytes(token) for token in range(vocabulary.size)]
 
-    def write(self, constraint: Constraint, chance: random.Random, words: Sequence[str] = ()) -> tuple[str, bool]:
-        """One text, and whether it is finished.
+    def write(self, constraint: Constraint, chance: random.Random, words: Sequence[str] = ()) -> tuple[str, str]:
+        """One text, and why it is not finished; nothing if it is.
 
         :param words: Tried where a string does not want to end: a pattern may wait for one of them.
         :raises Unsatisfiable: Nothing may follow, and the text may not end.
         """
         state, written, word = constraint.start(), bytearray(), b""
         free = chance.randint(0, self._free)
+        deepest = 0
         for count in range(LONGEST):
             if constraint.is_accepting(state) and (count >= free or chance.random() < 0.2):
-                return written.decode("utf-8", "replace"), True
+                return written.decode("utf-8", "replace"), ""
             choices = np.flatnonzero(constraint.allowed(state).numpy()).tolist()
             if not choices:
                 if constraint.is_accepting(state):
-                    return written.decode("utf-8", "replace"), True
+                    return written.decode("utf-8", "replace"), ""
                 raise Unsatisfiable("text", because=f"a dead end after {bytes(written)!r}")
             token = chance.choice(choices if count < free else self._closing(choices, written))
             if count > free and self._bytes[token] != b'"' and _in_a_string(written):
@@ -79,7 +81,11 @@ class Writer:
             written += self._bytes[token]
             state = constraint.advance(state, token)
             assert state is not None, f"{bytes(written)!r}: the last token was allowed"
-        return written.decode("utf-8", "replace"), False
+            if count == free:
+                deepest = _levels(written) + DEEPER
+            elif count > free and count % 10 == 0 and _levels(written) > deepest:
+                return written.decode("utf-8", "replace"), f"{DEEPER} levels deeper since it was time to end"
+        return written.decode("utf-8", "replace"), f"not finished after {LONGEST} tokens"
 
     def _closing(self, choices: list[int], written: bytearray) -> list[int]:
         inside = _in_a_string(written)
@@ -123,6 +129,12 @@ def faults_of(
     return [fault for fault in found if fault is not None]
 
 
+def _levels(written: bytearray) -> int:
+    """Brackets that are open."""
+    bare = re.sub(rb'"(?:[^"\\]|\\.)*"?', b"", written, flags=re.DOTALL)
+    return bare.count(b"[") + bare.count(b"{") - bare.count(b"]") - bare.count(b"}")
+
+
 def _words(schema: Any) -> list[str]:
     """The words that stand in the patterns of a schema."""
     parts = [part for _, part in subschemas(schema) if isinstance(part, dict)]
@@ -134,14 +146,14 @@ def _words(schema: Any) -> list[str]:
 
 
 def _fault(
-    schema: Any, spec: JsonSchema, write: Callable[[], tuple[str, bool]], judge: Validator | None
+    schema: Any, spec: JsonSchema, write: Callable[[], tuple[str, str]], judge: Validator | None
 ) -> Fault | None:
     try:
-        text, finished = write()
+        text, unfinished = write()
     except DecodeplugError as error:
         return Fault("dead end" if isinstance(error, Unsatisfiable) else type(error).__name__, schema, "", str(error))
-    if not finished:
-        return Fault("endless", schema, text, f"not finished after {LONGEST} tokens")
+    if unfinished:
+        return Fault("endless", schema, text, unfinished)
     return fault_in(schema, spec, text, judge)
 
 

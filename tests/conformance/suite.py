@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -102,7 +103,8 @@ def _from_the_source_distribution(release: str) -> Path:
             )
         with tarfile.open(archives[0]) as archive:
             archive.extractall(folder, filter="data")
-        (Path(folder) / f"jsonschema-{release}" / "json").rename(kept)
+        with contextlib.suppress(OSError):  # another process was faster
+            (Path(folder) / f"jsonschema-{release}" / "json").rename(kept)
     return kept
 
 

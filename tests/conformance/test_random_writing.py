@@ -122,8 +122,8 @@ class Anything:
 
 
 def test_a_text_that_is_not_valid_is_seen() -> None:
-    text, finished = WRITERS["bytes"].write(Anything(), random.Random(0))
-    assert finished
+    text, unfinished = WRITERS["bytes"].write(Anything(), random.Random(0))
+    assert not unfinished
     schema = {"type": "integer"}
     fault = fault_in(schema, json_schema(schema), text)
     assert fault is not None
@@ -138,6 +138,6 @@ def test_a_text_that_is_not_valid_is_seen() -> None:
 def test_a_writer_ends_what_it_began() -> None:
     constraint = json_schema({"type": "object", "required": ["a"], "minProperties": 3}).compile(BYTES)
     for seed in range(20):
-        text, finished = WRITERS["bytes"].write(constraint, random.Random(seed))
-        assert finished
+        text, unfinished = WRITERS["bytes"].write(constraint, random.Random(seed))
+        assert not unfinished
         assert "a" in json.loads(text)
