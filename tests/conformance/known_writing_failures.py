@@ -131,6 +131,14 @@ KNOWN = (
         lambda fault: fault.kind == "invalid" and _has_a_key_twice(fault),
     ),
     Known(
+        "a limit that is excluded is written",
+        "invalid",
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 0.5},
+        "0",
+        "the engine's pattern for numbers between two limits has the excluded one, if both begin with the same integer",
+        lambda fault: re.search(r"is (less|greater) than or equal to the (mini|maxi)mum of", fault.because) is not None,
+    ),
+    Known(
         "a time does not exist",
         "invalid",
         {"type": "string", "format": "date-time"},

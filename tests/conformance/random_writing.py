@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +129,13 @@ def faults_of(
     return [fault for fault in found if fault is not None]
 
 
+def _messages(error: ValidationError) -> Iterator[str]:
+    """What jsonschema says, and what it says of each option that does not fit."""
+    yield error.message
+    for inner in error.context:
+        yield from _messages(inner)
+
+
 def _levels(written: bytearray) -> int:
     """Brackets that are open."""
     bare = re.sub(rb'"(?:[^"\\]|\\.)*"?', b"", written, flags=re.DOTALL)
@@ -167,7 +174,7 @@ def fault_in(schema: Any, spec: JsonSchema, text: str, judge: Validator | None =
     try:
         error = next(judge.iter_errors(json.loads(text)), None)
         if isinstance(error, ValidationError):
-            return Fault("invalid", schema, text, error.message)
+            return Fault("invalid", schema, text, "; ".join(_messages(error)))
     except (
         ValueError,
         ArithmeticError,
