@@ -10,7 +10,7 @@ from torch import Tensor
 
 from decodeplug.errors import BadLogits, DecodeplugError, PluginError
 from decodeplug.failure import PartFailure
-from decodeplug.groups import Group, split
+from decodeplug.groups import Group, one_lane, split
 from decodeplug.lane import Job, Lane
 from decodeplug.rowfacts import Chosen, Columns, Table, columns_of, read_back
 from decodeplug.score import part_name, score
@@ -39,14 +39,52 @@ def choose(
         for lane in lanes:
             if (cause := filled.errors.get(id(lane.job.constraint))) is not None:
                 fail(lane.job, lane.job.constraint, "allowed", cause)
-    scored: list[Group] = []
-    facts: list[Columns] = []
-    for group in groups:
-        _score(logits, group, filled, scored, facts)
     outcomes: list[list[Chosen]] = [[] for _ in lanes]
-    for group, table in zip(scored, read_back(facts), strict=True):
-        _decide(group, table, logits, outcomes)
+    while groups:
+        scored: list[Group] = []
+        facts: list[Columns] = []
+        for group in groups:
+            _score(logits, group, filled, scored, facts)
+        for group, table in zip(scored, read_back(facts), strict=True):
+            _decide(group, table, logits, outcomes)
+        groups = () if filled is None else _refused(groups, filled, outcomes)
     return outcomes
+
+
+def _refused(groups: Sequence[Group], filled: Masks, outcomes: Sequence[list[Chosen]]) -> list[Group]:
+    """The lanes whose choice their constraint refuses; the refused token leaves the mask, so that another is chosen.
+
+    All that scoring does is done again then, so it is as if the token had never been allowed.
+    """
+    again: list[Group] = []
+    for group in groups:
+        for index, lane in enumerate(group.lanes):
+            place = group.first_lane + index
+            if getattr(lane.job.constraint, "refuses_late", False) and outcomes[place]:
+                offset, token = _stands(lane, outcomes[place][0].tokens)
+                if offset is not None:
+                    single = one_lane(group, index)
+                    filled.table[(single.first_masked or 0) + offset, token] = False
+                    outcomes[place].clear()
+                    again.append(single)
+    return again
+
+
+def _stands(lane: Lane, tokens: Sequence[int]) -> tuple[int | None, int]:
+    """Which token of a choice, if any, the constraint refuses although its mask allowed it."""
+    state, constraint = lane.state, lane.job.constraint
+    assert constraint is not None
+    for offset, token in enumerate(tokens):
+        if token in lane.job.end_ids:
+            break
+        try:
+            state = constraint.advance(state, token)
+        except Exception as error:
+            fail(lane.job, constraint, "advance", error)
+            break
+        if state is None:
+            return offset, token
+    return None, 0
 
 
 def fail(job: Job, part: object, call: str, cause: BaseException) -> None:

@@ -21,9 +21,18 @@ SCHEMA = {
     "required": ["name", "age", "tags"],
     "additionalProperties": False,
 }
+CHECKED = {
+    "type": "array",
+    "items": {"enum": ["red", "reed", "read", "blue", 1, 12, 2]},
+    "uniqueItems": True,
+    "minItems": 3,
+    "maxItems": 6,
+    "contains": {"const": 12},
+}
 CONSTRAINTS: dict[str, Any] = {
     "no constraint": None,
     "schema": json_schema(SCHEMA),
+    "schema checked while writing": json_schema(CHECKED),
     "regex": regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [a-z]{2,8}){1,6}\."),
     "choice": choice(["the red bear", "the red bearing", "the other river", "a book about the moon and honey"]),
 }
