@@ -13,33 +13,28 @@ from decodeplug.failure import PartFailure
 from decodeplug.groups import Group, one_lane, split
 from decodeplug.lane import Job, Lane
 from decodeplug.rowfacts import Chosen, Columns, Table, columns_of, read_back
-from decodeplug.score import part_name, score
-from decodeplug.values import NOTHING_SEEN, Draft, Seen
+from decodeplug.score import near_tie_bound, part_name, score
+from decodeplug.values import NOTHING_SEEN, Draft, Extension, Seen
 from decodeplug.walk import Masks
 
 __all__ = ["choose", "fail"]
 
 
-def choose(
-    logits: Tensor,
-    lanes: Sequence[Lane],
-    groups: Sequence[Group],
-    filled: Masks | None,
-) -> list[list[Chosen]]:
-    """Choose for every lane: how it goes on, in one way or several; in none if its job failed.
+def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | None) -> list[Chosen | None]:
+    """Choose how every lane goes on; None for one whose job failed.
 
     A part that fails, or logits that are no numbers, set ``job.error`` of their own job;
     its lanes get no extension, and the others are not touched.
 
     :param logits: ``[rows, vocab]``: for each lane ``len(draft) + 1`` rows.
-    :param groups: The lanes again, as they are scored together.
+    :param groups: The lanes as they are scored together. :param lanes: How many these are in all.
     :param filled: The masks of the constrained rows, in the order of the rows.
     """
     if filled is not None and filled.errors:
-        for lane in lanes:
+        for lane in (lane for group in groups for lane in group.lanes):
             if (cause := filled.errors.get(id(lane.job.constraint))) is not None:
                 fail(lane.job, lane.job.constraint, "allowed", cause)
-    outcomes: list[list[Chosen]] = [[] for _ in lanes]
+    outcomes: list[Chosen | None] = [None] * lanes
     while groups:
         scored: list[Group] = []
         facts: list[Columns] = []
@@ -51,7 +46,7 @@ def choose(
     return outcomes
 
 
-def _refused(groups: Sequence[Group], filled: Masks, outcomes: Sequence[list[Chosen]]) -> list[Group]:
+def _refused(groups: Sequence[Group], filled: Masks, outcomes: list[Chosen | None]) -> list[Group]:
     """The lanes whose choice their constraint refuses; the refused token leaves the mask, so that another is chosen.
 
     All that scoring does is done again then, so it is as if the token had never been allowed.
@@ -59,14 +54,16 @@ def _refused(groups: Sequence[Group], filled: Masks, outcomes: Sequence[list[Cho
     again: list[Group] = []
     for group in groups:
         for index, lane in enumerate(group.lanes):
-            place = group.first_lane + index
-            if getattr(lane.job.constraint, "refuses_late", False) and outcomes[place]:
-                offset, token = _stands(lane, outcomes[place][0].tokens)
-                if offset is not None:
-                    single = one_lane(group, index)
-                    filled.table[(single.first_masked or 0) + offset, token] = False
-                    outcomes[place].clear()
-                    again.append(single)
+            choice = outcomes[group.first_lane + index]
+            if choice is None or not getattr(lane.job.constraint, "refuses_late", False):
+                continue
+            offset, token = _stands(lane, choice.tokens)
+            if offset is not None:
+                single = one_lane(group, index)
+                assert single.first_masked is not None
+                filled.table[single.first_masked + offset, token] = False
+                outcomes[single.first_lane] = None
+                again.append(single)
     return again
 
 
@@ -139,27 +136,45 @@ def _seen(group: Group) -> Seen:
     return Seen(prefixes, lengths)
 
 
-def _decide(group: Group, table: Table, logits: Tensor, outcomes: Sequence[list[Chosen]]) -> None:
+def _decide(group: Group, table: Table, logits: Tensor, outcomes: list[Chosen | None]) -> None:
     """The plain half of selecting, and what becomes of it, lane by lane."""
-    selector = group.lanes[0].job.plan.selector
+    selector, values, bound = group.lanes[0].job.plan.selector, table["values"], near_tie_bound(logits.dtype)
     try:
         extensions = selector.extend(table["candidates"], group.table)
-        for extension in extensions:
-            if not 0 <= extension.parent < len(group.lanes) or len(extension.rows) != len(extension.tokens):
-                raise ValueError(f"it returned {extension}, which belongs to none of the {len(group.lanes)} lanes")
+        _check(extensions, group, table)
     except Exception as error:
         for lane in group.lanes:
             fail(lane.job, selector, "extend", error)
         return
-    values = table["values"]
-    for extension in extensions:
-        lane, first = group.lanes[extension.parent], group.table.first[extension.parent]
-        for row in extension.rows:
+    for parent, tokens, rows in extensions:
+        lane, first = group.lanes[parent], group.table.first[parent]
+        for row in rows:
             if not math.isfinite(values[row][0]):
-                draft = group.table.drafts[extension.parent]
-                _blame(lane, row - first, logits[group.first_row + row], draft)
+                _blame(lane, row - first, logits[group.first_row + row], group.table.drafts[parent])
         if lane.job.error is None:
-            outcomes[group.first_lane + extension.parent].append(Chosen(extension.tokens, extension.rows, table))
+            outcomes[group.first_lane + parent] = Chosen(tokens, rows, table, bound)
+
+
+def _check(extensions: Sequence[Extension], group: Group, table: Table) -> None:
+    """Refuse extensions that are none of these lanes', or not what was proposed.
+
+    :raises ValueError: With the extension.
+    """
+    table_of, candidates = group.table, table["candidates"]
+    if not len(candidates) == len(table["values"]) == len(table["margins"]) == table_of.count:
+        raise ValueError(f"it proposed {len(candidates)} candidates for {table_of.count} rows, or not as many values")
+    if len(extensions) > len(group.lanes) or len({extension.parent for extension in extensions}) < len(extensions):
+        raise ValueError(f"it returned {len(extensions)} extensions for {len(group.lanes)} lanes, one lane twice")
+    for extension in extensions:
+        parent, tokens, rows = extension
+        if not 0 <= parent < len(group.lanes):
+            raise ValueError(f"it returned {extension}, which belongs to none of the {len(group.lanes)} lanes")
+        first, count = table_of.first[parent], len(tokens)
+        if not 0 < count <= len(table_of.drafts[parent].tokens) + 1 or rows != range(first, first + count):
+            raise ValueError(f"it returned {extension}, which are not rows of that lane from {first} on")
+        for token, row in zip(tokens, rows, strict=True):
+            if token != candidates[row][0]:
+                raise ValueError(f"it returned {extension}, but proposed {candidates[row][0]} first in row {row}")
 
 
 def _blame(lane: Lane, offset: int, logits: Tensor, draft: Draft) -> None:

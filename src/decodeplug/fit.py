@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from decodeplug.constraints import as_spec
 from decodeplug.contracts import Constraint, ConstraintSpec, Drafter, Processor, Selector, Strategy
-from decodeplug.errors import BadOption, ContextOverflow, IncompatibleParts
+from decodeplug.errors import BadOption, ContextOverflow, DecodeplugError, IncompatibleParts, PluginError
 from decodeplug.lane import Job, Lane, Plan
 from decodeplug.owners import owner_of
 from decodeplug.prompts import prompt_ids
@@ -127,7 +127,12 @@ class Fit:
         """
         if self.vocabulary is None:
             raise BadOption("constraint", wanted="a host with a tokenizer: Host(model, tokenizer)")
-        return spec.compile(self.vocabulary)
+        try:
+            return spec.compile(self.vocabulary)
+        except DecodeplugError:
+            raise
+        except Exception as error:
+            raise PluginError(owner_of(spec), spec.kind, "compile", error) from error
 
     def _budget(self, prompt_tokens: int, wanted: int | None) -> int:
         window = self.target.context_window
@@ -227,7 +232,10 @@ class Fit:
         return drafters
 
     def _open_lanes(self, job: Job, request: Request, samples: bool) -> None:
-        state = None if job.constraint is None else job.constraint.start()
+        try:
+            state = None if job.constraint is None else job.constraint.start()
+        except Exception as error:
+            raise PluginError(job.owner(job.constraint), part_name(job.constraint), "start", error) from error
         text = TextState() if job.rules.follows_text else None
         job.lanes = [
             Lane(job, list(job.prompt), state=state, text=text, hypothesis=number)

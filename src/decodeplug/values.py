@@ -146,10 +146,12 @@ class Extension(NamedTuple):
     """What a selector decided for one lane.
 
     :ivar parent: Index of the lane that is extended, among the lanes given.
-    :ivar tokens: The chosen ids: drafted ones that were kept, and one more.
-    :ivar rows: For each token, the row of the score table that it was chosen from.
+    :ivar tokens: The chosen ids: drafted ones that were kept, and one more. Each is the first
+        candidate of its row.
+    :ivar rows: For each token, the row of the score table that it was chosen from: the lane's
+        first row and those behind it.
     """
 
     parent: int
     tokens: tuple[int, ...]
-    rows: Sequence[int]
+    rows: range

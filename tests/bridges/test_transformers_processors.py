@@ -293,10 +293,10 @@ def test_a_list_from_generate_becomes_our_own_processors_where_they_exist() -> N
 
 
 def test_a_list_in_an_order_of_its_own_is_wrapped_whole() -> None:
-    given = [TopPLogitsWarper(0.8), TemperatureLogitsWarper(0.5)]
-    assert from_logits_processors(given) == [TransformersProcessors(given)]
+    assert from_logits_processors(given := [TopPLogitsWarper(0.8), TemperatureLogitsWarper(0.5)]) == [
+        TransformersProcessors(given)
+    ]
 
 
 def test_what_lowers_tokens_without_forbidding_them_is_wrapped() -> None:
-    soft = TopKLogitsWarper(2, filter_value=-10.0)
-    assert from_logits_processors([soft]) == [TransformersProcessors(soft)]
+    assert from_logits_processors([soft := TopKLogitsWarper(2, filter_value=-10.0)]) == [TransformersProcessors(soft)]
