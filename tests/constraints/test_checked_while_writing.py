@@ -82,10 +82,11 @@ def walked(constraint: Any, vocabulary: Vocabulary, chance: random.Random, longe
         tokens = constraint.allowed(state).nonzero().flatten().tolist()
         chance.shuffle(tokens)
         steps = ((token, constraint.advance(state, token)) for token in tokens)
-        token, state = next(((token, after) for token, after in steps if after is not None), (None, None))
-        if token is None:
+        stands = next(((token, after) for token, after in steps if after is not None), None)
+        if stands is None:
             assert constraint.is_accepting(state), f"dead end after {raw!r}"
             return raw.decode()
+        token, state = stands
         raw += vocabulary.token_bytes(token)
     return None
 
