@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decodeplug.checkup import doctor
-    from decodeplug.constraints import choice, json_schema, regex
+    from decodeplug.constraints import choice, json_schema, product, regex, union
     from decodeplug.errors import DecodeplugError
     from decodeplug.hookspecs import hookimpl
     from decodeplug.host import Host
@@ -36,7 +36,9 @@ __all__ = [
     "doctor",
     "hookimpl",
     "json_schema",
+    "product",
     "regex",
+    "union",
 ]
 
 _HOME = {
@@ -50,7 +52,9 @@ _HOME = {
     "doctor": "checkup",
     "hookimpl": "hookspecs",
     "json_schema": "constraints",
+    "product": "constraints",
     "regex": "constraints",
+    "union": "constraints",
 }
 
 

@@ -34,6 +34,8 @@ __all__ = ["Fit", "Ready"]
 
 _BY_DEFAULT = ("forced", "lookup")  # the drafters of a constrained request that names none
 
+_CONSTRAINTS_INSIDE = frozenset({"parts", "then"})  # options of constraints that are made of others
+
 
 @dataclass(slots=True)
 class Ready:
@@ -117,7 +119,13 @@ class Fit:
     def spec(self, constraint: Any) -> ConstraintSpec:
         """What a request's ``constraint`` means; a mapping that names a kind is the recipe form."""
         if isinstance(constraint, Mapping) and constraint.get("name") in self.registry.names("constraint"):
-            return self.registry.build("constraint", constraint)
+            options = dict(constraint)
+            for name in _CONSTRAINTS_INSIDE.intersection(options):
+                inner = options[name]
+                options[name] = (
+                    [self.spec(part) for part in inner] if isinstance(inner, list | tuple) else self.spec(inner)
+                )
+            return self.registry.build("constraint", options)
         return as_spec(constraint)
 
     def compile(self, spec: ConstraintSpec) -> Constraint:

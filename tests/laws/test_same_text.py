@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
-from itertools import product
 from typing import Any
 
 import pytest
 
-from decodeplug import Host, Request, choice, json_schema, regex
+from decodeplug import Host, Request, choice, json_schema, product, regex, union
 from decodeplug.testing import bpe_tokenizer, tiny_model
 
 SCHEMA = {
@@ -26,6 +26,8 @@ CONSTRAINTS: dict[str, Any] = {
     "schema": json_schema(SCHEMA),
     "regex": regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [a-z]{2,8}){1,6}\."),
     "choice": choice(["the red bear", "the red bearing", "the other river", "a book about the moon and honey"]),
+    "product": product(json_schema(SCHEMA), regex(r'(?s)\{"name": "[a-z]{0,8}", "age": [0-9], .{0,40}')),
+    "union": union(regex(r"the (red|blue) [a-z]{4,9}"), choice(["the red bear reads", "a book"]), json_schema(SCHEMA)),
 }
 DRAFTERS: dict[str, list[str]] = {
     "none": ["none"],
@@ -73,7 +75,7 @@ def alone(prompt: str, selection: str, constraint: str, seed: int) -> list[int]:
 
 @pytest.mark.parametrize(
     ("selection", "drafter", "constraint", "cache_name", "batch"),
-    list(product(SELECTIONS, DRAFTERS, CONSTRAINTS, ["dense", "none"], ["alone", "ragged batch of 5"])),
+    list(itertools.product(SELECTIONS, DRAFTERS, CONSTRAINTS, ["dense", "none"], ["alone", "ragged batch of 5"])),
 )
 def test_the_text_is_that_of_no_draft_no_cache_and_no_batch(
     selection: str, drafter: str, constraint: str, cache_name: str, batch: str

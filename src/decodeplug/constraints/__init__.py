@@ -4,7 +4,23 @@ from decodeplug.constraints.accepting import accepts
 from decodeplug.constraints.as_spec import as_spec
 from decodeplug.constraints.choice_spec import Choice, choice
 from decodeplug.constraints.masks import MaskConstraint
+from decodeplug.constraints.product_spec import Product, product
 from decodeplug.constraints.regex_spec import Regex, regex
 from decodeplug.constraints.schema_spec import JsonSchema, json_schema
+from decodeplug.constraints.union_spec import Union, union
 
-__all__ = ["Choice", "JsonSchema", "MaskConstraint", "Regex", "accepts", "as_spec", "choice", "json_schema", "regex"]
+__all__ = [
+    "Choice",
+    "JsonSchema",
+    "MaskConstraint",
+    "Product",
+    "Regex",
+    "Union",
+    "accepts",
+    "as_spec",
+    "choice",
+    "json_schema",
+    "product",
+    "regex",
+    "union",
+]
