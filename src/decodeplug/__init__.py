@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decodeplug.checkup import doctor
-    from decodeplug.constraints import choice, json_schema, product, regex, union
+    from decodeplug.constraints import choice, json_schema, phases, product, regex, union
     from decodeplug.errors import DecodeplugError
     from decodeplug.hookspecs import hookimpl
     from decodeplug.host import Host
@@ -36,6 +36,7 @@ __all__ = [
     "doctor",
     "hookimpl",
     "json_schema",
+    "phases",
     "product",
     "regex",
     "union",
@@ -52,6 +53,7 @@ _HOME = {
     "doctor": "checkup",
     "hookimpl": "hookspecs",
     "json_schema": "constraints",
+    "phases": "constraints",
     "product": "constraints",
     "regex": "constraints",
     "union": "constraints",

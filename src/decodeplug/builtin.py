@@ -34,6 +34,7 @@ _CONSTRAINTS = {
     "choice": "choice",
     "product": "Product",
     "union": "Union",
+    "phases": "Phases",
 }
 _DRAFTERS = {"none": "NoDrafts", "lookup": "Lookup", "forced": "Forced", "chain": "Chain"}
 _SELECTORS = {"match": "Match"}

@@ -4,6 +4,7 @@ from decodeplug.constraints.accepting import accepts
 from decodeplug.constraints.as_spec import as_spec
 from decodeplug.constraints.choice_spec import Choice, choice
 from decodeplug.constraints.masks import MaskConstraint
+from decodeplug.constraints.phases_spec import Phases, phases
 from decodeplug.constraints.product_spec import Product, product
 from decodeplug.constraints.regex_spec import Regex, regex
 from decodeplug.constraints.schema_spec import JsonSchema, json_schema
@@ -13,6 +14,7 @@ __all__ = [
     "Choice",
     "JsonSchema",
     "MaskConstraint",
+    "Phases",
     "Product",
     "Regex",
     "Union",
@@ -20,6 +22,7 @@ __all__ = [
     "as_spec",
     "choice",
     "json_schema",
+    "phases",
     "product",
     "regex",
     "union",
