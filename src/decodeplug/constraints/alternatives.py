@@ -30,7 +30,7 @@ class Alternatives:
     def __init__(self, kind: str, parts: Sequence[Constraint], size: int) -> None:
         self.kind, self.name, self.size = kind, kind, size
         self._parts = tuple(parts)
-        self.forces_text = all(getattr(part, "forces_text", False) for part in self._parts)
+        self.is_exact = all(getattr(part, "is_exact", False) for part in self._parts)
         self._masks: OrderedDict[States, Tensor] = OrderedDict()
 
     def start(self) -> States:

@@ -38,7 +38,7 @@ class Intersection:
     def __init__(self, kind: str, parts: Sequence[Constraint], size: int) -> None:
         self.kind, self.name, self.size = kind, kind, size
         self._parts = tuple(parts)
-        self.forces_text = all(getattr(part, "forces_text", False) for part in self._parts)
+        self.is_exact = all(getattr(part, "is_exact", False) for part in self._parts)
         self._masks: OrderedDict[States, Tensor] = OrderedDict()
         self._dead: OrderedDict[tuple[States, int], bool] = OrderedDict()
 
@@ -105,7 +105,7 @@ class Intersection:
         mask = first[0].allowed(first[1]).clone()
         for part, own in others:
             mask &= part.allowed(own)
-        if not bool(mask.any()):
+        if not self.is_exact and not bool(mask.any()) and not self.is_accepting(state):
             self._ask_each(state, mask)
         return mask
 
@@ -149,7 +149,7 @@ class Intersection:
                 return state
             furthest, most = state, 0
             for part, own in zip(self._parts, state, strict=True):
-                if not getattr(part, "forces_text", False) or part.is_accepting(own):
+                if not getattr(part, "is_exact", False) or part.is_accepting(own):
                     continue
                 forced = part.forced(own)
                 here: States | None = state

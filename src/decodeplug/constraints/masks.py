@@ -48,8 +48,8 @@ class MaskConstraint:
     :param any_spelling: The grammar was told not to force the tokenizer's own spelling.
     """
 
-    forces_text: ClassVar[bool] = True
-    """What it says is forced is certain, not a guess."""
+    is_exact: ClassVar[bool] = True
+    """What it says is forced is certain; compiled for any spelling, its masks lack no token that ``advance`` takes."""
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ class Phased:
 
     def __init__(self, kind: str, marker: bytes, then: Constraint, budget: int | None, vocabulary: Vocabulary) -> None:
         self.kind, self.name, self.size = kind, kind, vocabulary.size
-        self.forces_text = getattr(then, "forces_text", False)
+        self.is_exact = getattr(then, "is_exact", False)
         self._marker, self._then, self._budget = marker, then, budget
         self._tokens = token_texts(vocabulary)
         self._borders = _borders(marker)

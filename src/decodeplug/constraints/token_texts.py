@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decodeplug.constraints.trie import Trie
 from decodeplug.contracts import Vocabulary
 
 __all__ = ["TokenTexts", "token_texts"]
@@ -37,6 +38,11 @@ class TokenTexts:
     def has_text(self) -> Tensor:
         """``[size]`` bool: which ids have bytes. Not to be modified."""
         return torch.tensor([bool(text) for text in self.texts])
+
+    @cached_property
+    def trie(self) -> Trie:
+        """All tokens as a tree of bytes."""
+        return Trie(self.texts)
 
     def crossing(self, marker: bytes, matched: int) -> list[tuple[int, bytes]]:
         """Ids with which a text that ends with ``marker[:matched]`` has the whole marker, each with its bytes behind it."""
