@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decodeplug.checkup import doctor
-    from decodeplug.constraints import choice, json_schema, phases, product, regex, union
+    from decodeplug.constraints import choice, json_schema, phases, product, regex, tools, union
     from decodeplug.errors import DecodeplugError
     from decodeplug.hookspecs import hookimpl
     from decodeplug.host import Host
@@ -39,6 +39,7 @@ __all__ = [
     "phases",
     "product",
     "regex",
+    "tools",
     "union",
 ]
 
@@ -56,6 +57,7 @@ _HOME = {
     "phases": "constraints",
     "product": "constraints",
     "regex": "constraints",
+    "tools": "constraints",
     "union": "constraints",
 }
 

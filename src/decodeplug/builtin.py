@@ -35,6 +35,7 @@ _CONSTRAINTS = {
     "product": "Product",
     "union": "Union",
     "phases": "Phases",
+    "tools": "tools",
 }
 _DRAFTERS = {"none": "NoDrafts", "lookup": "Lookup", "forced": "Forced", "chain": "Chain"}
 _SELECTORS = {"match": "Match"}

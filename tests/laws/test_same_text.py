@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from decodeplug import Host, Request, choice, json_schema, phases, product, regex, union
+from decodeplug import Host, Request, choice, json_schema, phases, product, regex, tools, union
 from decodeplug.testing import bpe_tokenizer, tiny_model
 
 SCHEMA = {
@@ -28,6 +28,7 @@ CONSTRAINTS: dict[str, Any] = {
     "choice": choice(["the red bear", "the red bearing", "the other river", "a book about the moon and honey"]),
     "product": product(json_schema(SCHEMA), regex(r'(?s)\{"name": "[a-z]{0,8}", "age": [0-9], .{0,40}')),
     "phases": phases(json_schema(SCHEMA), marker=" so ", budget=14),
+    "tools": tools([{"name": "read", "parameters": SCHEMA}, {"name": "sleep"}], choice="required", parallel=False),
     "union": union(regex(r"the (red|blue) [a-z]{4,9}"), choice(["the red bear reads", "a book"]), json_schema(SCHEMA)),
 }
 DRAFTERS: dict[str, list[str]] = {

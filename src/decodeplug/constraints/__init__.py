@@ -8,6 +8,7 @@ from decodeplug.constraints.phases_spec import Phases, phases
 from decodeplug.constraints.product_spec import Product, product
 from decodeplug.constraints.regex_spec import Regex, regex
 from decodeplug.constraints.schema_spec import JsonSchema, json_schema
+from decodeplug.constraints.tools_spec import Tools, tools
 from decodeplug.constraints.union_spec import Union, union
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Phases",
     "Product",
     "Regex",
+    "Tools",
     "Union",
     "accepts",
     "as_spec",
@@ -25,5 +27,6 @@ __all__ = [
     "phases",
     "product",
     "regex",
+    "tools",
     "union",
 ]

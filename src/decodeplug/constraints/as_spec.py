@@ -27,7 +27,11 @@ def as_spec(given: Any) -> ConstraintSpec:
         return json_schema(given)
     if isinstance(given, str) and given.endswith(".json"):
         return json_schema(given)
-    raise BadOption("constraint", constraint=given, wanted=f"json_schema(...), regex(...), choice([...]), product(...), union(...), phases(...), or {WANTED}")
+    raise BadOption(
+        "constraint",
+        constraint=given,
+        wanted=f"json_schema(...), regex(...), choice([...]), product(...), union(...), phases(...), or {WANTED}",
+    )
 
 
 def as_specs(kind: str, given: Any) -> tuple[ConstraintSpec, ...]:

@@ -138,6 +138,7 @@ def compile_grammar(
 
 
 def _constraint(kind: str, key: Hashable, vocabulary: EngineVocabulary, source: Source) -> MaskConstraint:
+    any_spelling = allows_any_spelling(vocabulary)
     return MaskConstraint(
         kind,
         origin=(kind, key, vocabulary.fingerprint),
@@ -145,8 +146,8 @@ def _constraint(kind: str, key: Hashable, vocabulary: EngineVocabulary, source: 
         size=vocabulary.size,
         never=vocabulary.never_allowed,
         never_index=vocabulary.never_index,
-        spell=lambda text: vocabulary.engine().greedy_tokenize(text),
-        any_spelling=allows_any_spelling(vocabulary),
+        spell=vocabulary.encode if any_spelling else lambda text: vocabulary.engine().greedy_tokenize(text),
+        any_spelling=any_spelling,
     )
 
 

@@ -40,12 +40,22 @@ class Phased:
     how much of the marker is written, and are made once for each such length.
 
     :param kind: Its name in errors. :param budget: Free tokens after which the marker is forced.
+    :param may_end: The text may end before the marker too.
     """
 
-    def __init__(self, kind: str, marker: bytes, then: Constraint, budget: int | None, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        kind: str,
+        marker: bytes,
+        then: Constraint,
+        budget: int | None,
+        vocabulary: Vocabulary,
+        *,
+        may_end: bool = False,
+    ) -> None:
         self.kind, self.name, self.size = kind, kind, vocabulary.size
         self.is_exact = getattr(then, "is_exact", False)
-        self._marker, self._then, self._budget = marker, then, budget
+        self._marker, self._then, self._budget, self._may_end = marker, then, budget, may_end
         self._tokens = token_texts(vocabulary)
         self._borders = _borders(marker)
         self._entered: dict[bytes, Any | None] = {}
@@ -86,7 +96,7 @@ class Phased:
         return tuple(self._tokens.spell(self._marker[state.matched :]) or ()) if self._must_end(state) else ()
 
     def is_accepting(self, state: Free | Bound) -> bool:
-        return isinstance(state, Bound) and self._then.is_accepting(state.state)
+        return self._then.is_accepting(state.state) if isinstance(state, Bound) else self._may_end
 
     def is_complete(self, state: Free | Bound) -> bool:
         return isinstance(state, Bound) and self._then.is_complete(state.state)
