@@ -30,12 +30,12 @@ from decodeplug.errors import BadOption, InvalidResult
 __all__ = ["ByteConstraint", "CharacterConstraint"]
 
 
-class ByteConstraint(ABC):
-    """A constraint by what byte may follow. Implements ``contracts.ConstraintSpec``; best a frozen dataclass.
+class OwnConstraint(ABC):
+    """What both kinds have in common. Implements half of ``contracts.ConstraintSpec``.
 
-    The texts are UTF-8. States are yours: any hashable values, best small ones that are equal where the same may
-    follow, since what is found out is kept by state. ``step`` should return None as soon as no text can be
-    finished any more; where it does not, a text can get stuck, which ends its request with ``Unsatisfiable``.
+    States are yours: any hashable values, best small ones that are equal where the same may follow, since what
+    is found out is kept by state. ``step`` should return None as soon as no text can be finished any more;
+    where it does not, a text can get stuck, which ends its request with ``Unsatisfiable``.
 
     A mask walks all tokens of the vocabulary at once, sharing their beginnings. It costs one call of ``step`` for
     each pair of state and byte that was never asked for before, and else a few ms for 49,152 ids at most.
@@ -56,15 +56,22 @@ class ByteConstraint(ABC):
         """The state of the empty text."""
 
     @abstractmethod
-    def step(self, state: Any, byte: int, /) -> Any | None:
-        """The state after one more byte (0 to 255), or None if it may not follow. Changes nothing."""
-
-    @abstractmethod
     def is_accepting(self, state: Any, /) -> bool:
         """May the text end here?"""
 
     def key(self) -> Hashable:
         return (type(self), self)
+
+
+class ByteConstraint(OwnConstraint):
+    """A constraint by what byte may follow; best a frozen dataclass. The texts are UTF-8.
+
+    Implements ``contracts.ConstraintSpec``. See :class:`OwnConstraint` for what states should be like.
+    """
+
+    @abstractmethod
+    def step(self, state: Any, byte: int, /) -> Any | None:
+        """The state after one more byte (0 to 255), or None if it may not follow. Changes nothing."""
 
     def compile(self, vocabulary: Vocabulary) -> Constraint:
         """Compile for a vocabulary; equal constraints share what they found out.
@@ -91,8 +98,10 @@ class ByteConstraint(ABC):
         return text
 
 
-class CharacterConstraint(ByteConstraint):
-    """A constraint by what character may follow; otherwise like :class:`ByteConstraint`.
+class CharacterConstraint(OwnConstraint):
+    """A constraint by what character may follow; best a frozen dataclass.
+
+    Implements ``contracts.ConstraintSpec``. See :class:`OwnConstraint` for what states should be like.
 
     :cvar characters: The characters that may occur at all, to be set by each class. None for any of Unicode: then
         a state that takes few characters costs up to a second where it is first met, as all are tried.

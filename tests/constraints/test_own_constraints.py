@@ -96,7 +96,7 @@ class Increasing(CharacterConstraint):
         return last >= "g"
 
 
-LAWFUL: dict[str, tuple[ByteConstraint, list[str], list[str]]] = {
+LAWFUL: dict[str, tuple[ByteConstraint | CharacterConstraint, list[str], list[str]]] = {
     "balanced": (Balanced(), ["", "()", "([a]b)", "ab(ab[(a)])"], ["(", ")", "(]", "((((a))))", "c"]),
     "listed": (
         Listed((b"the bear", b"the bears", "é😀".encode(), b"")),
