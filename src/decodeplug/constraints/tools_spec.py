@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from decodeplug.constraints.compiled import compile_grammar, first_line
 from decodeplug.constraints.json_value import strict_loads
+from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.constraints.phased import Phased
 from decodeplug.constraints.schema_spec import JsonSchema, json_schema
 from decodeplug.contracts import Constraint, Vocabulary
@@ -46,7 +47,9 @@ class Tools:
         """
         for name, arguments in self.functions:
             try:
-                arguments.compile(vocabulary)
+                alone = arguments.compile(vocabulary)
+                if not isinstance(alone, MaskConstraint):
+                    raise UnsupportedSchema("", "", because="it needs more than a mask, which a call cannot have")
             except UnsupportedSchema as error:
                 raise UnsupportedSchema(error.keyword, f"/{name}{error.pointer}", because=error.because) from None
         calls = compile_grammar(
