@@ -138,7 +138,7 @@ def compile_grammar(
 
 
 def _constraint(kind: str, key: Hashable, vocabulary: EngineVocabulary, source: Source) -> MaskConstraint:
-    any_spelling = allows_any_spelling(vocabulary)
+    any_spelling, engine = allows_any_spelling(vocabulary), vocabulary.engine()
     return MaskConstraint(
         kind,
         origin=(kind, key, vocabulary.fingerprint),
@@ -146,7 +146,7 @@ def _constraint(kind: str, key: Hashable, vocabulary: EngineVocabulary, source: 
         size=vocabulary.size,
         never=vocabulary.never_allowed,
         never_index=vocabulary.never_index,
-        spell=vocabulary.encode if any_spelling else lambda text: vocabulary.engine().greedy_tokenize(text),
+        spell=lambda text: (engine.tokenize_str if any_spelling else engine.greedy_tokenize)(text),
         any_spelling=any_spelling,
     )
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from decodeplug.constraints.cursors import Cursors, EngineGaveUpError, Source
 from decodeplug.constraints.states import State, adopt, child_of
-from decodeplug.errors import BadOption, Unsatisfiable, UnsupportedGrammar
+from decodeplug.errors import Unsatisfiable, UnsupportedGrammar
 
 __all__ = ["MaskConstraint"]
 
@@ -162,10 +162,7 @@ class MaskConstraint:
         """
         raw = matcher.compute_ff_bytes()
         text = raw.decode("utf-8", "ignore")
-        try:
-            tokens = self._spell(text) if text and raw.startswith(text.encode()) else []
-        except BadOption:  # the vocabulary cannot spell it
-            return []
+        tokens = self._spell(text) if text and raw.startswith(text.encode()) else []
         return tokens if self._are_text(tokens) and matcher.validate_tokens(tokens) == len(tokens) else []
 
     def is_complete(self, state: State) -> bool:
