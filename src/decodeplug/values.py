@@ -164,7 +164,7 @@ class ToolCall:
     arguments: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """The call as an entry of ``tool_calls`` in a chat message of the OpenAI form."""
+        """The call as an entry of ``tool_calls`` in a chat message, as chat templates take it."""
         return {"type": "function", "function": {"name": self.name, "arguments": dict(self.arguments)}}
 
 

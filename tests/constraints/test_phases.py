@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from decodeplug.constraints.phased import Bound, Free
 from decodeplug.contracts import Constraint
 from decodeplug.errors import BadOption, InvalidResult, Unsatisfiable
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer, check_constraint, tiny_model
+from decodeplug.values import Draft, LaneView
 from decodeplug.vocabulary import Vocabulary
 
 BYTES = Vocabulary(byte_tokenizer(), 300, {258})
@@ -223,3 +225,35 @@ def test_a_host_thinks_within_the_budget_and_answers(drafters: list[str]) -> Non
         assert spec.split(result.text)[1] == f'{{"age": {result.value["age"]}}}'
     recipe = {"name": "phases", "then": {"name": "regex", "pattern": "[0-9]"}, "marker": "so ", "budget": 3}
     assert len(host().generate("Well? ", constraint=recipe).value) == 1
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Proposes the tokens of a known text, and wrong ones behind every ``wrong_after`` of them."""
+
+    ids: tuple[int, ...]
+    wrong_after: int
+    name: ClassVar[str] = "replayed"
+    prior: ClassVar[float] = 0.9
+
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        done = len(lane.ids) - lane.prompt_length
+        tokens = (*self.ids[done : done + self.wrong_after], *BPE.encode("so 1{"))[: min(room, 8)]
+        return Draft(tokens, (self.name,) * len(tokens))
+
+
+@pytest.mark.parametrize("wrong_after", [0, 1, 3, 9])
+def test_a_draft_that_crosses_the_border_changes_nothing(wrong_after: int) -> None:
+    for seed in range(4):
+        options: dict[str, Any] = {
+            "constraint": phases(json_schema(SCHEMA), marker=" so ", budget=4),
+            "processors": ["temperature=1.2"],
+            "max_new_tokens": 40,
+            "seed": seed,
+        }
+        plain = host().generate("The bear is four. ", drafters=[], **options)
+        drafters = [Replayed(tuple(plain.token_ids), wrong_after)]
+        drafted = host().generate("The bear is four. ", drafters=drafters, **options)
+        assert drafted.token_ids == plain.token_ids
+        assert drafted.value == plain.value
+        assert wrong_after < 9 or drafted.trace.forwards < plain.trace.forwards / 2

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decodeplug.constraints import MaskConstraint, choice, json_schema, regex
+from decodeplug.constraints.any_spelling import AnySpelling
 from decodeplug.contracts import Constraint, ConstraintSpec
 from decodeplug.errors import Unsatisfiable, UnsupportedGrammar
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer, check_constraint
@@ -58,6 +59,15 @@ def test_the_constraint_laws_hold(name: str, vocabulary: Vocabulary) -> None:
         canonical=True,
         states=40,
     )
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_compiled_for_any_spelling_a_mask_has_every_token_that_goes_on_with_an_allowed_text(name: str) -> None:
+    constraint = SPECS[name].compile(AnySpelling.of(BPE))
+    check_constraint(
+        constraint, BPE, texts_accepted=ACCEPTED[name], texts_rejected=REJECTED[name], canonical=False, states=40
+    )
+    assert SPECS[name].compile(BPE).start() != constraint.start()
 
 
 def fresh(spec: ConstraintSpec, vocabulary: Vocabulary, path: list[int]) -> tuple[Constraint, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from decodeplug import Host, phases, tools
+from decodeplug import Host, Recipe, phases, tools
 from decodeplug.constraints import accepts
 from decodeplug.errors import BadOption, InvalidResult, UnsupportedSchema
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer, check_constraint, tiny_model
@@ -170,6 +170,15 @@ def test_a_result_has_its_calls_and_says_that_they_are_why_it_ended() -> None:
     assert len(thought.tool_calls) == 1
     with host().stream("The weather? ", constraint=single, max_new_tokens=100) as stream:
         assert [chunk.finish_reason for chunk in stream][-1] == "tool_calls"
+
+
+def test_a_recipe_can_say_which_functions_there_are() -> None:
+    recipe = Recipe(
+        {"constraint": {"name": "tools", "functions": FUNCTIONS[:1], "choice": "weather", "parallel": False}}
+    )
+    assert recipe == Recipe.from_toml(recipe.to_toml())
+    result = host().generate("The weather? ", **recipe.options, max_new_tokens=100)
+    assert [made.name for made in result.tool_calls] == ["weather"]
 
 
 def test_a_result_without_calls_has_none_and_ends_as_any_other() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import string
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from decodeplug import Host, Request, choice, json_schema, phases, product, regex, tools, union
+from decodeplug.plugin import CharacterConstraint
 from decodeplug.testing import bpe_tokenizer, tiny_model
 
 SCHEMA = {
@@ -21,11 +24,37 @@ SCHEMA = {
     "required": ["name", "age", "tags"],
     "additionalProperties": False,
 }
+
+
+@dataclass(frozen=True)
+class Nested(CharacterConstraint):
+    """Lists of words in brackets, at most so many deep, and not more than so long."""
+
+    deepest: int = 2
+    longest: int = 40
+    characters: ClassVar[str | None] = "[], " + string.ascii_lowercase
+
+    def start(self) -> tuple[int, int]:
+        return (0, 0)
+
+    def step(self, state: tuple[int, int], char: str) -> tuple[int, int] | None:
+        depth, length = state
+        if length and not depth:
+            return None
+        depth += (char == "[") - (char == "]")
+        fits = length + 1 + depth <= self.longest and 0 <= depth <= self.deepest and (length or char == "[")
+        return (depth, length + 1) if fits else None
+
+    def is_accepting(self, state: tuple[int, int]) -> bool:
+        return state[0] == 0 < state[1]
+
+
 CONSTRAINTS: dict[str, Any] = {
     "no constraint": None,
     "schema": json_schema(SCHEMA),
     "regex": regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [a-z]{2,8}){1,6}\."),
     "choice": choice(["the red bear", "the red bearing", "the other river", "a book about the moon and honey"]),
+    "own": Nested(),
     "product": product(json_schema(SCHEMA), regex(r'(?s)\{"name": "[a-z]{0,8}", "age": [0-9], .{0,40}')),
     "phases": phases(json_schema(SCHEMA), marker=" so ", budget=14),
     "tools": tools([{"name": "read", "parameters": SCHEMA}, {"name": "sleep"}], choice="required", parallel=False),
