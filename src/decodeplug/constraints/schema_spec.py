@@ -78,13 +78,10 @@ class JsonSchema:
                 raise suspect.refused(error) from None
         return ready.grammar(self.layout)
 
-    def embedded(self, vocabulary: Vocabulary) -> str:
-        """This constraint as the right side of a rule in a larger grammar of the engine.
-
-        :raises UnsupportedSchema: As in :meth:`compile`, which checks more.
-        """
-        ready = prepared(self.text, self.draft, self.formats)
-        return f"%json {json.dumps(json.loads(self._grammar(ready, vocabulary))['grammars'][0]['json_schema'])}"
+    def embedded(self) -> str:
+        """This constraint as the right side of a rule in a larger grammar of the engine, once it was compiled alone."""
+        grammar = prepared(self.text, self.draft, self.formats).grammar(self.layout)
+        return f"%json {json.dumps(json.loads(grammar)['grammars'][0]['json_schema'])}"
 
     def value(self, text: str) -> Any:
         """The parsed value; an instance where a Python type was given.

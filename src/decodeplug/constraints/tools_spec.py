@@ -56,14 +56,14 @@ class Tools:
             self.kind,
             self.key(),
             vocabulary,
-            grammar=lambda: self._grammar(vocabulary),
+            grammar=self._grammar,
             refusal=lambda message: UnsupportedGrammar(self.kind, because=first_line(message)),
         )
         if self.required:
             return calls
         return Phased(self.kind, _OPEN.encode(), calls, None, vocabulary, may_end=True)
 
-    def _grammar(self, vocabulary: Vocabulary) -> str:
+    def _grammar(self) -> str:
         """The engine's grammar: of the whole text, or of what follows the first opening tag."""
         first = f"{json.dumps(_OPEN)} call" if self.required else "call"
         rules = [f"start: {first}" + (f" ({json.dumps(chr(10) + _OPEN)} call)*" if self.parallel else "")]
@@ -71,7 +71,7 @@ class Tools:
         rules.append(f"call: {json.dumps(chr(10))} ({' | '.join(names)}) {json.dumps('}' + _CLOSE)}")
         for rule, (name, arguments) in zip(names, self.functions, strict=True):
             rules.append(f"{rule}: {json.dumps(_head(name), ensure_ascii=False)} arguments_{rule}")
-            rules.append(f"arguments_{rule}: {arguments.embedded(vocabulary)}")
+            rules.append(f"arguments_{rule}: {arguments.embedded()}")
         return "\n".join(rules)
 
     def value(self, text: str) -> ToolCalls:
