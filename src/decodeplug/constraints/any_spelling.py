@@ -13,7 +13,7 @@ from decodeplug.contracts import Vocabulary
 
 __all__ = ["AnySpelling", "allows_any_spelling", "unforced"]
 
-_NO_FORCING = '%llguidance {"no_forcing": true}\n'
+_OPTIONS = "%llguidance"
 
 
 class AnySpelling:
@@ -56,10 +56,14 @@ def allows_any_spelling(vocabulary: Vocabulary) -> bool:
 def unforced(grammar: str) -> str:
     """The same grammar, told to the engine so that its masks allow every spelling.
 
-    :param grammar: What the engine's ``grammar_from_regex`` or ``grammar_from_json_schema`` wrote, or Lark text.
+    :param grammar: What one of the engine's ``grammar_from_...`` wrote, or Lark text; with options of its own or none.
     """
-    if not grammar.startswith("{"):
-        return _NO_FORCING + grammar
-    inner = json.loads(grammar)["grammars"][0]
-    lark = inner.get("lark_grammar") or f"start: %json {json.dumps(inner['json_schema'])}"
-    return _NO_FORCING + lark
+    lark = grammar
+    if grammar.startswith("{"):
+        inner = json.loads(grammar)["grammars"][0]
+        lark = inner.get("lark_grammar") or f"start: %json {json.dumps(inner['json_schema'])}"
+    first, _, rest = lark.lstrip().partition("\n")
+    options = {"no_forcing": True}
+    if first.startswith(_OPTIONS):
+        options, lark = json.loads(first.removeprefix(_OPTIONS)) | options, rest
+    return f"{_OPTIONS} {json.dumps(options)}\n{lark}"
