@@ -39,6 +39,8 @@ class Intersection:
         self.kind, self.name, self.size = kind, kind, size
         self._parts = tuple(parts)
         self.is_exact = all(getattr(part, "is_exact", False) for part in self._parts)
+        # A part may say that it refuses tokens which its mask allows.
+        self.refuses_late = any(getattr(part, "refuses_late", False) for part in self._parts)
         self._masks: OrderedDict[States, Tensor] = OrderedDict()
         self._dead: OrderedDict[tuple[States, int], bool] = OrderedDict()
 

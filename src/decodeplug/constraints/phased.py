@@ -55,6 +55,7 @@ class Phased:
     ) -> None:
         self.kind, self.name, self.size = kind, kind, vocabulary.size
         self.is_exact = getattr(then, "is_exact", False)
+        self.refuses_late = getattr(then, "refuses_late", False)
         self._marker, self._then, self._budget, self._may_end = marker, then, budget, may_end
         self._tokens = token_texts(vocabulary)
         self._borders = _borders(marker)
