@@ -71,7 +71,7 @@ def union(*parts: Any) -> Union:
     """Constrain the text to what any of ``parts`` allows.
 
     ``r.value`` is the value of the first part, in their order, that accepts the text. Every text of every part
-    can be written; no text can get stuck, as none of its parts alone can.
+    can be written. A text gets stuck only where all parts that are left would be.
 
     :param parts: Whatever ``constraint=`` takes, at least one.
     :raises BadOption: There is no part, or one is no constraint.
