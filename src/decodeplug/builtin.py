@@ -28,7 +28,15 @@ _PROCESSORS = {
     "min-tokens": "MinTokens",
     "forced-prefix": "ForcedPrefix",
 }
-_CONSTRAINTS = {"json-schema": "json_schema", "regex": "regex", "choice": "choice"}
+_CONSTRAINTS = {
+    "json-schema": "json_schema",
+    "regex": "regex",
+    "choice": "choice",
+    "product": "Product",
+    "union": "Union",
+    "phases": "Phases",
+    "tools": "tools",
+}
 _DRAFTERS = {"none": "NoDrafts", "lookup": "Lookup", "forced": "Forced", "chain": "Chain"}
 _SELECTORS = {"match": "Match"}
 _STRATEGIES = {"greedy": "Greedy", "sample": "Sample"}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from decodeplug.errors import BadLogits, DecodeplugError, PluginError
+from decodeplug.errors import BadLogits, DecodeplugError, PluginError, Unsatisfiable
 from decodeplug.failure import PartFailure
 from decodeplug.groups import Group, one_lane, split
 from decodeplug.lane import Job, Lane
@@ -184,6 +184,12 @@ def _blame(lane: Lane, offset: int, logits: Tensor, draft: Draft) -> None:
         because = "the model gave NaN or +inf; its weights may be broken, or its dtype overflows"
         job.error = job.error or BadLogits(position, because=because)
         return
+    if _is_dead_end(lane, draft.tokens[:offset]):
+        because = f"after {position - job.prompt_length} tokens no id may follow, and the text may not end"
+        job.error = job.error or Unsatisfiable(
+            getattr(job.constraint, "kind", part_name(job.constraint)), because=because
+        )
+        return
     seen = Seen.of([[*lane.ids, *draft.tokens[:offset]]], [job.prompt_length])
     for count, part in enumerate(job.plan.processors, start=1):
         if not (score(logits[None], None, job.plan.processors[:count], seen).scores < torch.inf).all():
@@ -191,3 +197,16 @@ def _blame(lane: Lane, offset: int, logits: Tensor, draft: Draft) -> None:
             return
     because = "every token is at -inf: the model, the constraint or a processor leaves nothing to choose"
     job.error = job.error or BadLogits(position, because=because)
+
+
+def _is_dead_end(lane: Lane, tokens: Sequence[int]) -> bool:
+    """Does the constraint itself leave nothing to choose after ``tokens``?"""
+    constraint, state = lane.job.constraint, lane.state
+    if constraint is None:
+        return False
+    try:
+        for token in tokens:
+            state = constraint.advance(state, token)
+        return state is not None and not constraint.is_accepting(state) and not bool(constraint.allowed(state).any())
+    except Exception:  # what it raises was recorded where the masks were filled
+        return False

@@ -34,6 +34,8 @@ __all__ = ["Fit", "Ready"]
 
 _BY_DEFAULT = ("forced", "lookup")  # the drafters of a constrained request that names none
 
+_INNER = frozenset({"parts", "then"})  # options of constraints that are made of others
+
 
 @dataclass(slots=True)
 class Ready:
@@ -116,9 +118,19 @@ class Fit:
 
     def spec(self, constraint: Any) -> ConstraintSpec:
         """What a request's ``constraint`` means; a mapping that names a kind is the recipe form."""
-        if isinstance(constraint, Mapping) and constraint.get("name") in self.registry.names("constraint"):
-            return self.registry.build("constraint", constraint)
-        return as_spec(constraint)
+        if not self._is_recipe(constraint):
+            return as_spec(constraint)
+        options = {name: self._with_inner(value) if name in _INNER else value for name, value in constraint.items()}
+        return self.registry.build("constraint", options)
+
+    def _is_recipe(self, constraint: Any) -> bool:
+        return isinstance(constraint, Mapping) and constraint.get("name") in self.registry.names("constraint")
+
+    def _with_inner(self, value: Any) -> Any:
+        """The value of an option that may be a constraint in its recipe form, or a list of them."""
+        if isinstance(value, list | tuple):
+            return [self._with_inner(part) for part in value]
+        return self.spec(value) if self._is_recipe(value) else value
 
     def compile(self, spec: ConstraintSpec) -> Constraint:
         """The compiled constraint, with states of its own.

@@ -159,6 +159,8 @@ def _of_lane(ready: Ready, lane: Lane, score: Score) -> Result:
             result.error = error
         except Exception as error:
             result.error = PluginError(job.owner(ready.spec), ready.spec.kind, "value", error)
+    if result.tool_calls and result.finish_reason == "stop":
+        result.finish_reason = "tool_calls"
     return result
 
 

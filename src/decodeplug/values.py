@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NOTHING_SEEN", "NO_DRAFT", "Draft", "Extension", "LaneView", "Record", "Seen", "Stage"]
+__all__ = [
+    "NOTHING_SEEN",
+    "NO_DRAFT",
+    "Draft",
+    "Extension",
+    "LaneView",
+    "Record",
+    "Seen",
+    "Stage",
+    "ToolCall",
+    "ToolCalls",
+]
 
 
 class Stage(enum.IntEnum):
@@ -140,6 +151,27 @@ class LaneView:
     records: Mapping[str, Record] = field(default_factory=dict[str, Record])
     cost: Callable[[int], float] = lambda width: 1.0
     seed: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model asks for.
+
+    :ivar name: Of the function. :ivar arguments: By name, as its schema allows them.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The call as an entry of ``tool_calls`` in a chat message, as chat templates take it."""
+        return {"type": "function", "function": {"name": self.name, "arguments": dict(self.arguments)}}
+
+
+class ToolCalls(tuple[ToolCall, ...]):
+    """The calls of one text, in their order; empty where it is an answer without calls."""
+
+    __slots__ = ()
 
 
 class Extension(NamedTuple):

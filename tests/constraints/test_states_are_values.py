@@ -12,8 +12,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llguidance import LLMatcher
 
 from decodeplug.constraints import MaskConstraint, choice, json_schema, regex
+from decodeplug.constraints.any_spelling import AnySpelling, unforced
 from decodeplug.contracts import Constraint, ConstraintSpec
 from decodeplug.errors import Unsatisfiable, UnsupportedGrammar
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer, check_constraint
@@ -58,6 +60,28 @@ def test_the_constraint_laws_hold(name: str, vocabulary: Vocabulary) -> None:
         canonical=True,
         states=40,
     )
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_compiled_for_any_spelling_a_mask_has_every_token_that_goes_on_with_an_allowed_text(name: str) -> None:
+    constraint = SPECS[name].compile(AnySpelling.of(BPE))
+    check_constraint(
+        constraint, BPE, texts_accepted=ACCEPTED[name], texts_rejected=REJECTED[name], canonical=False, states=40
+    )
+    assert SPECS[name].compile(BPE).start() != constraint.start()
+
+
+@pytest.mark.parametrize(
+    ("grammar", "expected"),
+    [
+        ("start: A\nA: /a/", "start: A\nA: /a/"),
+        ('%llguidance {"no_forcing": false}\nstart: /a/', "start: /a/"),
+        (LLMatcher.grammar_from_regex("a"), "start: /a/"),
+        (LLMatcher.grammar_from_json_schema('{"type": "null"}'), 'start: %json {"type": "null"}'),
+    ],
+)
+def test_a_grammar_is_told_not_to_force_a_spelling_whatever_form_it_has(grammar: str, expected: str) -> None:
+    assert unforced(grammar) == f'%llguidance {{"no_forcing": true}}\n{expected}'
 
 
 def fresh(spec: ConstraintSpec, vocabulary: Vocabulary, path: list[int]) -> tuple[Constraint, Any]:

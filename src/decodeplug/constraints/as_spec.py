@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from decodeplug.constraints.schema_spec import json_schema
 from decodeplug.contracts import ConstraintSpec
 from decodeplug.errors import BadOption
 
-__all__ = ["as_spec"]
+__all__ = ["as_spec", "as_specs"]
 
 
 def as_spec(given: Any) -> ConstraintSpec:
@@ -27,4 +27,21 @@ def as_spec(given: Any) -> ConstraintSpec:
         return json_schema(given)
     if isinstance(given, str) and given.endswith(".json"):
         return json_schema(given)
-    raise BadOption("constraint", constraint=given, wanted=f"json_schema(...), regex(...), choice([...]), or {WANTED}")
+    raise BadOption(
+        "constraint",
+        constraint=given,
+        wanted=f"json_schema(...), regex(...), choice([...]), product(...), union(...), phases(...), or {WANTED}",
+    )
+
+
+def as_specs(kind: str, given: Any) -> tuple[ConstraintSpec, ...]:
+    """The specs of the parts of a ``kind`` of constraint that is made of others.
+
+    :raises BadOption: There is none, or one is no constraint.
+    """
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise BadOption(kind, parts=given, wanted="constraints")
+    parts = tuple(as_spec(part) for part in given)
+    if not parts:
+        raise BadOption(kind, parts=parts, wanted="at least one constraint")
+    return parts

@@ -105,6 +105,11 @@ class JsonSchema:
                 raise suspect.refused(error) from None
         return ready.grammar(self.layout, loose=loose)
 
+    def embedded(self) -> str:
+        """This constraint as the right side of a rule in a larger grammar of the engine, once it was compiled alone."""
+        grammar = prepared(self.text, self.draft, self.formats).grammar(self.layout)
+        return f"%json {json.dumps(json.loads(grammar)['grammars'][0]['json_schema'])}"
+
     def value(self, text: str) -> Any:
         """The parsed value; an instance where a Python type was given.
 
