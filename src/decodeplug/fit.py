@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from decodeplug.constraints import as_spec
+from decodeplug.constraints import NamedGrammar, as_spec
 from decodeplug.contracts import Constraint, ConstraintSpec, Drafter, Processor, Selector, Strategy
 from decodeplug.errors import BadOption, ContextOverflow, IncompatibleParts
 from decodeplug.lane import Job, Lane, Plan
@@ -117,8 +117,10 @@ class Fit:
     def spec(self, constraint: Any) -> ConstraintSpec:
         """What a request's ``constraint`` means; a mapping that names a kind is the recipe form."""
         if isinstance(constraint, Mapping) and constraint.get("name") in self.registry.names("constraint"):
-            return self.registry.build("constraint", constraint)
-        return as_spec(constraint)
+            spec = self.registry.build("constraint", constraint)
+        else:
+            spec = as_spec(constraint)
+        return spec.found(lambda name: self.registry.build("grammar", name)) if isinstance(spec, NamedGrammar) else spec
 
     def compile(self, spec: ConstraintSpec) -> Constraint:
         """The compiled constraint, with states of its own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -19,6 +20,7 @@ class Result:
     :ivar token_ids: New ids, the end token included.
     :ivar value: With a constraint: the parsed value, such as the pydantic instance. None if
         the text was cut before the constraint was satisfied.
+    :ivar tree: The value, if it is a parse tree of a grammar (``lark(...)``); else None.
     :ivar finish_reason: "stop" (end token, stop string or constraint complete), "length",
         "cancelled", "timeout" or "error" (then ``error`` is set).
     :ivar logprobs: ``[tokens]`` natural-log probability of each new id, after processors. Where they
@@ -50,6 +52,12 @@ class Result:
         if not isinstance(self._logprobs, list):
             self._logprobs = self._logprobs()
         return self._logprobs
+
+    @property
+    def tree(self) -> Any:
+        """The parse tree, where the constraint is a grammar; else None."""
+        trees = sys.modules.get("lark")  # nobody has made a tree without it
+        return self.value if trees and isinstance(self.value, trees.Tree | trees.Token) else None
 
     def __getstate__(self) -> dict[str, Any]:
         assert self.logprobs is not None  # read now: what computes them is not pickled
