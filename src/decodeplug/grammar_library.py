@@ -8,9 +8,9 @@ from pathlib import Path
 
 from decodeplug.errors import UnknownPart
 
-__all__ = ["LibraryGrammar", "factory", "find_grammar", "library", "summary_of"]
+__all__ = ["FOLDER", "LibraryGrammar", "factory", "find_grammar", "library", "summary_of"]
 
-_FOLDER = Path(__file__).parent / "grammars"
+FOLDER = Path(__file__).parent / "grammars"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class LibraryGrammar:
 
 def library() -> list[LibraryGrammar]:
     """All grammars of the library, sorted by name."""
-    return [LibraryGrammar(path.stem, path) for path in sorted(_FOLDER.glob("*.lark"))]
+    return [LibraryGrammar(path.stem, path) for path in sorted(FOLDER.glob("*.lark"))]
 
 
 def find_grammar(name: str) -> LibraryGrammar:

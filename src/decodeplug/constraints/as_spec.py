@@ -31,4 +31,6 @@ def as_spec(given: Any) -> ConstraintSpec:
         return json_schema(given)
     if isinstance(given, str) and given.endswith(".json"):
         return json_schema(given)
-    raise BadOption("constraint", constraint=given, wanted=f"json_schema(...), regex(...), lark(...), choice([...]), or {WANTED}")
+    raise BadOption(
+        "constraint", constraint=given, wanted=f"json_schema(...), regex(...), lark(...), choice([...]), or {WANTED}"
+    )

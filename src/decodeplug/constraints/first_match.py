@@ -49,11 +49,15 @@ def first_match(node: Node) -> FirstMatch:
                 yield letter, (automaton.after(state[0], kind, cut=True), every)
 
     start = automaton.start(cut=True), frozenset(automaton.start(cut=False))
-    example = next((text for (ordered, every), text in _walk(start, following) if MATCH in every and MATCH not in ordered), "")
+    example = next(
+        (text for (ordered, every), text in _walk(start, following) if MATCH in every and MATCH not in ordered), ""
+    )
     if not example:
         return FirstMatch(True, False)
 
-    def before_match(state: tuple[_Positions, frozenset[int]]) -> Iterator[tuple[str, tuple[_Positions, frozenset[int]]]]:
+    def before_match(
+        state: tuple[_Positions, frozenset[int]],
+    ) -> Iterator[tuple[str, tuple[_Positions, frozenset[int]]]]:
         return iter(()) if MATCH in state[1] else following(state)
 
     ends = [ordered for (ordered, every), _ in _walk(start, before_match) if MATCH in every]
@@ -70,9 +74,14 @@ def begins_another(one: Node, other: Node) -> str | None:
     first, second = Automaton(one, alphabet), Automaton(other, alphabet)
     letters = alphabet.letters()
 
-    def following(state: tuple[frozenset[int], frozenset[int]]) -> Iterator[tuple[str, tuple[frozenset[int], frozenset[int]]]]:
+    def following(
+        state: tuple[frozenset[int], frozenset[int]],
+    ) -> Iterator[tuple[str, tuple[frozenset[int], frozenset[int]]]]:
         for letter, kind in letters:
-            after = frozenset(first.after(state[0], kind, cut=False)), frozenset(second.after(state[1], kind, cut=False))
+            after = (
+                frozenset(first.after(state[0], kind, cut=False)),
+                frozenset(second.after(state[1], kind, cut=False)),
+            )
             if all(after):
                 yield letter, after
 

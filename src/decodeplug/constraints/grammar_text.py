@@ -10,7 +10,7 @@ Place = tuple[int, int] | tuple[None, None]
 """Line and column, from 1; a pair of None where it is not known."""
 
 _SAID = re.compile(r"line (\d+),? column (\d+)")
-_NAMES = re.compile(r"'(!?[?_]*\w+)'|\b(?:token|defined:|Terminal|Rule|Rules|symbol|rule) '?(\w+)'?")
+_NAMES = re.compile(r"'(!?[?_]*\w+)'|\b(?:token|defined:|Terminal|Rule|Rules|symbol|rule) '?(\w+)'?|\((\"[^)]*\")\)")
 
 
 def place_of(text: str, *wanted: str | None) -> Place:
@@ -41,4 +41,4 @@ def place_said(text: str, message: str) -> Place:
     said = _SAID.search(message)
     if said is not None:
         return int(said[1]), int(said[2])
-    return place_of(text, *(quoted or named for quoted, named in _NAMES.findall(message)))
+    return place_of(text, *("".join(groups) for groups in _NAMES.findall(message)))

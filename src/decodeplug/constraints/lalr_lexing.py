@@ -54,7 +54,9 @@ def _check_conflicts(loaded: Any, text: str) -> None:
         LALR_Analyzer(loaded.parser.parser_conf, strict=True).compute_lalr()
     except GrammarError as error:
         message = str(error)
-        line, column = place_of(text, *(rule.origin.name for rule in loaded.rules if f"<{rule.origin.name} " in message))
+        line, column = place_of(
+            text, *(rule.origin.name for rule in loaded.rules if f"<{rule.origin.name} " in message)
+        )
         because = f"Lark would settle a conflict by leaving out texts: {message.splitlines()[0]} {_INSTEAD}"
         raise UnsupportedGrammar(KIND, because=because, line=line, column=column) from None
 

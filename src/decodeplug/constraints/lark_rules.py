@@ -35,7 +35,12 @@ def terminal_nodes(terminals: Sequence[Any], text: str) -> dict[str, Node]:
 
 
 def engine_grammar(
-    rules: Sequence[Any], terminals: Sequence[Any], ignored: Sequence[str], nodes: Mapping[str, Node], start: str, text: str
+    rules: Sequence[Any],
+    terminals: Sequence[Any],
+    ignored: Sequence[str],
+    nodes: Mapping[str, Node],
+    start: str,
+    text: str,
 ) -> str:
     """The grammar in the engine's dialect.
 

@@ -32,7 +32,7 @@ class LarkGrammar:
 
     :param text: The grammar. :param start: The rule to begin with. :param parser: Lark's parser for the finished
         text, "earley" or "lalr". :param path: The file that ``text`` is from, for relative imports.
-    :param import_paths: Folders in which ``%import`` looks for other files.
+    :param import_paths: Folders in which ``%import`` looks for other files, before the library.
     :raises UnsupportedGrammar: Lark cannot load it, or it cannot be enforced; with line and column where known.
     :raises Unsatisfiable: No text satisfies it.
     """

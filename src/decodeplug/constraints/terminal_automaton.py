@@ -8,6 +8,7 @@ Expression Matching: the Virtual Machine Approach", 2009): what comes after a fi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,10 +38,12 @@ class Alphabet:
         """A character of each kind, a printable one if there is one, and the sets that it is in (at least one)."""
         edges = sorted({edge for spans in self._numbers for low, high in spans for edge in (low, high + 1)})
         lows = np.array(edges[:-1], np.int64)
-        inside = np.stack([_inside(spans, lows) for spans in self._numbers]) if len(lows) else np.zeros((0, 0), np.bool_)
+        inside = (
+            np.stack([_inside(spans, lows) for spans in self._numbers]) if len(lows) else np.zeros((0, 0), np.bool_)
+        )
         examples: dict[bytes, str] = {}
         members: dict[bytes, frozenset[int]] = {}
-        for index, (low, above) in enumerate(zip(edges, edges[1:], strict=False)):
+        for index, (low, above) in enumerate(pairwise(edges)):
             kind = inside[:, index].tobytes()
             if kind not in members:
                 members[kind] = frozenset(np.flatnonzero(inside[:, index]).tolist())

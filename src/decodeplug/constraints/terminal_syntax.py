@@ -165,7 +165,9 @@ def _character_set(code: int, flags: int) -> Spans:
 
 def _class(parts: Iterable[tuple[Any, Any]], flags: int) -> Spans:
     if flags & re.IGNORECASE:
-        return member_spans(f"(?i:[{''.join(_class_item(str(name), value) for name, value in parts)}])", flags & re.ASCII)
+        return member_spans(
+            f"(?i:[{''.join(_class_item(str(name), value) for name, value in parts)}])", flags & re.ASCII
+        )
     spans: list[tuple[int, int]] = []
     negated = False
     for name, value in parts:
