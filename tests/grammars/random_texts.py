@@ -9,15 +9,16 @@ import numpy as np
 from decodeplug.contracts import Constraint
 from decodeplug.vocabulary import Vocabulary
 
-STRUCTURE = frozenset(b" \n\r,:;.|-+*/=<>()[]{}\"'@_#?&%\\")
+STRUCTURE = np.isin(np.arange(256), [*b" \n\r,:;.|-+*/=<>()[]{}\"'@_#?&%\\"])
 """Bytes that mean something to most grammars; letters and everything beyond ASCII are mostly filling."""
-CLOSING = frozenset(b"\n|)]}>\"';-")
+CLOSING = np.isin(np.arange(256), [*b"\n|)]}>\"';-"])
+PLAIN = np.arange(256) < 128
 
 
 def random_text(constraint: Constraint, vocabulary: Vocabulary, seed: int, most: int = 80) -> str | None:
     """A text that the constraint accepts, or None if none was finished within three times ``most`` tokens.
 
-    :param vocabulary: One whose tokens are single bytes.
+    :param vocabulary: One whose ids are bytes.
     """
     chance = random.Random(seed)
     state, written = constraint.start(), []
@@ -25,14 +26,12 @@ def random_text(constraint: Constraint, vocabulary: Vocabulary, seed: int, most:
     while len(written) < 3 * most:
         if constraint.is_accepting(state) and (chance.random() < eagerness or len(written) >= most):
             return vocabulary.decode(written)
-        choices = np.flatnonzero(constraint.allowed(state).numpy()).tolist()
-        if not choices:
+        allowed = constraint.allowed(state).numpy()
+        if not allowed.any():
             return vocabulary.decode(written) if constraint.is_accepting(state) else None
-        structure = [token for token in choices if vocabulary.token_bytes(token)[0] in STRUCTURE]
-        plain = [token for token in choices if vocabulary.token_bytes(token)[0] < 128]
-        closing = [token for token in structure if vocabulary.token_bytes(token)[0] in CLOSING]
-        pool = chance.choice([closing, closing, structure, plain, choices])
-        written.append(chance.choice(pool or choices))
+        wanted = allowed[:256] & chance.choice([CLOSING, CLOSING, STRUCTURE, PLAIN, True])
+        choices = np.flatnonzero(wanted if wanted.any() else allowed)
+        written.append(int(choices[chance.randrange(len(choices))]))
         state = constraint.advance(state, written[-1])
         assert state is not None
     return None

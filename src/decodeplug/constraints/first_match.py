@@ -10,7 +10,7 @@ from typing import TypeVar
 from decodeplug.constraints.terminal_automaton import MATCH, Alphabet, Automaton, TooLargeError
 from decodeplug.constraints.terminal_syntax import Node
 
-__all__ = ["FirstMatch", "begins_another", "first_match"]
+__all__ = ["FirstMatch", "begins_another", "first_match", "leaves_no_choice"]
 
 S = TypeVar("S")
 
@@ -65,8 +65,10 @@ def first_match(node: Node) -> FirstMatch:
 
 
 @lru_cache(4096)
-def begins_another(one: Node, other: Node) -> str | None:
+def begins_another(one: Node, other: Node, *, proper: bool = False) -> str | None:
     """A text that matches ``one`` and with which a match of ``other`` begins (or is); None if there is none.
+
+    :param proper: The match of ``other`` must go on after it.
 
     :raises TooLargeError: It could not be found out with reasonable effort.
     """
@@ -86,7 +88,29 @@ def begins_another(one: Node, other: Node) -> str | None:
                 yield letter, after
 
     start = frozenset(first.start(cut=False)), frozenset(second.start(cut=False))
-    return next((text for state, text in _walk(start, following) if MATCH in state[0]), None)
+    for (here, there), text in _walk(start, following):
+        if MATCH in here and (not proper or there != {MATCH}):
+            return text
+    return None
+
+
+def leaves_no_choice(node: Node) -> bool:
+    """True if at most one kind of character may follow wherever a match has got to.
+
+    :raises TooLargeError: It could not be found out with reasonable effort.
+    """
+    alphabet = Alphabet()
+    automaton = Automaton(node, alphabet)
+    letters = alphabet.letters()
+
+    def following(state: tuple[frozenset[int]]) -> Iterator[tuple[str, tuple[frozenset[int]]]]:
+        for letter, kind in letters:
+            after = frozenset(automaton.after(state[0], kind, cut=False))
+            if after:
+                yield letter, (after,)
+
+    start = (frozenset(automaton.start(cut=False)),)
+    return all(len(list(following(state))) <= 1 for state, _ in _walk(start, following))
 
 
 def _walk(start: S, following: Callable[[S], Iterator[tuple[str, S]]]) -> Iterator[tuple[S, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from decodeplug.constraints.endless import may_force_for_ever
 from decodeplug.constraints.grammar_text import place_of
 from decodeplug.constraints.lark_terminals import UntranslatableError, read, translated_terminal
 from decodeplug.constraints.terminal_syntax import Node
@@ -17,6 +18,7 @@ from decodeplug.errors import Unsatisfiable, UnsupportedGrammar
 __all__ = ["engine_grammar", "terminal_nodes"]
 
 KIND = "lark grammar"
+_NO_FORCING = '%llguidance {"no_forcing": true}'
 
 
 def terminal_nodes(terminals: Sequence[Any], text: str) -> dict[str, Node]:
@@ -66,7 +68,8 @@ def engine_grammar(
         symbols = " ".join(names[s.name] + (around if s.is_term else "") for s in rule.expansion)
         alternatives.setdefault(names[rule.origin.name], []).append(symbols or '""')
     used = {symbol.name for rule in kept for symbol in rule.expansion if symbol.is_term} | {*ignored}
-    lines = [f"start:{around} {names[start]}"]
+    lines = [_NO_FORCING] if may_force_for_ever(kept, ignored, nodes) else []
+    lines += [f"start:{around} {names[start]}"]
     lines += [f'around: "" | around ({" | ".join(names[name] for name in ignored)})'] if ignored else []
     lines += [f"{name}: {' | '.join(dict.fromkeys(options))}" for name, options in alternatives.items()]
     for name in sorted(used, key=list(defined).index):

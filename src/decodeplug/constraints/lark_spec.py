@@ -12,9 +12,10 @@ from llguidance import LLMatcher
 
 from decodeplug.constraints.compiled import compile_grammar, first_line
 from decodeplug.constraints.lark_grammar import LoadedGrammar, load_grammar
+from decodeplug.constraints.lark_tree import tree_of
 from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.contracts import Vocabulary
-from decodeplug.errors import BadOption, InvalidResult, UnknownPart, UnsupportedGrammar
+from decodeplug.errors import BadOption, UnknownPart, UnsupportedGrammar
 from decodeplug.grammar_library import find_grammar
 
 __all__ = ["LarkGrammar", "NamedGrammar", "lark"]
@@ -75,12 +76,7 @@ class LarkGrammar:
 
         :raises InvalidResult: Lark does not parse it.
         """
-        from lark.exceptions import LarkError
-
-        try:
-            return self._loaded.parser.parse(text)
-        except LarkError as error:
-            raise InvalidResult(text, because=f"Lark does not parse it: {first_line(str(error))}") from None
+        return tree_of(self._loaded.parser, text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,9 +103,12 @@ class Automaton:
 
     def _add_repeat(self, node: Repeat, after: int) -> int:
         begin = after
+        if node.high is not None and node.high > 1 and _matches_empty(node.item):
+            raise TooLargeError  # when Python stops counting rounds that match nothing is a story of its own
         if node.high is None:
             begin = self._new(None)
-            again = self._add(node.item, begin)
+            # Python leaves the loop after a round that matched nothing; then ``begin`` was passed already.
+            again = self._add(node.item, self._new(None, begin, after))
             self._then[begin] = (after, again) if node.lazy else (again, after)
         else:
             for _ in range(node.high - node.low):
@@ -131,3 +134,11 @@ class Automaton:
             else:
                 stack.extend(reversed(self._then[position]))
         return tuple(found)
+
+
+def _matches_empty(node: Node) -> bool:
+    if isinstance(node, Sequence):
+        return all(map(_matches_empty, node.items))
+    if isinstance(node, Either):
+        return any(map(_matches_empty, node.options))
+    return isinstance(node, Repeat) and (node.low == 0 or _matches_empty(node.item))
