@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from decodeplug import Host, Request, choice, json_schema, regex
+from decodeplug import Host, Request, choice, json_schema, lark, regex
 from decodeplug.testing import bpe_tokenizer, tiny_model
 
 SCHEMA = {
@@ -25,6 +25,7 @@ CONSTRAINTS: dict[str, Any] = {
     "no constraint": None,
     "schema": json_schema(SCHEMA),
     "regex": regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [a-z]{2,8}){1,6}\."),
+    "grammar": lark("tool_call"),
     "choice": choice(["the red bear", "the red bearing", "the other river", "a book about the moon and honey"]),
 }
 DRAFTERS: dict[str, list[str]] = {
@@ -99,7 +100,7 @@ def test_the_text_is_that_of_no_draft_no_cache_and_no_batch(
     ]
 
 
-@pytest.mark.parametrize("constraint", ["schema", "choice"])
+@pytest.mark.parametrize("constraint", ["schema", "choice", "grammar"])
 def test_drafts_were_kept_so_the_table_compares_something(constraint: str) -> None:
     kept = {
         source: accepted.kept
