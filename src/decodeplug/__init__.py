@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decodeplug.checkup import doctor
-    from decodeplug.constraints import choice, json_schema, phases, product, regex, tools, union
+    from decodeplug.constraints import choice, json_schema, lark, phases, product, regex, tools, union
     from decodeplug.errors import DecodeplugError
     from decodeplug.hookspecs import hookimpl
     from decodeplug.host import Host
@@ -36,6 +36,7 @@ __all__ = [
     "doctor",
     "hookimpl",
     "json_schema",
+    "lark",
     "phases",
     "product",
     "regex",
@@ -54,6 +55,7 @@ _HOME = {
     "doctor": "checkup",
     "hookimpl": "hookspecs",
     "json_schema": "constraints",
+    "lark": "constraints",
     "phases": "constraints",
     "product": "constraints",
     "regex": "constraints",

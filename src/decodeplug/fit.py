@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from decodeplug.constraints import as_spec
+from decodeplug.constraints import NamedGrammar, Phases, Product, Union, as_spec
 from decodeplug.contracts import Constraint, ConstraintSpec, Drafter, Processor, Selector, Strategy
 from decodeplug.errors import BadOption, ContextOverflow, DecodeplugError, IncompatibleParts, PluginError
 from decodeplug.lane import Job, Lane, Plan
@@ -118,10 +118,18 @@ class Fit:
 
     def spec(self, constraint: Any) -> ConstraintSpec:
         """What a request's ``constraint`` means; a mapping that names a kind is the recipe form."""
-        if not self._is_recipe(constraint):
-            return as_spec(constraint)
-        options = {name: self._with_inner(value) if name in _INNER else value for name, value in constraint.items()}
-        return self.registry.build("constraint", options)
+        if self._is_recipe(constraint):
+            inner = {name: self._with_inner(value) if name in _INNER else value for name, value in constraint.items()}
+            constraint = self.registry.build("constraint", inner)
+        return self._with_grammars(as_spec(constraint))
+
+    def _with_grammars(self, spec: ConstraintSpec) -> ConstraintSpec:
+        """A spec with the grammars in it that plugins offer by name."""
+        if isinstance(spec, NamedGrammar):
+            return spec.found(lambda name: self.registry.build("grammar", name))
+        if isinstance(spec, Product | Union):
+            return replace(spec, parts=tuple(map(self._with_grammars, spec.parts)))
+        return replace(spec, then=self._with_grammars(spec.then)) if isinstance(spec, Phases) else spec
 
     def _is_recipe(self, constraint: Any) -> bool:
         return isinstance(constraint, Mapping) and constraint.get("name") in self.registry.names("constraint")

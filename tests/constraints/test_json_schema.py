@@ -235,7 +235,7 @@ def test_a_spec_is_a_constraint_as_it_is() -> None:
 
 @pytest.mark.parametrize("given_", [3, None, "json", ["a", "b"], object()])
 def test_what_is_no_constraint_is_refused_with_what_is(given_: Any) -> None:
-    with pytest.raises(BadOption, match=r"constraint: .*json_schema\(...\), regex\(...\), choice"):
+    with pytest.raises(BadOption, match=r"constraint: .*json_schema\(...\), regex\(...\), lark\(...\), choice"):
         as_spec(given_)
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from decodeplug import Host, Request, choice, json_schema, phases, product, regex, tools, union
+from decodeplug import Host, Request, choice, json_schema, lark, phases, product, regex, tools, union
 from decodeplug.plugin import CharacterConstraint
 from decodeplug.testing import bpe_tokenizer, tiny_model
 
@@ -62,6 +62,7 @@ CONSTRAINTS: dict[str, Any] = {
     "schema": json_schema(SCHEMA),
     "schema checked while writing": json_schema(CHECKED),
     "regex": regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [a-z]{2,8}){1,6}\."),
+    "grammar": lark("tool_call"),
     "choice": choice(["the red bear", "the red bearing", "the other river", "a book about the moon and honey"]),
     "own": Nested(),
     "product": product(json_schema(SCHEMA), regex(r'(?s)\{"name": "[a-z]{0,8}", "age": [0-9], .{0,40}')),
@@ -141,7 +142,7 @@ def test_the_text_is_that_of_no_draft_no_cache_and_no_batch(
     ]
 
 
-@pytest.mark.parametrize("constraint", ["schema", "choice"])
+@pytest.mark.parametrize("constraint", ["schema", "choice", "grammar"])
 def test_drafts_were_kept_so_the_table_compares_something(constraint: str) -> None:
     kept = {
         source: accepted.kept

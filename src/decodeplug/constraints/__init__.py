@@ -3,6 +3,7 @@
 from decodeplug.constraints.accepting import accepts
 from decodeplug.constraints.as_spec import as_spec
 from decodeplug.constraints.choice_spec import Choice, choice
+from decodeplug.constraints.lark_spec import LarkGrammar, NamedGrammar, lark
 from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.constraints.phases_spec import Phases, phases
 from decodeplug.constraints.product_spec import Product, product
@@ -14,7 +15,9 @@ from decodeplug.constraints.union_spec import Union, union
 __all__ = [
     "Choice",
     "JsonSchema",
+    "LarkGrammar",
     "MaskConstraint",
+    "NamedGrammar",
     "Phases",
     "Product",
     "Regex",
@@ -24,6 +27,7 @@ __all__ = [
     "as_spec",
     "choice",
     "json_schema",
+    "lark",
     "phases",
     "product",
     "regex",
