@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## Watch SmolLM2 write a teddy bear as valid JSON
 	$(BIN)/decodeplug demo
 
-test: $(READY)  ## Run the tests (a fair sample of the slow ones)
+test: $(READY)  ## Run the tests, without the slow ones
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
 check: $(READY)  ## Format, lint, types and the fast tests: before every commit

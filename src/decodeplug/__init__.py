@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decodeplug.checkup import doctor
-    from decodeplug.constraints import choice, json_schema, regex
+    from decodeplug.constraints import choice, json_schema, lark, phases, product, regex, tools, union
     from decodeplug.errors import DecodeplugError
     from decodeplug.hookspecs import hookimpl
     from decodeplug.host import Host
@@ -36,7 +36,12 @@ __all__ = [
     "doctor",
     "hookimpl",
     "json_schema",
+    "lark",
+    "phases",
+    "product",
     "regex",
+    "tools",
+    "union",
 ]
 
 _HOME = {
@@ -50,7 +55,12 @@ _HOME = {
     "doctor": "checkup",
     "hookimpl": "hookspecs",
     "json_schema": "constraints",
+    "lark": "constraints",
+    "phases": "constraints",
+    "product": "constraints",
     "regex": "constraints",
+    "tools": "constraints",
+    "union": "constraints",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -14,7 +15,6 @@ from decodeplug.groups import Group, grouped
 from decodeplug.lane import Job, Lane
 from decodeplug.rowfacts import Chosen
 from decodeplug.rules import Clipped
-from decodeplug.score import near_tie_bound
 from decodeplug.trace import Step
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Record
 from decodeplug.walk import MaskFiller, Masks, cut_draft
@@ -47,6 +47,7 @@ class Turn:
     forward_s: float = 0.0
     wait_s: float = 0.0
     choose_s: float = 0.0
+    cache_bytes: int = 0
     filled: Masks | None = None
     steps: list[tuple[Job, Step]] = field(default_factory=list)
 
@@ -65,7 +66,6 @@ class Batch:
     def __init__(self, jobs: Sequence[Job], target: Target, *, filler: MaskFiller, costs: WidthCosts) -> None:
         self.jobs = list(jobs)
         self._vocab_size, self._device = target.vocab_size, target.device
-        self._near_tie = near_tie_bound(target.dtype)
         self._filler, self._costs = filler, costs
         self._steady: Turn | None = None
 
@@ -111,7 +111,7 @@ class Batch:
             fail(lane.job, drafter, "draft", error)
         return NO_DRAFT
 
-    def commit(self, turn: Turn, chosen: Sequence[Sequence[Chosen]]) -> tuple[list[int], list[Lane], list[int]]:
+    def commit(self, turn: Turn, chosen: Sequence[Chosen | None]) -> tuple[list[int], list[Lane], list[int]]:
         """Clip and commit every extension.
 
         :returns: For each lane that goes on, the index of the lane that it continues; the lanes;
@@ -120,32 +120,37 @@ class Batch:
         parents: list[int] = []
         going: list[Lane] = []
         lengths: list[int] = []
-        drafting, begun, last = False, True, None
-        for index, lane in enumerate(turn.lanes):
-            job = lane.job
+        last: Job | None = None
+        for index, (lane, choice) in enumerate(zip(turn.lanes, chosen, strict=True)):
+            job, held = lane.job, lane.held + len(turn.feeds[index])
             if job is not last:  # the lanes of a job are neighbours
                 last = job
                 job.trace.forwards += 1
-                drafting = drafting or job.drafter is not None
-            held, begun = lane.held + len(turn.feeds[index]), begun and lane.held > 0
-            for choice in chosen[index]:
-                try:
-                    clipped = job.rules.clip(lane, choice.tokens)
-                except Exception as error:
-                    _fail_to_clip(job, error)
-                    break
-                step = _step(turn, index, clipped, choice, self._near_tie)
-                turn.steps.append((job, step))
-                job.trace.steps.append(step)
-                _extend(lane, turn.drafts[index], step.kept, clipped, choice)
-                lane.finish_reason = lane.finish_reason or job.interrupted()
-                if lane.finish_reason is None:
-                    parents.append(index)
-                    going.append(lane)
-                    lengths.append(min(held, len(lane.ids) - 1))
-        if drafting and begun:  # only drafters ask for costs, and a prompt's width says nothing of a draft's
-            self._costs.record(max(map(len, turn.feeds)), turn.forward_s + turn.choose_s, len(turn.lanes))
+            if choice is None:
+                continue
+            try:
+                clipped = job.rules.clip(lane, choice.tokens)
+            except Exception as error:
+                _fail_to_clip(job, error)
+                continue
+            step = _step(turn, index, clipped, choice)
+            turn.steps.append((job, step))
+            job.trace.steps.append(step)
+            _extend(lane, turn.drafts[index], step.kept, clipped, choice)
+            lane.finish_reason = lane.finish_reason or job.interrupted()
+            if lane.finish_reason is None:
+                parents.append(index)
+                going.append(lane)
+                lengths.append(min(held, len(lane.ids) - 1))
+        self._note_cost(turn)
         return parents, going, lengths
+
+    def _note_cost(self, turn: Turn) -> None:
+        """What a forward cost, where a drafter will ask; that of a prompt says nothing of a draft's."""
+        if self._steady is not None:
+            return
+        if all(len(feed) <= want for feed, want in zip(turn.feeds, turn.wants, strict=True)):
+            self._costs.record(max(map(len, turn.feeds)), turn.forward_s + turn.choose_s, len(turn.lanes))
 
 
 def _fail_to_clip(job: Job, error: Exception) -> None:
@@ -155,7 +160,7 @@ def _fail_to_clip(job: Job, error: Exception) -> None:
         fail(job, job.constraint, "advance", error)
 
 
-def _step(turn: Turn, index: int, clipped: Clipped, choice: Chosen, near_tie: float) -> Step:
+def _step(turn: Turn, index: int, clipped: Clipped, choice: Chosen) -> Step:
     lane, draft, count = turn.lanes[index], turn.drafts[index], len(clipped.tokens)
     kept = _kept(draft, clipped.tokens) if draft.tokens else 0
     step = Step(
@@ -168,7 +173,7 @@ def _step(turn: Turn, index: int, clipped: Clipped, choice: Chosen, near_tie: fl
         lane=lane.hypothesis,
         forward_s=turn.forward_s,
         wait_s=turn.wait_s,
-        near_ties=choice.near_ties(count, near_tie),
+        near_ties=choice.near_ties(count),
     )
     if turn.filled is not None and lane.job.constraint is not None:
         step.mask_s = turn.filled.seconds
@@ -197,7 +202,8 @@ def _extend(lane: Lane, draft: Draft, kept: int, clipped: Clipped, choice: Chose
         lane.logprobs += choice.column("logprobs", count)
         lane.raw_logprobs += choice.column("raw", count)
         ids, values = choice.column("top ids", count), choice.column("top", count)
-        lane.top_logprobs += [list(zip(*pair, strict=True)) for pair in zip(ids, values, strict=True)]
+        for row in map(zip, ids, values):
+            lane.top_logprobs.append([(token, logprob) for token, logprob in row if logprob > -math.inf])
 
 
 def _judge(records: Mapping[str, Record], draft: Draft, kept: int, ended: bool) -> Mapping[str, Record]:

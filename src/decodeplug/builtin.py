@@ -5,8 +5,10 @@ Factories are named by text, so that loading plugins imports none of them.
 
 from __future__ import annotations
 
+from decodeplug.grammar_library import factory, library
 from decodeplug.hookspecs import hookimpl
 from decodeplug.registry import Registry
+from decodeplug.spec import normal_name
 
 __all__ = ["decodeplug_register"]
 
@@ -28,7 +30,16 @@ _PROCESSORS = {
     "min-tokens": "MinTokens",
     "forced-prefix": "ForcedPrefix",
 }
-_CONSTRAINTS = {"json-schema": "json_schema", "regex": "regex", "choice": "choice"}
+_CONSTRAINTS = {
+    "json-schema": "json_schema",
+    "regex": "regex",
+    "lark": "lark",
+    "choice": "choice",
+    "product": "Product",
+    "union": "Union",
+    "phases": "Phases",
+    "tools": "tools",
+}
 _DRAFTERS = {"none": "NoDrafts", "lookup": "Lookup", "forced": "Forced", "chain": "Chain"}
 _SELECTORS = {"match": "Match"}
 _STRATEGIES = {"greedy": "Greedy", "sample": "Sample"}
@@ -49,3 +60,5 @@ def decodeplug_register(registry: Registry) -> None:
         registry.strategy(name, f"decodeplug.strategies:{attribute}")
     for name, attribute in _CACHES.items():
         registry.cache(name, f"decodeplug.caches:{attribute}")
+    for grammar in library():
+        registry.grammar(normal_name(grammar.name), factory(grammar))

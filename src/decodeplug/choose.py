@@ -8,45 +8,80 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from decodeplug.errors import BadLogits, DecodeplugError, PluginError
+from decodeplug.errors import BadLogits, DecodeplugError, PluginError, Unsatisfiable
 from decodeplug.failure import PartFailure
-from decodeplug.groups import Group, split
+from decodeplug.groups import Group, one_lane, split
 from decodeplug.lane import Job, Lane
 from decodeplug.rowfacts import Chosen, Columns, Table, columns_of, read_back
-from decodeplug.score import part_name, score
-from decodeplug.values import NOTHING_SEEN, Draft, Seen
+from decodeplug.score import near_tie_bound, part_name, score
+from decodeplug.values import NOTHING_SEEN, Draft, Extension, Seen
 from decodeplug.walk import Masks
 
 __all__ = ["choose", "fail"]
 
 
-def choose(
-    logits: Tensor,
-    lanes: Sequence[Lane],
-    groups: Sequence[Group],
-    filled: Masks | None,
-) -> list[list[Chosen]]:
-    """Choose for every lane: how it goes on, in one way or several; in none if its job failed.
+def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | None) -> list[Chosen | None]:
+    """Choose how every lane goes on; None for one whose job failed.
 
     A part that fails, or logits that are no numbers, set ``job.error`` of their own job;
     its lanes get no extension, and the others are not touched.
 
     :param logits: ``[rows, vocab]``: for each lane ``len(draft) + 1`` rows.
-    :param groups: The lanes again, as they are scored together.
+    :param groups: The lanes as they are scored together. :param lanes: How many these are in all.
     :param filled: The masks of the constrained rows, in the order of the rows.
     """
     if filled is not None and filled.errors:
-        for lane in lanes:
+        for lane in (lane for group in groups for lane in group.lanes):
             if (cause := filled.errors.get(id(lane.job.constraint))) is not None:
                 fail(lane.job, lane.job.constraint, "allowed", cause)
-    scored: list[Group] = []
-    facts: list[Columns] = []
-    for group in groups:
-        _score(logits, group, filled, scored, facts)
-    outcomes: list[list[Chosen]] = [[] for _ in lanes]
-    for group, table in zip(scored, read_back(facts), strict=True):
-        _decide(group, table, logits, outcomes)
+    outcomes: list[Chosen | None] = [None] * lanes
+    while groups:
+        scored: list[Group] = []
+        facts: list[Columns] = []
+        for group in groups:
+            _score(logits, group, filled, scored, facts)
+        for group, table in zip(scored, read_back(facts), strict=True):
+            _decide(group, table, logits, outcomes)
+        groups = () if filled is None else _refused(groups, filled, outcomes)
     return outcomes
+
+
+def _refused(groups: Sequence[Group], filled: Masks, outcomes: list[Chosen | None]) -> list[Group]:
+    """The lanes whose choice their constraint refuses; the refused token leaves the mask, so that another is chosen.
+
+    All that scoring does is done again then, so it is as if the token had never been allowed.
+    """
+    again: list[Group] = []
+    for group in groups:
+        for index, lane in enumerate(group.lanes):
+            choice = outcomes[group.first_lane + index]
+            if choice is None or not getattr(lane.job.constraint, "refuses_late", False):
+                continue
+            offset, token = _stands(lane, choice.tokens)
+            if offset is not None:
+                single = one_lane(group, index)
+                assert single.first_masked is not None
+                filled.table[single.first_masked + offset, token] = False
+                outcomes[single.first_lane] = None
+                again.append(single)
+    return again
+
+
+def _stands(lane: Lane, tokens: Sequence[int]) -> tuple[int | None, int]:
+    """Which token of a choice, if any, the constraint refuses although its mask allowed it."""
+    state, constraint = lane.state, lane.job.constraint
+    assert constraint is not None
+    for offset, token in enumerate(tokens):
+        if token in lane.job.end_ids:
+            break
+        try:
+            state = constraint.advance(state, token)
+        except Exception as error:
+            fail(lane.job, constraint, "advance", error)
+            break
+        if state is None:
+            return offset, token
+    return None, 0
 
 
 def fail(job: Job, part: object, call: str, cause: BaseException) -> None:
@@ -101,27 +136,45 @@ def _seen(group: Group) -> Seen:
     return Seen(prefixes, lengths)
 
 
-def _decide(group: Group, table: Table, logits: Tensor, outcomes: Sequence[list[Chosen]]) -> None:
+def _decide(group: Group, table: Table, logits: Tensor, outcomes: list[Chosen | None]) -> None:
     """The plain half of selecting, and what becomes of it, lane by lane."""
-    selector = group.lanes[0].job.plan.selector
+    selector, values, bound = group.lanes[0].job.plan.selector, table["values"], near_tie_bound(logits.dtype)
     try:
         extensions = selector.extend(table["candidates"], group.table)
-        for extension in extensions:
-            if not 0 <= extension.parent < len(group.lanes) or len(extension.rows) != len(extension.tokens):
-                raise ValueError(f"it returned {extension}, which belongs to none of the {len(group.lanes)} lanes")
+        _check(extensions, group, table)
     except Exception as error:
         for lane in group.lanes:
             fail(lane.job, selector, "extend", error)
         return
-    values = table["values"]
-    for extension in extensions:
-        lane, first = group.lanes[extension.parent], group.table.first[extension.parent]
-        for row in extension.rows:
+    for parent, tokens, rows in extensions:
+        lane, first = group.lanes[parent], group.table.first[parent]
+        for row in rows:
             if not math.isfinite(values[row][0]):
-                draft = group.table.drafts[extension.parent]
-                _blame(lane, row - first, logits[group.first_row + row], draft)
+                _blame(lane, row - first, logits[group.first_row + row], group.table.drafts[parent])
         if lane.job.error is None:
-            outcomes[group.first_lane + extension.parent].append(Chosen(extension.tokens, extension.rows, table))
+            outcomes[group.first_lane + parent] = Chosen(tokens, rows, table, bound)
+
+
+def _check(extensions: Sequence[Extension], group: Group, table: Table) -> None:
+    """Refuse extensions that are none of these lanes', or not what was proposed.
+
+    :raises ValueError: With the extension.
+    """
+    table_of, candidates = group.table, table["candidates"]
+    if not len(candidates) == len(table["values"]) == len(table["margins"]) == table_of.count:
+        raise ValueError(f"it proposed {len(candidates)} candidates for {table_of.count} rows, or not as many values")
+    if len(extensions) > len(group.lanes) or len({extension.parent for extension in extensions}) < len(extensions):
+        raise ValueError(f"it returned {len(extensions)} extensions for {len(group.lanes)} lanes, one lane twice")
+    for extension in extensions:
+        parent, tokens, rows = extension
+        if not 0 <= parent < len(group.lanes):
+            raise ValueError(f"it returned {extension}, which belongs to none of the {len(group.lanes)} lanes")
+        first, count = table_of.first[parent], len(tokens)
+        if not 0 < count <= len(table_of.drafts[parent].tokens) + 1 or rows != range(first, first + count):
+            raise ValueError(f"it returned {extension}, which are not rows of that lane from {first} on")
+        for token, row in zip(tokens, rows, strict=True):
+            if token != candidates[row][0]:
+                raise ValueError(f"it returned {extension}, but proposed {candidates[row][0]} first in row {row}")
 
 
 def _blame(lane: Lane, offset: int, logits: Tensor, draft: Draft) -> None:
@@ -131,6 +184,12 @@ def _blame(lane: Lane, offset: int, logits: Tensor, draft: Draft) -> None:
         because = "the model gave NaN or +inf; its weights may be broken, or its dtype overflows"
         job.error = job.error or BadLogits(position, because=because)
         return
+    if _is_dead_end(lane, draft.tokens[:offset]):
+        because = f"after {position - job.prompt_length} tokens no id may follow, and the text may not end"
+        job.error = job.error or Unsatisfiable(
+            getattr(job.constraint, "kind", part_name(job.constraint)), because=because
+        )
+        return
     seen = Seen.of([[*lane.ids, *draft.tokens[:offset]]], [job.prompt_length])
     for count, part in enumerate(job.plan.processors, start=1):
         if not (score(logits[None], None, job.plan.processors[:count], seen).scores < torch.inf).all():
@@ -138,3 +197,16 @@ def _blame(lane: Lane, offset: int, logits: Tensor, draft: Draft) -> None:
             return
     because = "every token is at -inf: the model, the constraint or a processor leaves nothing to choose"
     job.error = job.error or BadLogits(position, because=because)
+
+
+def _is_dead_end(lane: Lane, tokens: Sequence[int]) -> bool:
+    """Does the constraint itself leave nothing to choose after ``tokens``?"""
+    constraint, state = lane.job.constraint, lane.state
+    if constraint is None:
+        return False
+    try:
+        for token in tokens:
+            state = constraint.advance(state, token)
+        return state is not None and not constraint.is_accepting(state) and not bool(constraint.allowed(state).any())
+    except Exception:  # what it raises was recorded where the masks were filled
+        return False

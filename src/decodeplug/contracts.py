@@ -76,6 +76,10 @@ class Constraint(Protocol):
     rejected, a beam is forked and a tree is walked without any undo. A mutable
     matcher may stand behind the value. End tokens are not the constraint's
     business: the loop allows them exactly where ``is_accepting``.
+
+    A constraint with ``refuses_late = True`` may have a mask that is too wide: ``advance`` then
+    says of a chosen token whether it stands, as a function of the tokens before it, and the loop
+    chooses again without those that do not. At least one always must stand.
     """
 
     def start(self) -> Hashable:

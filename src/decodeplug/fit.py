@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from decodeplug.constraints import as_spec
+from decodeplug.constraints import NamedGrammar, Phases, Product, Union, as_spec
 from decodeplug.contracts import Constraint, ConstraintSpec, Drafter, Processor, Selector, Strategy
-from decodeplug.errors import BadOption, ContextOverflow, IncompatibleParts
+from decodeplug.errors import BadOption, ContextOverflow, DecodeplugError, IncompatibleParts, PluginError
 from decodeplug.lane import Job, Lane, Plan
 from decodeplug.owners import owner_of
 from decodeplug.prompts import prompt_ids
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "Ready"]
 
 _BY_DEFAULT = ("forced", "lookup")  # the drafters of a constrained request that names none
+
+_INNER = frozenset({"parts", "then"})  # options of constraints that are made of others
 
 
 @dataclass(slots=True)
@@ -116,9 +118,27 @@ class Fit:
 
     def spec(self, constraint: Any) -> ConstraintSpec:
         """What a request's ``constraint`` means; a mapping that names a kind is the recipe form."""
-        if isinstance(constraint, Mapping) and constraint.get("name") in self.registry.names("constraint"):
-            return self.registry.build("constraint", constraint)
-        return as_spec(constraint)
+        if self._is_recipe(constraint):
+            inner = {name: self._with_inner(value) if name in _INNER else value for name, value in constraint.items()}
+            constraint = self.registry.build("constraint", inner)
+        return self._with_grammars(as_spec(constraint))
+
+    def _with_grammars(self, spec: ConstraintSpec) -> ConstraintSpec:
+        """A spec with the grammars in it that plugins offer by name."""
+        if isinstance(spec, NamedGrammar):
+            return spec.found(lambda name: self.registry.build("grammar", name))
+        if isinstance(spec, Product | Union):
+            return replace(spec, parts=tuple(map(self._with_grammars, spec.parts)))
+        return replace(spec, then=self._with_grammars(spec.then)) if isinstance(spec, Phases) else spec
+
+    def _is_recipe(self, constraint: Any) -> bool:
+        return isinstance(constraint, Mapping) and constraint.get("name") in self.registry.names("constraint")
+
+    def _with_inner(self, value: Any) -> Any:
+        """The value of an option that may be a constraint in its recipe form, or a list of them."""
+        if isinstance(value, list | tuple):
+            return [self._with_inner(part) for part in value]
+        return self.spec(value) if self._is_recipe(value) else value
 
     def compile(self, spec: ConstraintSpec) -> Constraint:
         """The compiled constraint, with states of its own.
@@ -127,7 +147,12 @@ class Fit:
         """
         if self.vocabulary is None:
             raise BadOption("constraint", wanted="a host with a tokenizer: Host(model, tokenizer)")
-        return spec.compile(self.vocabulary)
+        try:
+            return spec.compile(self.vocabulary)
+        except DecodeplugError:
+            raise
+        except Exception as error:
+            raise PluginError(owner_of(spec), spec.kind, "compile", error) from error
 
     def _budget(self, prompt_tokens: int, wanted: int | None) -> int:
         window = self.target.context_window
@@ -227,7 +252,10 @@ class Fit:
         return drafters
 
     def _open_lanes(self, job: Job, request: Request, samples: bool) -> None:
-        state = None if job.constraint is None else job.constraint.start()
+        try:
+            state = None if job.constraint is None else job.constraint.start()
+        except Exception as error:
+            raise PluginError(job.owner(job.constraint), part_name(job.constraint), "start", error) from error
         text = TextState() if job.rules.follows_text else None
         job.lanes = [
             Lane(job, list(job.prompt), state=state, text=text, hypothesis=number)

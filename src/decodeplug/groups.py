@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from decodeplug.lane import Job, Lane
 from decodeplug.same import same
 from decodeplug.values import Draft, LaneView
 
-__all__ = ["Group", "grouped", "split"]
+__all__ = ["Group", "grouped", "one_lane", "split"]
 
 
 @dataclass(slots=True)
@@ -45,17 +44,20 @@ def grouped(lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[D
 
 
 def split(group: Group) -> list[Group]:
-    """The group's lanes, job by job."""
-    pieces: list[Group] = []
-    start, row, masked = group.first_lane, group.first_row, group.first_masked
-    entries = zip(group.lanes, group.table.lanes, group.table.drafts, strict=True)
-    for _, run in itertools.groupby(entries, lambda entry: id(entry[0].job)):
-        lanes, views, drafts = zip(*run, strict=True)
-        table = Rows(views, drafts)
-        pieces.append(Group(lanes, table, start, row, masked))
-        start, row = start + len(lanes), row + table.count
-        masked = None if masked is None else masked + table.count
-    return pieces
+    """The group's lanes, one by one."""
+    return [one_lane(group, index) for index in range(len(group.lanes))]
+
+
+def one_lane(group: Group, index: int) -> Group:
+    """One lane of a group, as a group of its own."""
+    rows, first = group.table, group.table.first[index]
+    return Group(
+        group.lanes[index : index + 1],
+        Rows(rows.lanes[index : index + 1], rows.drafts[index : index + 1]),
+        group.first_lane + index,
+        group.first_row + first,
+        None if group.first_masked is None else group.first_masked + first,
+    )
 
 
 def _alike(job: Job, other: Job) -> bool:

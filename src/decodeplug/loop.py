@@ -32,9 +32,9 @@ def decode(session: Session, batch: Batch) -> Generator[Turn, None, None]:
         # forward: one call over pending and drafted ids of all lanes
         began = time.perf_counter()
         logits = session.forward(turn.feeds, turn.wants)
-        turn.forward_s = time.perf_counter() - began
+        turn.forward_s, turn.cache_bytes = time.perf_counter() - began, session.bytes()
         # score and select: on the device, one transfer at the end
-        chosen = choose(logits, lanes, turn.groups, turn.await_masks())
+        chosen = choose(logits, turn.groups, len(lanes), turn.await_masks())
         del logits  # large, and the next forward's are made in its place
         turn.choose_s = time.perf_counter() - began - turn.forward_s
         # clip: end tokens, stop strings, constraint, budget; commit; and who goes on

@@ -75,6 +75,8 @@ def gumbel(keys: Sequence[NoiseKey], tokens: Tensor) -> Tensor:
     :returns: ``[rows, tokens]`` float32. The same numbers for the same keys and ids,
         whatever else is in the batch.
     """
+    if tokens.device.type == "mps":  # it has no float64, which the noise of the other devices is computed in
+        return gumbel(keys, tokens.cpu()).to(tokens.device)
     row_keys = _row_keys(keys, tokens.device)[:, None]
     return _to_gumbel(_mix_tensor(row_keys + (tokens + 1) * _signed(_STEP)))
 

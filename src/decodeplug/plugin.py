@@ -9,6 +9,7 @@ from decodeplug.contracts import (
     Drafter,
     Inspector,
     Processor,
+    Proposal,
     Rows,
     Selector,
     Session,
@@ -37,6 +38,7 @@ from decodeplug.errors import (
     VocabularyMismatch,
 )
 from decodeplug.hookspecs import hookimpl
+from decodeplug.own_constraint import ByteConstraint, CharacterConstraint
 from decodeplug.registry import Offer, Registry
 from decodeplug.values import NO_DRAFT, Draft, Extension, LaneView, Record, Seen, Stage
 
@@ -45,8 +47,10 @@ __all__ = [
     "BadLogits",
     "BadOption",
     "BudgetTooSmall",
+    "ByteConstraint",
     "CacheFull",
     "Cancelled",
+    "CharacterConstraint",
     "Constraint",
     "ConstraintSpec",
     "ContextOverflow",
@@ -65,6 +69,7 @@ __all__ = [
     "PluginWarning",
     "Plugins",
     "Processor",
+    "Proposal",
     "Record",
     "Registry",
     "Rows",

@@ -101,23 +101,29 @@ class StepInputs:
 
     A tensor operation after a forward, which leaves the processor's caches cold, costs ten
     times what it costs in a row with others of its kind.
+
+    :param masked: Make masks as well.
     """
 
-    def __init__(self, inputs: ModelInputs) -> None:
-        self._inputs = inputs
+    def __init__(self, inputs: ModelInputs, *, masked: bool) -> None:
+        self._inputs, self._masked = inputs, masked
         self._on_cpu = inputs.device.type == "cpu"
-        self._first = 0
+        self._first = self._next = 0
         self._positions: Sequence[Tensor] = ()
-        self._masks: Sequence[Tensor] = ()
+        self._masks: Sequence[Tensor | None] = ()
         self._ids: list[tuple[Any, Tensor]] = []
 
-    def at(self, token: int, position: int) -> tuple[Tensor, Tensor, Tensor]:
+    def at(self, token: int, position: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Id ``[1, 1]``, position ``[1, 1]`` and a mask of ones ``[1, position + 1]``."""
         index = position - self._first
-        if not 0 <= index < len(self._masks):
+        if not 0 <= index < len(self._positions):
+            # Lanes that take turns are not at positions in a row: nothing is made ahead for them.
+            ahead = AHEAD if position == self._next else 1
             inputs, self._first, index = self._inputs, position, 0
-            self._positions = inputs.straight(position, AHEAD).split(1, dim=1)
-            self._masks = [inputs.nothing_masked(1, position + count) for count in range(1, AHEAD + 1)]
+            self._positions = inputs.straight(position, ahead).split(1, dim=1)
+            lengths = range(position + 1, position + ahead + 1)
+            self._masks = [inputs.nothing_masked(1, length) if self._masked else None for length in lengths]
+        self._next = position + 1
         return self._id(token), self._positions[index], self._masks[index]
 
     def _id(self, token: int) -> Tensor:

@@ -24,7 +24,8 @@ class Recipe:
 
     Parts are named, with options (``"top-p=0.9"`` or ``{"name": "top-p", "top_p": 0.9}``). A
     constraint is a mapping with its kind: ``{"name": "json-schema", "schema": {...}}``,
-    ``{"name": "regex", "pattern": "..."}``, ``{"name": "choice", "options": [...]}``.
+    ``{"name": "regex", "pattern": "..."}``, ``{"name": "lark", "source": "sql_select"}``,
+    ``{"name": "choice", "options": [...]}``.
 
         recipe = Recipe.load("extract.toml")
         host.generate(prompt, **recipe.options)

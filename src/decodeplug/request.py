@@ -34,7 +34,8 @@ class Request:
     :param prompt: A text (raw completion), chat messages (the model's chat template, with
         generation prompt), or token ids.
     :param constraint: What the text must satisfy: ``json_schema(...)``, ``regex(...)``,
-        ``choice(...)``, a pydantic class, dataclass, TypedDict, Literal or Enum, or a JSON schema.
+        ``choice(...)``, ``product(...)``, ``union(...)``, ``phases(...)``, ``tools(...)``, a class of your own,
+        a pydantic class, dataclass, TypedDict, Literal or Enum, or a JSON schema.
     :param strategy: Name or object; None is "greedy", which samples when a temperature or
         truncating processor is named.
     :param processors: Names with options such as ``"temperature=0.7"``, mappings, or objects. None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from decodeplug.trace import Trace
+from decodeplug.values import ToolCalls
 
 __all__ = ["Chunk", "Result"]
 
@@ -19,7 +21,9 @@ class Result:
     :ivar token_ids: New ids, the end token included.
     :ivar value: With a constraint: the parsed value, such as the pydantic instance. None if
         the text was cut before the constraint was satisfied.
-    :ivar finish_reason: "stop" (end token, stop string or constraint complete), "length",
+    :ivar tree: The value, if it is a parse tree of a grammar (``lark(...)``); else None.
+    :ivar finish_reason: "stop" (end token, stop string or constraint complete), "tool_calls" (the
+        same, and there are calls), "length",
         "cancelled", "timeout" or "error" (then ``error`` is set).
     :ivar logprobs: ``[tokens]`` natural-log probability of each new id, after processors. Where they
         were not computed while decoding (``logprobs=True``; with a constraint or a truncating
@@ -50,6 +54,17 @@ class Result:
         if not isinstance(self._logprobs, list):
             self._logprobs = self._logprobs()
         return self._logprobs
+
+    @property
+    def tool_calls(self) -> ToolCalls:
+        """The calls that the model asks for, where the constraint is ``tools(...)``; else none."""
+        return self.value if isinstance(self.value, ToolCalls) else ToolCalls()
+
+    @property
+    def tree(self) -> Any:
+        """The parse tree, where the constraint is a grammar; else None."""
+        trees = sys.modules.get("lark")  # nobody has made a tree without it
+        return self.value if trees and isinstance(self.value, trees.Tree | trees.Token) else None
 
     def __getstate__(self) -> dict[str, Any]:
         assert self.logprobs is not None  # read now: what computes them is not pickled

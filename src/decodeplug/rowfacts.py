@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from decodeplug.contracts import Proposal
+from decodeplug.precision import widest
 from decodeplug.score import Scored
 
 __all__ = ["Chosen", "Columns", "Table", "columns_of", "read_back"]
@@ -29,22 +30,24 @@ class Chosen:
     """An extension of a lane, and what is known of the rows that its tokens were chosen from.
 
     :ivar table: The numbers of all rows of the lane's group.
+    :ivar bound: A margin below it could have been closed by rounding.
     """
 
     tokens: tuple[int, ...]
     rows: Sequence[int]
     table: Table
+    bound: float
 
     def column(self, name: str, count: int) -> list[Any]:
         """One fact of the first ``count`` rows; nothing where it was not asked for."""
         column = self.table.get(name)
         return [] if column is None else [column[row] for row in self.rows[:count]]
 
-    def near_ties(self, count: int, bound: float) -> int:
-        """How many choices rounding could have turned into others: those with a margin below the bound."""
+    def near_ties(self, count: int) -> int:
+        """How many choices rounding could have turned into others."""
         margins, near = self.table["margins"], 0
         for row in self.rows[:count]:
-            near += margins[row] < bound
+            near += margins[row] < self.bound
         return near
 
     @property
@@ -106,8 +109,8 @@ def read_back(tables: Sequence[Columns]) -> list[Table]:
 
 def _fetched(columns: Sequence[Tensor]) -> dict[int, Tensor]:
     """Columns of several shapes and dtypes on the CPU, by their ``id()``: packed, and sent at once."""
-    # float64 holds every id exactly.
-    packed = torch.cat([column.double().flatten() for column in columns]).cpu()
+    # Both float64 and float32 hold every id exactly.
+    packed = torch.cat([column.to(widest(column.device)).flatten() for column in columns]).cpu()
     pieces = packed.split([column.numel() for column in columns])
     return {
         id(column): piece.view(column.shape).to(column.dtype) for column, piece in zip(columns, pieces, strict=True)

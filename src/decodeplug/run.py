@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from decodeplug.batch import Batch, Turn
 from decodeplug.choose import fail
 from decodeplug.contracts import Inspector
@@ -44,7 +46,7 @@ def turns(
     session = target.session(cache)
     batch = Batch(jobs, target, filler=filler, costs=costs)
     loop = decode(session, batch)
-    peak = 0
+    peak = held = 0
     inspected = [job for job in jobs if job.inspectors]
     try:
         while True:
@@ -52,7 +54,7 @@ def turns(
                 turn = _next(loop, inspected, target.model)
             if turn is None:
                 break
-            peak = max(peak, session.bytes())
+            peak, held = max(peak, turn.cache_bytes), turn.cache_bytes
             if inspected:
                 _tell_inspectors(turn)
             yield turn
@@ -60,7 +62,7 @@ def turns(
         loop.close()
         for job in jobs:
             job.trace.elapsed_s = time.perf_counter() - began
-            job.trace.cache = {"name": part_name(cache), "bytes": session.bytes(), "peak_bytes": peak}
+            job.trace.cache = {"name": part_name(cache), "bytes": held, "peak_bytes": peak}
 
 
 @inference
@@ -93,6 +95,7 @@ def _inspected(jobs: Sequence[Job], model: Any) -> Generator[None, None, None]:
                 fail(job, inspector, "attach", error)
 
 
+@torch.inference_mode(False)  # what they do with a step is their own affair
 def _tell_inspectors(turn: Turn) -> None:
     for job, step in turn.steps:
         for inspector in job.inspectors:
@@ -156,6 +159,8 @@ def _of_lane(ready: Ready, lane: Lane, score: Score) -> Result:
             result.error = error
         except Exception as error:
             result.error = PluginError(job.owner(ready.spec), ready.spec.kind, "value", error)
+    if result.tool_calls and result.finish_reason == "stop":
+        result.finish_reason = "tool_calls"
     return result
 
 

@@ -12,6 +12,7 @@ from decodeplug.batch import Turn
 from decodeplug.discovery import Plugins
 from decodeplug.errors import BadOption, Cancelled, DecodeplugError
 from decodeplug.fit import Fit, Ready
+from decodeplug.precision import widest
 from decodeplug.prompts import prompt_ids
 from decodeplug.request import Request
 from decodeplug.result import Result
@@ -78,7 +79,7 @@ class Runner:
             session = self._target.session("none")
             session.keep([-1], [0])
             logits = session.forward([[*ids, *rest[:-1]]], [len(rest)])
-            scores = torch.log_softmax(logits.double(), -1)
+            scores = torch.log_softmax(logits.to(widest(logits.device)), -1)
             return scores.gather(-1, torch.tensor(rest, device=scores.device)[:, None])[:, 0].tolist()
 
     def close(self) -> None:
@@ -115,7 +116,8 @@ class Runner:
 
     def _announce(self, ready: Ready, hook: str, **values: Any) -> None:
         try:
-            self._plugins.announce(hook, **values)
+            with torch.inference_mode(False):  # what hooks do is their own affair
+                self._plugins.announce(hook, **values)
         except DecodeplugError as error:
             ready.job.error = ready.job.error or error
 

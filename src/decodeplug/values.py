@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NOTHING_SEEN", "NO_DRAFT", "Draft", "Extension", "LaneView", "Record", "Seen", "Stage"]
+__all__ = [
+    "NOTHING_SEEN",
+    "NO_DRAFT",
+    "Draft",
+    "Extension",
+    "LaneView",
+    "Record",
+    "Seen",
+    "Stage",
+    "ToolCall",
+    "ToolCalls",
+]
 
 
 class Stage(enum.IntEnum):
@@ -142,14 +153,37 @@ class LaneView:
     seed: tuple[int, int] = (0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model asks for.
+
+    :ivar name: Of the function. :ivar arguments: By name, as its schema allows them.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The call as an entry of ``tool_calls`` in a chat message, as chat templates take it."""
+        return {"type": "function", "function": {"name": self.name, "arguments": dict(self.arguments)}}
+
+
+class ToolCalls(tuple[ToolCall, ...]):
+    """The calls of one text, in their order; empty where it is an answer without calls."""
+
+    __slots__ = ()
+
+
 class Extension(NamedTuple):
     """What a selector decided for one lane.
 
     :ivar parent: Index of the lane that is extended, among the lanes given.
-    :ivar tokens: The chosen ids: drafted ones that were kept, and one more.
-    :ivar rows: For each token, the row of the score table that it was chosen from.
+    :ivar tokens: The chosen ids: drafted ones that were kept, and one more. Each is the first
+        candidate of its row.
+    :ivar rows: For each token, the row of the score table that it was chosen from: the lane's
+        first row and those behind it.
     """
 
     parent: int
     tokens: tuple[int, ...]
-    rows: Sequence[int]
+    rows: range

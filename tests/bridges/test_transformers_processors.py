@@ -12,7 +12,6 @@ import torch
 import transformers.generation.logits_process as theirs
 from torch import Tensor
 from transformers import (
-    ForcedBOSTokenLogitsProcessor,
     LogitsProcessor,
     LogitsProcessorList,
     MinLengthLogitsProcessor,
@@ -24,7 +23,6 @@ from transformers import (
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
-    WatermarkLogitsProcessor,
 )
 
 from decodeplug.bridges.stateful_processors import _PURE, _REFUSED
@@ -57,7 +55,7 @@ def alone(processor: object, scores: Tensor, seen: Seen) -> Tensor:
         MinLengthLogitsProcessor(3, [0, 8]),
         TopPLogitsWarper(0.7),
         MinPLogitsWarper(0.2),
-        WatermarkLogitsProcessor(9, "cpu", context_width=1),
+        theirs.WatermarkLogitsProcessor(9, "cpu", context_width=1),
         LogitsProcessorList([RepetitionPenaltyLogitsProcessor(1.4), TemperatureLogitsWarper(0.5), TopKLogitsWarper(3)]),
     ],
     ids=lambda processor: type(processor).__name__,
@@ -83,9 +81,9 @@ def test_a_processor_that_writes_into_its_scores_does_not_write_into_ours() -> N
 
 def test_a_token_that_a_processor_revives_stays_forbidden() -> None:
     seen = Seen.of([[1]])
-    after = TransformersProcessors(ForcedBOSTokenLogitsProcessor(4))(scores_of(1), seen)
+    after = TransformersProcessors(theirs.ForcedBOSTokenLogitsProcessor(4))(scores_of(1), seen)
     assert after[0].isneginf().all()
-    assert TransformersProcessors(ForcedBOSTokenLogitsProcessor(5))(scores_of(1), seen)[0].argmax() == 5
+    assert TransformersProcessors(theirs.ForcedBOSTokenLogitsProcessor(5))(scores_of(1), seen)[0].argmax() == 5
 
 
 def test_rows_that_have_seen_nothing_and_no_rows_at_all_are_taken() -> None:

@@ -119,3 +119,17 @@ def test_every_option_of_every_command_has_a_help_line() -> None:
         assert command.help, name
         for parameter in command.params:
             assert getattr(parameter, "help", "x"), f"{name} {parameter.name}"
+
+
+def test_generate_holds_the_text_to_a_grammar_and_prints_its_tree(folder: Path) -> None:
+    grammar = 'start: word word\nword: "ab" | /[0-9]/'
+    facts = json.loads(run("generate", "ab", "--model", str(folder), "--grammar", grammar, "--json").stdout)
+    assert [child["rule"] for child in facts["tree"]["children"]] == ["word", "word"]
+    assert facts["value"] is None
+
+
+def test_grammars_lists_the_library() -> None:
+    listed = json.loads(run("grammars", "--json").stdout)["grammars"]
+    assert {"json", "sql_select", "tool_call"} <= {one["name"] for one in listed}
+    assert all(one["summary"] and one["distribution"] for one in listed)
+    assert "sql_select" in run("grammars").stdout

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import gc
-import threading
 import weakref
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llguidance import LLMatcher
 
-from decodeplug.constraints import MaskConstraint, choice, json_schema, regex
+from decodeplug.constraints import choice, json_schema, regex
+from decodeplug.constraints.any_spelling import AnySpelling, unforced
 from decodeplug.contracts import Constraint, ConstraintSpec
-from decodeplug.errors import Unsatisfiable, UnsupportedGrammar
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer, check_constraint
 from decodeplug.vocabulary import Vocabulary
 
@@ -58,6 +57,28 @@ def test_the_constraint_laws_hold(name: str, vocabulary: Vocabulary) -> None:
         canonical=True,
         states=40,
     )
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_compiled_for_any_spelling_a_mask_has_every_token_that_goes_on_with_an_allowed_text(name: str) -> None:
+    constraint = SPECS[name].compile(AnySpelling.of(BPE))
+    check_constraint(
+        constraint, BPE, texts_accepted=ACCEPTED[name], texts_rejected=REJECTED[name], canonical=False, states=40
+    )
+    assert SPECS[name].compile(BPE).start() != constraint.start()
+
+
+@pytest.mark.parametrize(
+    ("grammar", "expected"),
+    [
+        ("start: A\nA: /a/", "start: A\nA: /a/"),
+        ('%llguidance {"no_forcing": false}\nstart: /a/', "start: /a/"),
+        (LLMatcher.grammar_from_regex("a"), "start: /a/"),
+        (LLMatcher.grammar_from_json_schema('{"type": "null"}'), 'start: %json {"type": "null"}'),
+    ],
+)
+def test_a_grammar_is_told_not_to_force_a_spelling_whatever_form_it_has(grammar: str, expected: str) -> None:
+    assert unforced(grammar) == f'%llguidance {{"no_forcing": true}}\n{expected}'
 
 
 def fresh(spec: ConstraintSpec, vocabulary: Vocabulary, path: list[int]) -> tuple[Constraint, Any]:
@@ -220,63 +241,3 @@ def test_a_very_long_text_is_walked_and_forgotten() -> None:
     assert state.depth == 30_000
     del constraint, state
     gc.collect()
-
-
-def test_threads_may_ask_one_constraint_at_once() -> None:
-    constraint = SPECS["json"].compile(BPE)
-    text = BPE.encode('{"name": "Bobo", "tags": ["a", "ab", "a"]}')
-    states: list[Any] = [constraint.start()]
-    for token in text:
-        states.append(constraint.advance(states[-1], token))
-    masks = [constraint.allowed(state).clone() for state in states]
-    failures: list[str] = []
-
-    def ask(seed: int) -> None:
-        chance = np.random.default_rng(seed)
-        for index in chance.integers(0, len(states), 300):
-            if not torch.equal(constraint.allowed(states[index]), masks[index]):
-                failures.append(f"mask {index}")
-            if index < len(text) and constraint.advance(states[index], text[index]) != states[index + 1]:
-                failures.append(f"state {index + 1}")
-
-    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-
-
-def write_until_it_explodes(constraint: MaskConstraint) -> None:
-    chance = np.random.default_rng(0)
-    state: Any = constraint.start()
-    for _ in range(2000):
-        constraint.allowed(state)
-        state = constraint.advance(state, ord(chance.choice(list("abcx ")))) or state
-
-
-def test_an_engine_that_gives_up_later_is_an_error_that_names_the_constraint_and_other_states_live_on() -> None:
-    constraint = regex("(?:(?:.*a){50}|(?:.*b){50}|(?:.*c.{20}))*").compile(BYTES)
-    with pytest.raises(UnsupportedGrammar, match="the regex cannot be enforced: the mask engine gave up after"):
-        write_until_it_explodes(constraint)
-    assert constraint.allowed(constraint.start()).any()
-
-
-def test_a_lexer_that_others_have_worn_out_is_replaced() -> None:
-    spec = regex("(?:(?:.*a){50}|(?:.*b){50}|(?:.*c.{20}))*")
-    first, second = spec.compile(BYTES), spec.compile(BYTES)
-    for _ in range(2):
-        with pytest.raises(UnsupportedGrammar):
-            write_until_it_explodes(first)
-        for constraint in (first, second, spec.compile(BYTES)):
-            state = constraint.advance(constraint.start(), ord("a"))
-            assert constraint.allowed(state).any()
-
-
-def test_a_vocabulary_that_lacks_the_wanted_bytes_is_told_so() -> None:
-    vocabulary = Vocabulary(byte_tokenizer(), 122)  # no z
-    with pytest.raises(Unsatisfiable, match="after 0 tokens no id of this vocabulary may follow"):
-        choice(["z"]).compile(vocabulary)
-    constraint = choice(["az"]).compile(vocabulary)
-    with pytest.raises(Unsatisfiable, match="after 1 tokens"):
-        constraint.allowed(constraint.advance(constraint.start(), 97))

@@ -13,8 +13,7 @@ from pydantic import BaseModel, field_validator
 
 from decodeplug import Host, Request, hookimpl, regex
 from decodeplug.errors import BadOption, Cancelled, DecodeplugError, InvalidResult, PluginError
-from decodeplug.plugin import Draft, Extension, Stage
-from decodeplug.selectors import Match
+from decodeplug.plugin import Draft, Stage
 from decodeplug.testing import bpe_tokenizer, tiny_model
 
 PROMPT = "The bear "
@@ -89,15 +88,6 @@ class GivesNaN(Holding):
         return torch.full_like(scores, torch.nan)
 
 
-class Strayed(Match):
-    def extend(self, candidates: Any, rows: Any) -> list[Extension]:
-        return [Extension(99, (1,), (0,))]
-
-
-class StrayedStrategy:
-    name, samples, drafters, selector = "strayed", False, (), "strayed"
-
-
 def failing_criterion(ids: torch.Tensor, scores: Any) -> bool:
     raise RuntimeError("no ink")
 
@@ -140,17 +130,37 @@ def test_a_failing_part_is_named_and_the_others_go_on(host: Host, options: dict[
         raise failed.error
 
 
-def test_a_selector_that_extends_a_stranger_is_named(model: Any, tokenizer: Any) -> None:
-    class Plugin:
-        @hookimpl
-        def decodeplug_register(self, registry: Any) -> None:
-            registry.selector("strayed", Strayed)
-            registry.strategy("strayed", StrayedStrategy)
+class FailsWhen:
+    """A constraint spec that fails at one place."""
 
-    rows = [Request(PROMPT, max_new_tokens=3), Request(PROMPT, max_new_tokens=3, strategy="strayed")]
-    good, failed = Host(model, tokenizer, plugins=[Plugin()]).generate_batch(rows, return_errors=True)
+    kind = "failing"
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def key(self) -> str:
+        return self.place
+
+    def compile(self, vocabulary: Any) -> Any:
+        if self.place == "compile":
+            raise RuntimeError("no ink")
+        return self
+
+    def start(self) -> Any:
+        raise RuntimeError("no ink")
+
+    def value(self, text: str) -> str:
+        return text
+
+
+@pytest.mark.parametrize("place", ["compile", "start"])
+def test_a_constraint_that_fails_before_the_first_token_is_named(host: Host, place: str) -> None:
+    rows = [Request(PROMPT, max_new_tokens=3), Request(PROMPT, max_new_tokens=3, constraint=FailsWhen(place))]
+    good, failed = host.generate_batch(rows, return_errors=True)
     assert good.error is None
-    assert "none of the 1 lanes" in str(failed.error)
+    assert isinstance(failed.error, PluginError)
+    assert place in str(failed.error)
+    assert "no ink" in str(failed.error)
 
 
 def test_a_validator_that_fails_fails_its_own_request_only(host: Host) -> None:

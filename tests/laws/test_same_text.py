@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import string
+from dataclasses import dataclass
 from functools import cache
-from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from decodeplug import Host, Request, choice, json_schema, regex
+from decodeplug import Host, Request, choice, json_schema, lark, phases, product, regex, tools, union
+from decodeplug.plugin import CharacterConstraint
 from decodeplug.testing import bpe_tokenizer, tiny_model
 
 SCHEMA = {
@@ -21,11 +24,51 @@ SCHEMA = {
     "required": ["name", "age", "tags"],
     "additionalProperties": False,
 }
+CHECKED = {
+    "type": "array",
+    "items": {"enum": ["red", "reed", "read", "blue", 1, 12, 2]},
+    "uniqueItems": True,
+    "minItems": 3,
+    "maxItems": 6,
+    "contains": {"const": 12},
+}
+
+
+@dataclass(frozen=True)
+class Nested(CharacterConstraint):
+    """Lists of words in brackets, at most so many deep, and not more than so long."""
+
+    deepest: int = 2
+    longest: int = 40
+    characters: ClassVar[str | None] = "[], " + string.ascii_lowercase
+
+    def start(self) -> tuple[int, int]:
+        return (0, 0)
+
+    def step(self, state: tuple[int, int], char: str) -> tuple[int, int] | None:
+        depth, length = state
+        if length and not depth:
+            return None
+        depth += (char == "[") - (char == "]")
+        fits = length + 1 + depth <= self.longest and 0 <= depth <= self.deepest and (length or char == "[")
+        return (depth, length + 1) if fits else None
+
+    def is_accepting(self, state: tuple[int, int]) -> bool:
+        return state[0] == 0 < state[1]
+
+
 CONSTRAINTS: dict[str, Any] = {
     "no constraint": None,
     "schema": json_schema(SCHEMA),
+    "schema checked while writing": json_schema(CHECKED),
     "regex": regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [a-z]{2,8}){1,6}\."),
+    "grammar": lark("tool_call"),
     "choice": choice(["the red bear", "the red bearing", "the other river", "a book about the moon and honey"]),
+    "own": Nested(),
+    "product": product(json_schema(SCHEMA), regex(r'(?s)\{"name": "[a-z]{0,8}", "age": [0-9], .{0,40}')),
+    "phases": phases(json_schema(SCHEMA), marker=" so ", budget=14),
+    "tools": tools([{"name": "read", "parameters": SCHEMA}, {"name": "sleep"}], choice="required", parallel=False),
+    "union": union(regex(r"the (red|blue) [a-z]{4,9}"), choice(["the red bear reads", "a book"]), json_schema(SCHEMA)),
 }
 DRAFTERS: dict[str, list[str]] = {
     "none": ["none"],
@@ -73,7 +116,7 @@ def alone(prompt: str, selection: str, constraint: str, seed: int) -> list[int]:
 
 @pytest.mark.parametrize(
     ("selection", "drafter", "constraint", "cache_name", "batch"),
-    list(product(SELECTIONS, DRAFTERS, CONSTRAINTS, ["dense", "none"], ["alone", "ragged batch of 5"])),
+    list(itertools.product(SELECTIONS, DRAFTERS, CONSTRAINTS, ["dense", "none"], ["alone", "ragged batch of 5"])),
 )
 def test_the_text_is_that_of_no_draft_no_cache_and_no_batch(
     selection: str, drafter: str, constraint: str, cache_name: str, batch: str
@@ -99,7 +142,7 @@ def test_the_text_is_that_of_no_draft_no_cache_and_no_batch(
     ]
 
 
-@pytest.mark.parametrize("constraint", ["schema", "choice"])
+@pytest.mark.parametrize("constraint", ["schema", "choice", "grammar"])
 def test_drafts_were_kept_so_the_table_compares_something(constraint: str) -> None:
     kept = {
         source: accepted.kept

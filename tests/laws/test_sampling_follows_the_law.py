@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from decodeplug import Host, Request, regex
+from decodeplug import Host, Request, json_schema, regex
 from decodeplug.testing import assert_follows, byte_tokenizer, tiny_model
 
 VOCAB = 8  # five ordinary ids, then pad, bos and end
@@ -75,6 +75,36 @@ def test_sampling_under_a_constraint_follows_the_masked_distribution() -> None:
     law = {a + b: float(first[ord(a)] * step([*prompt, ord(a)])[ord(b)]) for a, b in product("xyz", "xyz")}
     requests = [
         Request(prompt, strategy="sample", constraint=regex("[xyz]{2}"), max_new_tokens=4, seed=seed)
+        for seed in range(RUNS)
+    ]
+    counts: Counter[str] = Counter()
+    with Host(model, tokenizer, plugins=[]) as host:
+        for start in range(0, RUNS, 100):
+            counts.update(r.text for r in host.generate_batch(requests[start : start + 100]))
+    assert set(counts) <= set(law)
+    assert_follows([counts[text] for text in law], list(law.values()))
+
+
+def test_sampling_with_top_k_under_a_schema_that_is_checked_while_writing_follows_the_masked_distribution() -> None:
+    """What the check refuses must be as if it had never been in the mask: top-k looks at what is left."""
+    tokenizer = byte_tokenizer()
+    model = tiny_model(vocab=len(tokenizer))
+    schema = {"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": True, "minItems": 2, "maxItems": 2}
+
+    @torch.no_grad()
+    def step(text: str, options: str) -> dict[str, float]:
+        logits = model(torch.tensor([tokenizer(text)["input_ids"]])).logits[0, -1].float()
+        best = sorted(options, key=lambda option: float(logits[ord(option)]), reverse=True)[:2]
+        shares = torch.softmax(logits[[ord(option) for option in best]], -1).tolist()
+        return dict(zip(best, shares, strict=True))
+
+    law: dict[str, float] = {}
+    for first, share in step("ab[", "123").items():
+        for second, rest in step(f"ab[{first},", "123".replace(first, "")).items():
+            law[f"[{first},{second}]"] = share * rest
+    constraint = json_schema(schema, layout="compact")
+    requests = [
+        Request("ab", strategy="sample", processors=["top-k=2"], constraint=constraint, max_new_tokens=8, seed=seed)
         for seed in range(RUNS)
     ]
     counts: Counter[str] = Counter()

@@ -102,6 +102,12 @@ def test_top_p_is_transformers_top_p_over_a_large_vocabulary(scale: float, vocab
     assert (masses - smallest < 0.9 + 1e-6).all()
 
 
+@pytest.mark.parametrize("spread", [1e-3, 1e-37, 1e-44])
+def test_top_p_of_scores_that_hardly_differ_is_a_share_of_the_vocabulary(spread: float) -> None:
+    scores = torch.randn(1, 4000, generator=torch.Generator().manual_seed(0)) * spread
+    assert int(TopP(0.9)(scores, nothing(scores)).isfinite().sum()) == pytest.approx(3600, abs=3)
+
+
 @pytest.mark.parametrize("top_p", [0.1, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("steps", [1, 10, 1000])
 def test_top_p_of_a_large_vocabulary_keeps_the_lowest_ids_among_equal_scores(steps: int, top_p: float) -> None:

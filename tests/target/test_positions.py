@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from families.walk import walk
 
-from decodeplug.positions import columns_wanted, pad_feeds
+from decodeplug.positions import StepInputs, columns_wanted, pad_feeds
 from decodeplug.target import Target
 from decodeplug.testing.families import family_model
 
@@ -75,3 +75,21 @@ def test_only_the_wanted_columns_are_projected(
     counts: list[int], wants: list[int], keep: Any, lanes: list[int], columns: list[int]
 ) -> None:
     assert columns_wanted(counts, wants, max(counts)) == (keep, lanes, columns)
+
+
+def test_inputs_made_ahead_are_those_of_each_step_wherever_it_is() -> None:
+    steps = StepInputs(Target(family_model("llama")).inputs, masked=True)
+    places = [*range(5, 150), 3, 4, 900, 3, 5000, 5001, 5002]
+    for number, position in enumerate(places):
+        ids, where, mask = steps.at(number, position)
+        assert (ids.tolist(), where.tolist()) == ([[number]], [[position]])
+        assert mask is not None
+        assert mask.shape == (1, position + 1)
+        assert mask.all()
+
+
+def test_inputs_made_ahead_are_kept_by_whoever_keeps_them() -> None:
+    steps = StepInputs(Target(family_model("llama")).inputs, masked=False)
+    kept = [steps.at(number, number) for number in range(200)]
+    assert [int(ids) for ids, _, _ in kept] == list(range(200))
+    assert {mask for _, _, mask in kept} == {None}

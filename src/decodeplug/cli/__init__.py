@@ -12,6 +12,7 @@ import typer
 from decodeplug.cli.demo import demo
 from decodeplug.cli.doctor import doctor
 from decodeplug.cli.generate import generate
+from decodeplug.cli.grammars import grammars
 from decodeplug.cli.new import new
 from decodeplug.cli.output import complain
 from decodeplug.cli.plugins import plugins
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("generate")(generate)
 app.command("plugins")(plugins)
+app.command("grammars")(grammars)
 app.command("doctor")(doctor)
 app.command("new")(new)
 

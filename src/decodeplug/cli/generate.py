@@ -32,6 +32,9 @@ def generate(
         Path | None, typer.Option(help="Constrain the text to JSON that satisfies this schema file.")
     ] = None,
     regex: Annotated[str | None, typer.Option(help="Constrain the text to this regular expression.")] = None,
+    grammar: Annotated[
+        str | None, typer.Option(help="Constrain the text to a grammar: a .lark file, or a name of the library.")
+    ] = None,
     choice: Annotated[
         list[str] | None, typer.Option(help="Constrain the text to one of these; repeat the option.")
     ] = None,
@@ -55,7 +58,7 @@ def generate(
     from decodeplug.request import Request
 
     given = {
-        "constraint": _constraint(schema, regex, choice),
+        "constraint": _constraint(schema, regex, grammar, choice),
         "strategy": strategy,
         "processors": processor,
         "drafters": drafter,
@@ -80,17 +83,19 @@ def generate(
         sys.stdout.write("\n")
 
 
-def _constraint(schema: Path | None, regex: str | None, choice: list[str] | None) -> Any:
+def _constraint(schema: Path | None, regex: str | None, grammar: str | None, choice: list[str] | None) -> Any:
     import decodeplug
 
-    if sum(given is not None for given in (schema, regex, choice or None)) > 1:
-        raise BadOption("generate", wanted="at most one of --schema, --regex and --choice")
+    if sum(given is not None for given in (schema, regex, grammar, choice or None)) > 1:
+        raise BadOption("generate", wanted="at most one of --schema, --regex, --grammar and --choice")
     if schema is not None:
         if not schema.is_file():
             raise BadOption("generate", schema=str(schema), wanted="a file with a JSON schema")
         return decodeplug.json_schema(schema)
     if regex is not None:
         return decodeplug.regex(regex)
+    if grammar is not None:
+        return decodeplug.lark(grammar)
     return decodeplug.choice(choice) if choice else None
 
 
@@ -99,9 +104,17 @@ def _facts(result: Result) -> dict[str, Any]:
 
     return {
         "text": result.text,
-        "value": to_jsonable_python(result.value),
+        "value": None if result.tree is not None else to_jsonable_python(result.value),
+        "tree": _tree(result.tree),
         "finish_reason": result.finish_reason,
         "token_ids": result.token_ids,
         "logprobs": result.logprobs,
         "trace": result.trace.to_dict(),
     }
+
+
+def _tree(tree: Any) -> Any:
+    """A parse tree as plain data: a token is its text, a tree its rule and children."""
+    if hasattr(tree, "data"):
+        return {"rule": str(tree.data), "children": [_tree(child) for child in tree.children]}
+    return None if tree is None else str(tree)

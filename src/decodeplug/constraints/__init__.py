@@ -3,8 +3,34 @@
 from decodeplug.constraints.accepting import accepts
 from decodeplug.constraints.as_spec import as_spec
 from decodeplug.constraints.choice_spec import Choice, choice
+from decodeplug.constraints.lark_spec import LarkGrammar, NamedGrammar, lark
 from decodeplug.constraints.masks import MaskConstraint
+from decodeplug.constraints.phases_spec import Phases, phases
+from decodeplug.constraints.product_spec import Product, product
 from decodeplug.constraints.regex_spec import Regex, regex
 from decodeplug.constraints.schema_spec import JsonSchema, json_schema
+from decodeplug.constraints.tools_spec import Tools, tools
+from decodeplug.constraints.union_spec import Union, union
 
-__all__ = ["Choice", "JsonSchema", "MaskConstraint", "Regex", "accepts", "as_spec", "choice", "json_schema", "regex"]
+__all__ = [
+    "Choice",
+    "JsonSchema",
+    "LarkGrammar",
+    "MaskConstraint",
+    "NamedGrammar",
+    "Phases",
+    "Product",
+    "Regex",
+    "Tools",
+    "Union",
+    "accepts",
+    "as_spec",
+    "choice",
+    "json_schema",
+    "lark",
+    "phases",
+    "product",
+    "regex",
+    "tools",
+    "union",
+]

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-__all__ = ["translated"]
+__all__ = ["members", "translated"]
 
 _CODES = 0x110000
 _SURROGATES = slice(0xD800, 0xE000)
@@ -62,9 +62,9 @@ def _inside(letter: str, ecma: bool, negated: bool) -> str:
 
     :param negated: The class is a negated one: what only one reading excludes is excluded.
     """
-    meant = _members("\\" + letter.lower())
+    meant = members("\\" + letter.lower())
     if ecma:
-        other = _members(_ECMA[letter.lower()])
+        other = members(_ECMA[letter.lower()])
         meant = meant | other if letter.isupper() != negated else meant & other
     if letter.isupper():
         meant = ~meant
@@ -75,12 +75,12 @@ def _inside(letter: str, ecma: bool, negated: bool) -> str:
 
 
 @cache
-def _members(wanted: str) -> np.ndarray:
+def members(wanted: str) -> np.ndarray:
     """Which code points match: ``[0x110000]`` bool."""
-    members = np.zeros(_CODES, np.bool_)
+    found = np.zeros(_CODES, np.bool_)
     for run in re.finditer(f"{wanted}+", _every_character()):
-        members[run.start() : run.end()] = True
-    return members
+        found[run.start() : run.end()] = True
+    return found
 
 
 def _every_character() -> str:

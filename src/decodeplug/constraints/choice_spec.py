@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from llguidance import LLMatcher
 
-from decodeplug.constraints.compiled import compile_grammar, first_line
+from decodeplug.constraints.compiled import compile_grammar, expression_in, first_line
 from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.contracts import Vocabulary
 from decodeplug.errors import BadOption, InvalidResult, UnsupportedGrammar
@@ -49,11 +49,18 @@ class Choice:
             self.kind,
             self.key(),
             vocabulary,
-            # One expression, not a rule with alternatives: the engine's lexer would have to choose
-            # between an option and the longer one that begins with it.
-            grammar=lambda: LLMatcher.grammar_from_regex(f"(?:{'|'.join(map(_literally, self.options))})"),
+            grammar=self._grammar,
             refusal=lambda message: UnsupportedGrammar(self.kind, because=first_line(message)),
         )
+
+    def _grammar(self) -> str:
+        # One expression, not a rule with alternatives: the engine's lexer would have to choose
+        # between an option and the longer one that begins with it.
+        return LLMatcher.grammar_from_regex(f"(?:{'|'.join(map(_literally, self.options))})")
+
+    def expression(self) -> str:
+        """This constraint as the inside of a terminal of the engine's grammar."""
+        return expression_in(self._grammar())
 
     def value(self, text: str) -> str:
         """The option that was written.

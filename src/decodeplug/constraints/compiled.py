@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -11,12 +12,13 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
+from decodeplug.constraints.any_spelling import allows_any_spelling, unforced
 from decodeplug.constraints.cursors import Source
 from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.contracts import Vocabulary
 from decodeplug.errors import BadOption, DecodeplugError, Unsatisfiable, UnsupportedGrammar
 
-__all__ = ["EngineVocabulary", "Once", "compile_grammar", "first_line"]
+__all__ = ["EngineVocabulary", "Once", "compile_grammar", "expression_in", "first_line"]
 
 T = TypeVar("T")
 
@@ -97,6 +99,11 @@ class _Source:
 _COMPILED: Once[_Source] = Once(128)
 
 
+def expression_in(grammar: str) -> str:
+    """The expression that a grammar of a single terminal consists of."""
+    return json.loads(grammar)["grammars"][0]["lark_grammar"].removeprefix("start: ")
+
+
 def first_line(message: str) -> str:
     """The first line of an engine's message: what comes after it are dumps."""
     return message.strip().partition("\n")[0]
@@ -131,6 +138,7 @@ def compile_grammar(
 
 
 def _constraint(kind: str, key: Hashable, vocabulary: EngineVocabulary, source: Source) -> MaskConstraint:
+    any_spelling, engine = allows_any_spelling(vocabulary), vocabulary.engine()
     return MaskConstraint(
         kind,
         origin=(kind, key, vocabulary.fingerprint),
@@ -138,7 +146,8 @@ def _constraint(kind: str, key: Hashable, vocabulary: EngineVocabulary, source: 
         size=vocabulary.size,
         never=vocabulary.never_allowed,
         never_index=vocabulary.never_index,
-        spell=lambda text: vocabulary.engine().greedy_tokenize(text),
+        spell=lambda text: (engine.tokenize_str if any_spelling else engine.greedy_tokenize)(text),
+        any_spelling=any_spelling,
     )
 
 
@@ -150,14 +159,17 @@ def _compile(
     probe: bool,
 ) -> _Source:
     try:
-        text = grammar()
+        plain = grammar()
+        text = unforced(plain) if allows_any_spelling(vocabulary) else plain
         root = LLMatcher(vocabulary.engine(), text, log_level=0, limits=_LIMITS)
     except DecodeplugError:
         raise
     except ValueError as error:
         raise refusal(str(error)) from None
     if root.is_error():
-        raise refusal(root.get_error())
+        # What is wrong with the grammar itself is best said without our wrapping.
+        bare = root if text is plain else LLMatcher(vocabulary.engine(), plain, log_level=0, limits=_LIMITS)
+        raise refusal(bare.get_error() or root.get_error())
     source = _Source(root, lambda: LLMatcher(vocabulary.engine(), text, log_level=0, limits=_LIMITS))
     trial = _constraint(kind, None, vocabulary, source)
     state: Any = trial.start()

@@ -17,7 +17,7 @@ from decodeplug.constraints.pattern import found_in
 from decodeplug.constraints.schema_tree import pointer_of
 from decodeplug.errors import InvalidResult
 
-__all__ = ["exact", "exact_schema", "strict_loads"]
+__all__ = ["Judge", "exact_schema", "strict_loads"]
 
 
 def strict_loads(text: str) -> Any:
@@ -63,31 +63,48 @@ def _has_surrogates(text: str, value: Any) -> bool:
 
 
 def exact_schema(schema: Any) -> Any:
-    """A schema whose numbers are exact decimals, for :func:`exact`."""
+    """A schema whose numbers are exact decimals, for :class:`Judge`."""
     return json.loads(json.dumps(schema), parse_float=Decimal)
 
 
-def exact(schema: Any, validator: type[Validator], text: str, formats: bool) -> None:
-    """Validate a JSON text. Decimals are compared exactly: 0.3 is a multiple of 0.1.
+class Judge:
+    """Says of whole JSON texts whether a schema allows them. Decimals are compared exactly: 0.3 is a multiple of 0.1.
 
     References to other documents are not fetched.
 
     :param schema: As :func:`exact_schema` gives it.
     :param formats: Check formats as well, as far as the installed libraries can.
-    :raises InvalidResult: With the pointer of the value that does not satisfy the schema.
     """
-    judge = _exact_kind(validator)(
-        schema,
-        registry=jsonschema_specifications.REGISTRY,
-        format_checker=validator.FORMAT_CHECKER if formats else None,
-    )
-    try:
-        error = next(judge.iter_errors(json.loads(text, parse_float=Decimal)), None)
-    except (ArithmeticError, RecursionError, _UndecidedError) as failure:
-        raise InvalidResult(text, because=f"it could not be validated: {failure}") from None
-    if isinstance(error, ValidationError):
-        where = pointer_of(list(error.absolute_path)) or "the top"
-        raise InvalidResult(text, because=f"{error.message} (at {where})")
+
+    def __init__(self, schema: Any, validator: type[Validator], formats: bool) -> None:
+        self._validator = _exact_kind(validator)(
+            schema,
+            registry=jsonschema_specifications.REGISTRY,
+            format_checker=validator.FORMAT_CHECKER if formats else None,
+        )
+
+    def check(self, text: str) -> Any:
+        """The value of a text, if it is valid.
+
+        :raises InvalidResult: It is no strict JSON, or with the pointer of the value that does not satisfy the schema.
+        """
+        value = strict_loads(text)
+        try:
+            error = next(self._validator.iter_errors(json.loads(text, parse_float=Decimal)), None)
+        except (ArithmeticError, RecursionError, _UndecidedError) as failure:
+            raise InvalidResult(text, because=f"it could not be validated: {failure}") from None
+        if isinstance(error, ValidationError):
+            where = pointer_of(list(error.absolute_path)) or "the top"
+            raise InvalidResult(text, because=f"{error.message} (at {where})")
+        return value
+
+    def accepts(self, raw: bytes) -> bool:
+        """Is this text, as UTF-8, valid?"""
+        try:
+            self.check(raw.decode())
+        except (InvalidResult, UnicodeDecodeError):
+            return False
+        return True
 
 
 class _UndecidedError(Exception):

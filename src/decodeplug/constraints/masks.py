@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -34,7 +34,8 @@ class MaskConstraint:
 
     Where the text is forced, ``allowed`` leaves only the tokenizer's own way to split it (and ``forced``
     proposes the same), so forced drafts are always kept. ``advance`` takes any spelling of an
-    allowed text, so that ``accepts`` does not depend on how a text is split.
+    allowed text, so that ``accepts`` does not depend on how a text is split. With ``any_spelling``
+    ``allowed`` leaves every way to split it.
 
     Calls from several threads wait for each other; none of them changes a state.
 
@@ -44,7 +45,11 @@ class MaskConstraint:
     :param size: Ids below which masks speak. :param never: Ids that are never allowed:
         end ids and special ones. :param never_index: The same, as an int64 index array.
     :param spell: Ids that spell a text, none of them special.
+    :param any_spelling: The grammar was told not to force the tokenizer's own spelling.
     """
+
+    is_exact: ClassVar[bool] = True
+    """What it says is forced is certain; compiled for any spelling, its masks lack no token that ``advance`` takes."""
 
     def __init__(
         self,
@@ -56,9 +61,11 @@ class MaskConstraint:
         never: frozenset[int],
         never_index: np.ndarray,
         spell: Callable[[str], list[int]],
+        any_spelling: bool = False,
     ) -> None:
         self.kind, self.size = kind, size
         self._never, self._never_index, self._spell = never, never_index, spell
+        self._any_spelling = any_spelling
         self._lock = threading.RLock()
         matcher, build = source.copy()
         self._start = State(None, -1, origin, matcher.is_accepting(), matcher.is_stopped())
@@ -138,6 +145,8 @@ class MaskConstraint:
         return forced
 
     def _forced(self, matcher: LLMatcher) -> list[int]:
+        if self._any_spelling:  # the engine names no tokens then
+            return self._spelled(matcher)
         tokens = matcher.compute_ff_tokens()
         return tokens if self._are_text(tokens) else self._spelled(matcher)
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 from llguidance import LLMatcher
 
 from decodeplug.constraints.character_classes import translated
-from decodeplug.constraints.compiled import compile_grammar, first_line
+from decodeplug.constraints.compiled import compile_grammar, expression_in, first_line
 from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.constraints.pattern import fits, read_pattern
 from decodeplug.contracts import Vocabulary
@@ -54,10 +54,17 @@ class Regex:
             self.kind,
             self.key(),
             vocabulary,
-            grammar=lambda: LLMatcher.grammar_from_regex(translated(self.pattern)),
+            grammar=self._grammar,
             refusal=lambda message: _refusal(self.pattern, message),
             probe=read_pattern(self.pattern).may_explode,
         )
+
+    def _grammar(self) -> str:
+        return LLMatcher.grammar_from_regex(translated(self.pattern))
+
+    def expression(self) -> str:
+        """This constraint as the inside of a terminal of the engine's grammar."""
+        return expression_in(self._grammar())
 
     def value(self, text: str) -> str:
         """The text itself.

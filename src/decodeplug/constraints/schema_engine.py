@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema.protocols import Validator
 from llguidance import LLMatcher
 
 from decodeplug.constraints.character_classes import translated
 from decodeplug.constraints.compiled import Once
-from decodeplug.constraints.json_value import exact_schema
+from decodeplug.constraints.json_value import Judge, exact_schema
 from decodeplug.constraints.schema_check import Suspect, check_schema, dialect
+from decodeplug.constraints.schema_over import Left, left_to_judge, loosened
 from decodeplug.constraints.schema_tree import changed
 
 __all__ = ["LAYOUTS", "Prepared", "prepared"]
@@ -56,26 +56,29 @@ _OPTIONS = "x-guidance"
 class Prepared:
     """A checked schema.
 
-    :ivar engine: For the mask engine. :ivar judge: For the last check, with exact numbers.
+    :ivar engine: For the mask engine. :ivar judge: The last judge of a text.
+    :ivar left: Keywords that the engine may not be able to enforce.
     :ivar validator: Its draft. :ivar suspects: Patterns that should be tried before use.
     """
 
     engine: Any
-    judge: Any
-    validator: type[Validator]
+    judge: Judge
     suspects: tuple[Suspect, ...]
+    left: tuple[Left, ...]
 
-    def grammar(self, layout: str) -> str:
+    def grammar(self, layout: str, *, loose: bool = False) -> str:
         """The engine's grammar for this schema.
 
+        :param loose: One that allows more than the schema, in keywords that the engine can enforce.
         :raises ValueError: The engine cannot read it as JSON.
         """
-        options: dict[str, object] = {"coerce_one_of": False, "lenient": False, **LAYOUTS[layout]}
-        if not _CONTROL.search(json.dumps(self.engine)):
+        options: dict[str, object] = {"coerce_one_of": loose, "lenient": False, **LAYOUTS[layout]}
+        engine = loosened(self.engine) if loose else self.engine
+        if not _CONTROL.search(json.dumps(engine)):
             # Without \u no key can be written in disguise: {"\u0061": ...} would pass for another key than "a".
             # Only control characters need it, and a schema that names one gets it back.
             options["json_allowed_escapes"] = '"\\bfnrt'
-        schema = self.engine if isinstance(self.engine, dict) else {}
+        schema = engine if isinstance(engine, dict) else {}
         return LLMatcher.grammar_from_json_schema(json.dumps({**schema, _OPTIONS: options}))
 
 
@@ -107,7 +110,9 @@ def _prepare(schema: Any, draft: str | None, formats: str) -> Prepared:
     engine = changed(judge, for_engine)
     if isinstance(engine, dict) and isinstance(validator.META_SCHEMA, Mapping):
         engine["$schema"] = validator.META_SCHEMA.get("$schema") or validator.META_SCHEMA.get("$id")
-    return Prepared(engine, exact_schema(judge), validator, tuple(suspects))
+    return Prepared(
+        engine, Judge(exact_schema(judge), validator, formats == "assert"), tuple(suspects), left_to_judge(engine)
+    )
 
 
 def _with_plain_patterns(part: dict[str, Any]) -> dict[str, Any]:

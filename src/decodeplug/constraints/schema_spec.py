@@ -9,17 +9,20 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from decodeplug.constraints.compiled import compile_grammar
-from decodeplug.constraints.json_value import exact, strict_loads
+from decodeplug.constraints.compiled import EngineVocabulary, Once, compile_grammar
+from decodeplug.constraints.judged import JudgedConstraint
 from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.constraints.regex_spec import Regex
 from decodeplug.constraints.schema_check import refusal
 from decodeplug.constraints.schema_engine import LAYOUTS, Prepared, prepared
 from decodeplug.constraints.schema_source import WANTED, schema_of
+from decodeplug.constraints.witness import TRIES_AT_FIRST, Search, hints_of
 from decodeplug.contracts import Vocabulary
-from decodeplug.errors import BadOption, InvalidResult, Unsatisfiable, UnsupportedGrammar
+from decodeplug.errors import BadOption, InvalidResult, Unsatisfiable, UnsupportedGrammar, UnsupportedSchema
 
 __all__ = ["JsonSchema", "json_schema"]
+
+_WITNESSES: Once[bytes | None] = Once(128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class JsonSchema:
     def key(self) -> Hashable:
         return (self.text, self.layout, self.formats, self.draft)
 
-    def compile(self, vocabulary: Vocabulary) -> MaskConstraint:
+    def compile(self, vocabulary: Vocabulary) -> MaskConstraint | JudgedConstraint:
         """Compile for a vocabulary; a copy of the cached compilation where there is one.
 
         :raises UnsupportedSchema: A keyword cannot be enforced; with its place and the reason.
@@ -61,22 +64,51 @@ class JsonSchema:
         ready = prepared(self.text, self.draft, self.formats)
         if ready.engine is False:
             raise Unsatisfiable("JSON schema", because="the schema is false")
+        try:
+            return self._mask(ready, vocabulary, loose=False)
+        except UnsupportedSchema:
+            if not ready.left:
+                raise
+        return self._judged(ready, vocabulary)
+
+    def _mask(self, ready: Prepared, vocabulary: Vocabulary, *, loose: bool) -> MaskConstraint:
         return compile_grammar(
             self.kind,
-            self.key(),
+            (self.key(), loose),
             vocabulary,
-            grammar=lambda: self._grammar(ready, vocabulary),
+            grammar=lambda: self._grammar(ready, vocabulary, loose),
             refusal=lambda message: refusal(ready.engine, message),
         )
 
-    def _grammar(self, ready: Prepared, vocabulary: Vocabulary) -> str:
+    def _judged(self, ready: Prepared, vocabulary: Vocabulary) -> JudgedConstraint:
+        """Masks that allow too much, and a judge beside them."""
+        mask = self._mask(ready, vocabulary, loose=True)
+        engine: EngineVocabulary = vocabulary  # type: ignore[assignment]  # the mask was compiled for it
+        search = Search(
+            mask, ready.judge.accepts, vocabulary.token_bytes, engine.engine().tokenize_bytes, hints_of(ready.engine)
+        )
+        witness = _WITNESSES.get(
+            (self.key(), engine.fingerprint), lambda: search.tail(mask.start(), b"", TRIES_AT_FIRST)
+        )
+        if witness is None:
+            first = ready.left[0]
+            because = "it is checked while the text is written, and no text that satisfies the schema was found"
+            raise UnsupportedSchema(first.keyword, first.pointer, because=because)
+        return JudgedConstraint(mask, ready.judge.accepts, search, vocabulary.token_bytes, witness)
+
+    def _grammar(self, ready: Prepared, vocabulary: Vocabulary, loose: bool) -> str:
         """The engine's grammar; called once per vocabulary, after patterns that may explode were tried."""
         for suspect in ready.suspects:
             try:
                 Regex(suspect.pattern).compile(vocabulary)
             except UnsupportedGrammar as error:
                 raise suspect.refused(error) from None
-        return ready.grammar(self.layout)
+        return ready.grammar(self.layout, loose=loose)
+
+    def embedded(self) -> str:
+        """This constraint as the right side of a rule in a larger grammar of the engine, once it was compiled alone."""
+        grammar = prepared(self.text, self.draft, self.formats).grammar(self.layout)
+        return f"%json {json.dumps(json.loads(grammar)['grammars'][0]['json_schema'])}"
 
     def value(self, text: str) -> Any:
         """The parsed value; an instance where a Python type was given.
@@ -85,8 +117,7 @@ class JsonSchema:
             refuses it (one that a schema cannot express; the message names it) or fails.
         """
         ready = prepared(self.text, self.draft, self.formats)
-        value = strict_loads(text)
-        exact(ready.judge, ready.validator, text, self.formats == "assert")
+        value = ready.judge.check(text)
         if self.adapter is None:
             return value
         try:

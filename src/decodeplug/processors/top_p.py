@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from decodeplug.precision import widest
 from decodeplug.processors.keep import best_of, exactly, on_numpy
 from decodeplug.processors.option_checks import number_between, whole_number
 from decodeplug.values import Seen, Stage
 
 __all__ = ["TopP", "nucleus_by_sorting"]
 
-
-SORTED_AT_ONCE = 1024
-BINS = 2048
+SORTED_AT_ONCE = 1024  # scores that are sorted as fast as they are put into bins
+BINS = 2048  # of a flat row of 49,152 scores some 24 are in the last one looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _limit(scores: np.ndarray, masses: np.ndarray, wanted: float) -> tuple[float
     while scores.size > SORTED_AT_ONCE and (low := scores.min()) < (high := scores.max()):
         # A histogram costs less than sorting: what matters is in the bin where the limit lies. It is one of
         # scores, since the masses of different scores may round to one number.
-        bins = ((scores - low) * (BINS / (high - low))).astype(np.int32)
+        bins = ((scores - low) / (high - low) * BINS).astype(np.int32)
         reached = np.bincount(bins, weights=masses)[::-1].cumsum()
         place = min(int(np.searchsorted(reached, wanted)), reached.size - 1)
         limit = reached.size - 1 - place
@@ -123,7 +123,7 @@ def nucleus_by_sorting(scores: Tensor, top_p: float, least: int) -> tuple[Tensor
     :returns: ``[rows, 1]`` scores and ``[rows, 1]`` int64 sizes.
     """
     ordered = scores.sort(dim=-1, descending=True).values
-    wide = torch.float32 if scores.device.type == "mps" else torch.float64  # MPS has no float64
+    wide = widest(scores.device)
     reached = ordered.softmax(dim=-1, dtype=wide).cumsum(dim=-1)
     sizes = (reached < top_p).sum(dim=-1, keepdim=True) + 1
     sizes = sizes.clamp(min=least, max=scores.shape[-1])

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from decodeplug.precision import widest
 from decodeplug.processors.keep import on_numpy, only
 from decodeplug.processors.option_checks import number_between, whole_number
 from decodeplug.values import Seen, Stage
@@ -96,7 +97,7 @@ def limits_by_sorting(distances: Tensor, masses: Tensor, mass: float, least: int
     The same as ``limits_by_growing``, on any device.
     """
     ordered, index = distances.sort(dim=-1)
-    wide = torch.float32 if distances.device.type == "mps" else torch.float64  # MPS has no float64
+    wide = widest(distances.device)
     reached = masses.gather(-1, index).cumsum(dim=-1, dtype=wide)
     last = (reached < mass).sum(dim=-1, keepdim=True)
     return ordered.gather(-1, last.clamp(min=least - 1, max=distances.shape[-1] - 1).clamp(max=distances.shape[-1] - 1))

@@ -37,7 +37,7 @@ class LaneSession:
         self.max_draft = traits.max_draft
         self.prompts: list[int] = []
         self._whole_prompts = False
-        self._steps = StepInputs(inputs)
+        self._steps = StepInputs(inputs, masked=traits.masked)
 
     @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
@@ -90,17 +90,14 @@ class LaneSession:
         width, longest = max(counts), max(starts)
         full = len(lanes) == 1 or min(counts) == width
         aligned = len(lanes) == 1 or (full and min(starts) == longest)
-        mask = None
         if len(lanes) == 1 and width == 1:
             ids, positions, mask = self._steps.at(feeds[0][0], longest)
-        elif aligned:
-            ids, positions = inputs.ids(feeds), inputs.straight(longest, width).expand(len(lanes), -1)
         else:
-            ids, positions = pad_feeds(feeds, starts, width).to(inputs.device, non_blocking=True)
-        if not traits.masked:
-            mask = None
-        elif mask is None:
-            mask = inputs.nothing_masked(len(lanes), longest + width)
+            if aligned:
+                ids, positions = inputs.ids(feeds), inputs.straight(longest, width).expand(len(lanes), -1)
+            else:
+                ids, positions = pad_feeds(feeds, starts, width).to(inputs.device, non_blocking=True)
+            mask = inputs.nothing_masked(len(lanes), longest + width) if traits.masked else None
         view = None
         if traits.own_masks:
             view = View(

@@ -44,8 +44,7 @@ class Target:
         self.vocab_size: int = _vocab_size(self.module, self.config)
         self.context_window: int | None = _context_window(self.config)
         handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
-        # Frequencies that follow the longest text are kept in the modules: one forward at a time.
-        self._lock = threading.RLock()
+        self._lock = _lock_of(self.module)
         weakref.finalize(self.inputs, _remove, handles)  # sessions hold the inputs, and may outlive the target
         known = {self.module.config.model_type, self.config.model_type} & VERIFIED
         if not known and self.choice.path in ("ragged", "grouped", "single"):
@@ -117,6 +116,16 @@ class Target:
     def _as_generate_does(self, *, wide: bool, remember: bool) -> Session:
         inputs = GenerateInputs(self.module, self.inputs.call)
         return StepSession(inputs, self.vocab_size, wide=wide, remember=remember)
+
+
+_LOCKS: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
+_LOCKS_LOCK = threading.Lock()
+
+
+def _lock_of(module: Any) -> Any:
+    """One forward at a time of each model, whoever runs it: modules keep frequencies that follow the longest text."""
+    with _LOCKS_LOCK:
+        return _LOCKS.setdefault(module, threading.RLock())
 
 
 def _remove(handles: list[Any]) -> None:

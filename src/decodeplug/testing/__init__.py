@@ -17,6 +17,7 @@ from decodeplug.testing.laws_inspectors import check_inspector
 from decodeplug.testing.laws_processors import check_processor
 from decodeplug.testing.laws_sampling import assert_follows, chi_square
 from decodeplug.testing.laws_selectors import check_selector
+from decodeplug.testing.laws_strategies import check_strategy
 from decodeplug.testing.models import KINDS, tiny_model
 from decodeplug.testing.tokenizer import bpe_tokenizer, byte_tokenizer
 
@@ -33,6 +34,7 @@ __all__ = [
     "check_inspector",
     "check_processor",
     "check_selector",
+    "check_strategy",
     "chi_square",
     "lane_views",
     "tiny_model",

@@ -120,9 +120,15 @@ def _walk(
         if not choices:
             open_ends.remove(at)
             continue
-        token = chance.choice(choices)
         if len(choices) == 1:
             open_ends.remove(at)
+        chance.shuffle(choices)
+        token = choices[0]
+        if _refuses_late(constraint):
+            token = next((token for token in choices if constraint.advance(state, token) is not None), token)
+            if constraint.advance(state, token) is None:
+                open_ends = [index for index in open_ends if index != at]
+                continue
         following, longer = constraint.advance(state, token), (*path, token)
         claim(following is not None, f"a state is not a value: after {path}, {token} was allowed and is now refused")
         visited.append(
@@ -157,6 +163,9 @@ def _checked_state(
         f"is_complete is {answers.complete} after {path}, but accepting is {answers.accepting} "
         f"and {'something' if anything else 'nothing'} is allowed",
     )
+    if anything and not answers.accepting and _refuses_late(constraint):
+        tokens = allowed.nonzero()[:, 0].tolist()
+        anything = any(constraint.advance(state, token) is not None for token in tokens)
     claim(answers.accepting or anything, f"dead end: after {path} nothing is allowed, and the text may not end")
     _check_forced(constraint, path, state, answers)
     return answers
@@ -175,7 +184,9 @@ def _check_advance(
         following = constraint.advance(state, token)
         allowed = bool(answers.allowed[token])
         claim(
-            (following is not None) == allowed or (canonical and not allowed),
+            (following is not None) == allowed
+            or (canonical and not allowed)
+            or (allowed and _refuses_late(constraint)),
             f"after {path}, token {token} is {'' if allowed else 'not '}allowed, "
             f"but advance {'refuses' if following is None else 'takes'} it",
         )
@@ -190,6 +201,10 @@ def _check_advance(
         claim(constraint.advance(state, token) is None, f"after {path}, advance takes {token}, no token of a text")
     difference = _ask(constraint, state).differs_in(answers)
     claim(not difference, f"advance changes its state: {difference} after {path} is not what it was")
+
+
+def _refuses_late(constraint: Constraint) -> bool:
+    return bool(getattr(constraint, "refuses_late", False))
 
 
 def _tokens_to_try(allowed: Tensor, chance: random.Random) -> list[int]:

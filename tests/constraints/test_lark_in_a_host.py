@@ -1,0 +1,117 @@
+"""Lark grammars in a host: trees, names that plugins offer, recipes, drafts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from lark import Lark, Token, Tree
+
+import decodeplug
+from decodeplug import Host, Recipe, Result, lark
+from decodeplug.constraints import NamedGrammar
+from decodeplug.plugin import hookimpl
+from decodeplug.testing import bpe_tokenizer, byte_tokenizer, tiny_model
+from decodeplug.vocabulary import Vocabulary
+
+BYTES = Vocabulary(byte_tokenizer(), 259, {258})
+BPE = Vocabulary(bpe_tokenizer(), 515, {514})
+
+GRAMMARS = {
+    "repetitions": ('start: "a"+ "b"? "c"~2..3', ["acc", "aabccc"], ["", "ac", "bcc", "acccc"]),
+    "optional": ('start: ["a"] "b"', ["b", "ab"], ["a", "aab"]),
+    "template": ('start: list{NUMBER}\nlist{x}: x ("," x)*\nNUMBER: /[0-9]+/', ["1", "1,22"], ["", "1,", ",1"]),
+    "ignored": ('start: ("a" "b")*\n%ignore " "', ["", " ", "ab", " a  b "], ["a", "ba"]),
+    "ignored what is also used": (
+        "start: (W* _NL)+\nW: /[ab]+/\n_NL: /(\\r?\\n)+/\n%ignore /\\s+/",
+        ["a\n", "\n", " a b \n\n b\r\n"],
+        ["a", "a\n b"],
+    ),
+    "flags": ('start: "yes"i | /n[o]/i', ["YeS", "no", "NO", "ye\u017f"], ["y", "noo"]),
+    "flags inside": ("start: /(?i:a)b/ /(?s:.)/ /(?x: c # c\n)/x".replace("\n", "\\n"), [], []),
+    "range": ('start: ("a".."c" | "0".."9")+', ["a0", "cc9"], ["d", "A", ""]),
+    "terminals of terminals": (
+        'start: NAME\nNAME: LETTER (LETTER | DIGIT)*\nLETTER: /[a-z]/\nDIGIT: "0".."9"',
+        ["a1"],
+        ["1a"],
+    ),
+    "priorities": ("start: (A | B)+\nA.2: /[ab]/\nB.1: /[bc]/", ["abc"], ["d"]),
+    "rule priorities": ('start: x | y\nx.1: "a"\ny.2: "a"', ["a"], ["b"]),
+    "left recursion": ('start: start "+" "1" | "1"', ["1", "1+1+1"], ["1+", ""]),
+    "nesting": ('start: "(" start ")" | ', ["", "(())"], ["(", "())"]),
+    "ambiguous": ('start: start start | "a"', ["a", "aaaa"], ["", "b"]),
+    "shortest matches": ('start: STRING ("," STRING)*\nSTRING: /".*?"/', ['""', '"a","b"'], ['"', '"a""b"']),
+    "a comment": (
+        'start: "a"* \n%ignore /\\/\\*(.|\\n)*?\\*\\//\n%ignore /#[^\\n]*/',
+        ["a/* b\n*/a", "a# b"],
+        ["a/*", "/*/a"],
+    ),
+    "first of several": ("start: A B?\nA: /a|ab/\nB: /b|bb/", ["a", "ab"], ["abb", "b"]),
+    "common": (
+        "start: ESCAPED_STRING | SIGNED_NUMBER | CNAME\n%import common (ESCAPED_STRING, SIGNED_NUMBER, CNAME)",
+        ['"a\\"b\\\\"', "-1.5e3", "_a1", '""'],
+        ['"a', '"a"b"', '"\\"', "1a", '"a\nb"'],
+    ),
+    "beyond ascii": ('start: "é" /[ü-ÿ😀]+/ /[^a-z]/', ["éü😀A", "éÿÿ!"], ["éü", "eüA"]),
+    "classes": (r"start: /\d\D\w\W\s\S/", ["1aa  a", "\u0663-é!\u2003x"], ["aaa  a", "1aaa a"]),
+    "slashes and quotes": (r'start: /a\/"\\/ "\"/\\" /[\/\]]/', ['a/"\\"/\\]'], ["a/"]),
+    "import from the library": ('start: "<" value ">"\n%import json.value', ["<[1]>"], ["<>", "1"]),
+    "override": ('start: value\n%import json (value, NUMBER)\n%override NUMBER: "7"', ["[7]"], ["[8]"]),
+    "extend": ('start: value\n%import json.value\n%extend value: "x" -> x', ["[x]"], ["[y]"]),
+}
+
+
+@pytest.fixture(scope="module")
+def host() -> Host:
+    tokenizer = bpe_tokenizer()
+    return Host(tiny_model(vocab=len(tokenizer)), tokenizer, plugins=[Grammars()])
+
+
+class Grammars:
+    @hookimpl
+    def decodeplug_register(self, registry: Any) -> None:
+        registry.grammar("two-words", lambda: 'start: "red" | "blue"')
+
+
+def test_the_value_is_the_tree_that_lark_gives(host: Host) -> None:
+    text = 'start: a b\na: "x" | "y"\nb: DIGIT~3\nDIGIT: /[0-9]/'
+    result = host.generate("A code: ", constraint=lark(text), max_new_tokens=20)
+    assert result.finish_reason == "stop"
+    assert result.value == result.tree == Lark(text).parse(result.text)
+    assert isinstance(result.tree, Tree)
+
+
+def test_a_lone_token_is_a_tree_too(host: Host) -> None:
+    result = host.generate("A digit: ", constraint=lark("?start: DIGIT\nDIGIT: /[0-9]/"), max_new_tokens=5)
+    assert isinstance(result.tree, Token)
+
+
+def test_there_is_no_tree_without_a_grammar_or_of_half_a_text(host: Host) -> None:
+    assert host.generate("Yes? ", constraint=decodeplug.choice(["yes"]), max_new_tokens=9).tree is None
+    cut = host.generate("A date: ", constraint=lark("iso8601_date"), max_new_tokens=2)
+    assert (cut.finish_reason, cut.value, cut.tree) == ("length", None, None)
+
+
+def test_a_plugin_offers_a_grammar_by_name(host: Host) -> None:
+    assert isinstance(lark("two_words"), NamedGrammar)
+    for constraint in (lark("two_words"), {"name": "lark", "source": "two-words"}):
+        assert host.generate("A colour: ", constraint=constraint, max_new_tokens=9).text in ("red", "blue")
+    assert host.accepts(lark("two-words"), "red")
+    with pytest.raises(decodeplug.DecodeplugError, match="there is no grammar 'three-words'"):
+        host.accepts(lark("three-words"), "red")
+
+
+def test_a_recipe_names_a_grammar(host: Host) -> None:
+    recipe = Recipe.from_toml('constraint = { name = "lark", source = "iso8601_time" }\nmax_new_tokens = 40\n')
+    result: Result = host.generate("Now: ", **recipe.options)
+    assert result.tree is None or result.tree.data == "start"
+    assert host.accepts(recipe.options["constraint"], "23:59:59Z")
+
+
+@pytest.mark.parametrize("drafters", [[], ["forced"], ["forced", "lookup"]])
+@pytest.mark.parametrize("do_sample", [False, True])
+def test_drafts_change_no_text(host: Host, drafters: list[str], do_sample: bool) -> None:
+    options: dict[str, Any] = {"do_sample": do_sample, "seed": 3, "max_new_tokens": 30}
+    for name in ("tool_call", "sql_select", "markdown_table"):
+        plain = host.generate("Call: ", constraint=lark(name), drafters=[], **options)
+        assert host.generate("Call: ", constraint=lark(name), drafters=drafters, **options).token_ids == plain.token_ids

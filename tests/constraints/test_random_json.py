@@ -1,0 +1,112 @@
+"""Texts written at random by the masks alone are valid."""
+
+from __future__ import annotations
+
+import enum
+import json
+import random
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, TypedDict
+
+import jsonschema
+import numpy as np
+import pytest
+from pydantic import BaseModel, Field, field_validator
+
+from decodeplug.constraints import accepts, json_schema
+from decodeplug.testing import bpe_tokenizer, byte_tokenizer
+from decodeplug.vocabulary import Vocabulary
+
+BYTES = Vocabulary(byte_tokenizer(), 259, {258})
+BPE = Vocabulary(bpe_tokenizer(), 515, {514})
+
+
+class Color(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Bear(BaseModel):
+    name: str = Field(max_length=20)
+    age: int = Field(ge=0, lt=200)
+    color: Color = Color.RED
+    born: date | None = None
+
+    @field_validator("name")
+    @classmethod
+    def named_properly(cls, name: str) -> str:
+        if name == "x":
+            raise ValueError("x is no name")
+        return name
+
+
+@dataclass
+class Toy:
+    price: float
+    tags: list[str]
+
+
+class Point(TypedDict):
+    x: int
+    y: int
+
+
+class Path2(TypedDict, total=False):
+    points: list[Point]
+    end: Point | None
+
+
+def says(schema: Any, *texts: str, **options: Any) -> list[bool]:
+    constraint = json_schema(schema, **options).compile(BYTES)
+    return [accepts(constraint, BYTES, text) for text in texts]
+
+
+def random_text(schema: Any, vocabulary: Vocabulary, chance: random.Random) -> str | None:
+    """Write at random, ending as soon as possible; None if that takes over 300 tokens."""
+    constraint = json_schema(schema).compile(vocabulary)
+    state, written = constraint.start(), []
+    for _ in range(300):
+        if constraint.is_accepting(state):
+            return vocabulary.decode(written)
+        choices = np.flatnonzero(constraint.allowed(state).numpy())
+        closing = [token for token in choices if vocabulary.token_bytes(int(token))[:1] in b'"]},']
+        token = int(chance.choice(closing if closing and chance.random() < 0.5 else choices))
+        written.append(token)
+        state = constraint.advance(state, token)
+    return None
+
+
+WRITTEN = [
+    json_schema(Bear).schema,
+    {"type": "array", "items": {"type": "number", "minimum": -2.5, "maximum": 7}, "minItems": 1, "maxItems": 3},
+    {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}},
+        "patternProperties": {"^\\w\\d$": {"type": "null"}},
+        "required": ["a"],
+        "additionalProperties": False,
+        "maxProperties": 2,
+    },
+    {"anyOf": [{"type": "string", "pattern": "^\\W[^\\s]*$", "maxLength": 5}, {"const": {"k": [1, None]}}]},
+    {
+        "type": "object",
+        "properties": {"key": {"format": "uuid", "type": "string"}},
+        "required": ["key"],
+        "additionalProperties": False,
+    },
+    {"$defs": {"t": {"type": "array", "items": {"$ref": "#/$defs/t"}, "maxItems": 2}}, "$ref": "#/$defs/t"},
+    {"oneOf": [{"type": "string", "maxLength": 3}, {"type": "integer", "multipleOf": 7}]},
+]
+
+
+@pytest.mark.parametrize("schema", WRITTEN, ids=range(len(WRITTEN)))
+@pytest.mark.parametrize("vocabulary", [BYTES, BPE], ids=["bytes", "bpe"])
+def test_whatever_is_written_at_random_is_valid(schema: Any, vocabulary: Vocabulary) -> None:
+    judge = jsonschema.Draft202012Validator(schema)
+    texts = [random_text(schema, vocabulary, random.Random(seed)) for seed in range(25)]
+    finished = [text for text in texts if text is not None]
+    assert len(finished) > 5
+    for text in finished:
+        judge.validate(json.loads(text))
+        json_schema(schema).value(text)
