@@ -48,6 +48,9 @@ _ASSERTED = frozenset(
         "regex",
     ]
 )
+_WHOLE = frozenset(
+    ["maxContains", "maxItems", "maxLength", "maxProperties", "minContains", "minItems", "minLength", "minProperties"]
+)
 _CONTROL = re.compile(r"\\u00[01]")
 _OPTIONS = "x-guidance"
 
@@ -57,7 +60,7 @@ class Prepared:
     """A checked schema.
 
     :ivar engine: For the mask engine. :ivar judge: The last judge of a text.
-    :ivar left: Keywords that the engine may not be able to enforce.
+    :ivar left: Keywords that the engine may not be able to enforce. :ivar loose: The schema without them.
     :ivar validator: Its draft. :ivar suspects: Patterns that should be tried before use.
     """
 
@@ -65,6 +68,7 @@ class Prepared:
     judge: Judge
     suspects: tuple[Suspect, ...]
     left: tuple[Left, ...]
+    loose: Any
 
     def grammar(self, layout: str, *, loose: bool = False) -> str:
         """The engine's grammar for this schema.
@@ -73,7 +77,7 @@ class Prepared:
         :raises ValueError: The engine cannot read it as JSON.
         """
         options: dict[str, object] = {"coerce_one_of": loose, "lenient": False, **LAYOUTS[layout]}
-        engine = loosened(self.engine) if loose else self.engine
+        engine = self.loose if loose else self.engine
         if not _CONTROL.search(json.dumps(engine)):
             # Without \u no key can be written in disguise: {"\u0061": ...} would pass for another key than "a".
             # Only control characters need it, and a schema that names one gets it back.
@@ -105,13 +109,21 @@ def _prepare(schema: Any, draft: str | None, formats: str) -> Prepared:
         part.pop(_OPTIONS, None)  # an annotation for us, but options to the engine
         if formats == "annotate" or part.get("format") not in _ASSERTED:
             part.pop("format", None)
+        for keyword in _WHOLE.intersection(part):  # 2.0 is a limit like 2
+            limit = part[keyword]
+            part[keyword] = int(limit) if isinstance(limit, float) and limit.is_integer() else limit
         return part
 
     engine = changed(judge, for_engine)
     if isinstance(engine, dict) and isinstance(validator.META_SCHEMA, Mapping):
         engine["$schema"] = validator.META_SCHEMA.get("$schema") or validator.META_SCHEMA.get("$id")
+    checked = validator.FORMAT_CHECKER.checkers
     return Prepared(
-        engine, Judge(exact_schema(judge), validator, formats == "assert"), tuple(suspects), left_to_judge(engine)
+        engine,
+        Judge(exact_schema(judge), validator, formats == "assert"),
+        tuple(suspects),
+        left_to_judge(engine, checked),
+        loosened(engine, checked),
     )
 
 

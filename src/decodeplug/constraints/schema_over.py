@@ -6,7 +6,7 @@ while the text is written (:mod:`decodeplug.constraints.judged`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,22 @@ _LEFT_OUT = frozenset(
 )
 
 
+_UNKNOWN_FORMATS = frozenset(
+    [
+        "idn-email",
+        "idn-hostname",
+        "iri",
+        "iri-reference",
+        "json-pointer",
+        "regex",
+        "relative-json-pointer",
+        "uri-reference",
+        "uri-template",
+    ]
+)
+"""Formats that the specification names and the engine does not know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Left:
     """A keyword that is not in the mask, and where it stands."""
@@ -46,18 +62,23 @@ class Left:
     pointer: str
 
 
-def left_to_judge(schema: Any) -> tuple[Left, ...]:
-    """The keywords of a schema that the mask leaves to the judge."""
+def left_to_judge(schema: Any, formats: Container[str] = ()) -> tuple[Left, ...]:
+    """The keywords of a schema that the mask leaves to the judge.
+
+    :param formats: The formats that the judge can check.
+    """
     return tuple(
         Left(keyword, pointer_of((*path, keyword)))
         for path, part in subschemas(schema)
         if isinstance(part, dict)
         for keyword in part
-        if _is_left(keyword, part)
+        if _is_left(keyword, part, formats)
     )
 
 
-def _is_left(keyword: str, part: Mapping[str, Any]) -> bool:
+def _is_left(keyword: str, part: Mapping[str, Any], formats: Container[str]) -> bool:
+    if keyword == "format":
+        return part[keyword] in _UNKNOWN_FORMATS and part[keyword] in formats
     if keyword in ("maxProperties", "minProperties"):
         # The engine counts keys only where all of them must be there.
         return not set(part.get("properties", ())) <= set(part.get("required", ()))
@@ -66,16 +87,16 @@ def _is_left(keyword: str, part: Mapping[str, Any]) -> bool:
     return keyword in _LEFT_OUT or keyword == "oneOf"  # of overlapping options, one must hold
 
 
-def loosened(schema: Any) -> Any:
+def loosened(schema: Any, formats: Container[str] = ()) -> Any:
     """A schema that allows all that ``schema`` allows, in keywords that the engine can enforce.
 
-    :param schema: Not modified.
+    :param schema: Not modified. :param formats: The formats that the judge can check.
     """
-    return changed(schema, _loosen)
+    return changed(schema, lambda part: _loosen(part, formats))
 
 
-def _loosen(part: dict[str, Any]) -> dict[str, Any]:
-    left = [keyword for keyword in part if keyword != "oneOf" and _is_left(keyword, part)]
+def _loosen(part: dict[str, Any], formats: Container[str]) -> dict[str, Any]:
+    left = [keyword for keyword in part if keyword != "oneOf" and _is_left(keyword, part, formats)]
     if "patternProperties" in left:
         part.pop("additionalProperties", None)  # which keys it speaks of, the patterns say
     for keyword in left:
