@@ -38,20 +38,8 @@ _LEFT_OUT = frozenset(
 )
 
 
-_UNKNOWN_FORMATS = frozenset(
-    [
-        "idn-email",
-        "idn-hostname",
-        "iri",
-        "iri-reference",
-        "json-pointer",
-        "regex",
-        "relative-json-pointer",
-        "uri-reference",
-        "uri-template",
-    ]
-)
-"""Formats that the specification names and the engine does not know."""
+_JUDGED_FORMATS = frozenset({"idn-email", "json-pointer"})
+"""Formats that the engine does not know and the judge checks exactly. It is too lenient with the others: they are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +66,7 @@ def left_to_judge(schema: Any, formats: Container[str] = ()) -> tuple[Left, ...]
 
 def _is_left(keyword: str, part: Mapping[str, Any], formats: Container[str]) -> bool:
     if keyword == "format":
-        return part[keyword] in _UNKNOWN_FORMATS and part[keyword] in formats
+        return part[keyword] in _JUDGED_FORMATS and part[keyword] in formats
     if keyword in ("maxProperties", "minProperties"):
         # The engine counts keys only where all of them must be there.
         return not set(part.get("properties", ())) <= set(part.get("required", ()))
