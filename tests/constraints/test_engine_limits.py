@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from decodeplug.constraints import MaskConstraint, choice, json_schema, regex
-from decodeplug.contracts import Constraint, ConstraintSpec
 from decodeplug.errors import Unsatisfiable, UnsupportedGrammar
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer
 from decodeplug.vocabulary import Vocabulary
@@ -26,34 +25,10 @@ PERSON = {
     "required": ["name"],
     "additionalProperties": False,
 }
-SPECS = {
-    "json": json_schema(PERSON),
-    "regex": regex("(?:[a-c]{2,4}|é+)(?:, [0-9]+)*"),
-    "choice": choice(["one", "one more", "two", "é😀", ""]),
-}
-ACCEPTED = {
-    "json": ['{"name": "Bo"}', '{"name": "é", "tags": ["a", "ab"]}', '{"name": "", "tags": []}'],
-    "regex": ["ab", "ééé", "abca, 17, 0"],
-    "choice": ["one", "one more", "two", "é😀", ""],
-}
-REJECTED = {
-    "json": ['{"name": "Bo"', '{"name":"Bo"}', '{"name": "Bo"} ', '{"tags": []}', '{"name": "Bobobobo"}', "[]"],
-    "regex": ["a", "abé", "ab,", "", "abcabc"],
-    "choice": ["on", "one ", "one more more", "three"],
-}
-
-
-def fresh(spec: ConstraintSpec, vocabulary: Vocabulary, path: list[int]) -> tuple[Constraint, Any]:
-    """A constraint of its own, walked straight to where ``path`` leads."""
-    constraint = spec.compile(vocabulary)
-    state: Any = constraint.start()
-    for token in path:
-        state = constraint.advance(state, token)
-    return constraint, state
 
 
 def test_threads_may_ask_one_constraint_at_once() -> None:
-    constraint = SPECS["json"].compile(BPE)
+    constraint = json_schema(PERSON).compile(BPE)
     text = BPE.encode('{"name": "Bobo", "tags": ["a", "ab", "a"]}')
     states: list[Any] = [constraint.start()]
     for token in text:

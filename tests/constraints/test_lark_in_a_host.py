@@ -11,54 +11,7 @@ import decodeplug
 from decodeplug import Host, Recipe, Result, lark
 from decodeplug.constraints import NamedGrammar
 from decodeplug.plugin import hookimpl
-from decodeplug.testing import bpe_tokenizer, byte_tokenizer, tiny_model
-from decodeplug.vocabulary import Vocabulary
-
-BYTES = Vocabulary(byte_tokenizer(), 259, {258})
-BPE = Vocabulary(bpe_tokenizer(), 515, {514})
-
-GRAMMARS = {
-    "repetitions": ('start: "a"+ "b"? "c"~2..3', ["acc", "aabccc"], ["", "ac", "bcc", "acccc"]),
-    "optional": ('start: ["a"] "b"', ["b", "ab"], ["a", "aab"]),
-    "template": ('start: list{NUMBER}\nlist{x}: x ("," x)*\nNUMBER: /[0-9]+/', ["1", "1,22"], ["", "1,", ",1"]),
-    "ignored": ('start: ("a" "b")*\n%ignore " "', ["", " ", "ab", " a  b "], ["a", "ba"]),
-    "ignored what is also used": (
-        "start: (W* _NL)+\nW: /[ab]+/\n_NL: /(\\r?\\n)+/\n%ignore /\\s+/",
-        ["a\n", "\n", " a b \n\n b\r\n"],
-        ["a", "a\n b"],
-    ),
-    "flags": ('start: "yes"i | /n[o]/i', ["YeS", "no", "NO", "ye\u017f"], ["y", "noo"]),
-    "flags inside": ("start: /(?i:a)b/ /(?s:.)/ /(?x: c # c\n)/x".replace("\n", "\\n"), [], []),
-    "range": ('start: ("a".."c" | "0".."9")+', ["a0", "cc9"], ["d", "A", ""]),
-    "terminals of terminals": (
-        'start: NAME\nNAME: LETTER (LETTER | DIGIT)*\nLETTER: /[a-z]/\nDIGIT: "0".."9"',
-        ["a1"],
-        ["1a"],
-    ),
-    "priorities": ("start: (A | B)+\nA.2: /[ab]/\nB.1: /[bc]/", ["abc"], ["d"]),
-    "rule priorities": ('start: x | y\nx.1: "a"\ny.2: "a"', ["a"], ["b"]),
-    "left recursion": ('start: start "+" "1" | "1"', ["1", "1+1+1"], ["1+", ""]),
-    "nesting": ('start: "(" start ")" | ', ["", "(())"], ["(", "())"]),
-    "ambiguous": ('start: start start | "a"', ["a", "aaaa"], ["", "b"]),
-    "shortest matches": ('start: STRING ("," STRING)*\nSTRING: /".*?"/', ['""', '"a","b"'], ['"', '"a""b"']),
-    "a comment": (
-        'start: "a"* \n%ignore /\\/\\*(.|\\n)*?\\*\\//\n%ignore /#[^\\n]*/',
-        ["a/* b\n*/a", "a# b"],
-        ["a/*", "/*/a"],
-    ),
-    "first of several": ("start: A B?\nA: /a|ab/\nB: /b|bb/", ["a", "ab"], ["abb", "b"]),
-    "common": (
-        "start: ESCAPED_STRING | SIGNED_NUMBER | CNAME\n%import common (ESCAPED_STRING, SIGNED_NUMBER, CNAME)",
-        ['"a\\"b\\\\"', "-1.5e3", "_a1", '""'],
-        ['"a', '"a"b"', '"\\"', "1a", '"a\nb"'],
-    ),
-    "beyond ascii": ('start: "é" /[ü-ÿ😀]+/ /[^a-z]/', ["éü😀A", "éÿÿ!"], ["éü", "eüA"]),
-    "classes": (r"start: /\d\D\w\W\s\S/", ["1aa  a", "\u0663-é!\u2003x"], ["aaa  a", "1aaa a"]),
-    "slashes and quotes": (r'start: /a\/"\\/ "\"/\\" /[\/\]]/', ['a/"\\"/\\]'], ["a/"]),
-    "import from the library": ('start: "<" value ">"\n%import json.value', ["<[1]>"], ["<>", "1"]),
-    "override": ('start: value\n%import json (value, NUMBER)\n%override NUMBER: "7"', ["[7]"], ["[8]"]),
-    "extend": ('start: value\n%import json.value\n%extend value: "x" -> x', ["[x]"], ["[y]"]),
-}
+from decodeplug.testing import bpe_tokenizer, tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 import json
 import random
-from dataclasses import dataclass
 from datetime import date
-from typing import Any, TypedDict
+from typing import Any, Literal
 
 import jsonschema
 import numpy as np
 import pytest
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field
 
-from decodeplug.constraints import accepts, json_schema
+from decodeplug.constraints import json_schema
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer
 from decodeplug.vocabulary import Vocabulary
 
@@ -22,44 +20,11 @@ BYTES = Vocabulary(byte_tokenizer(), 259, {258})
 BPE = Vocabulary(bpe_tokenizer(), 515, {514})
 
 
-class Color(enum.Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
 class Bear(BaseModel):
     name: str = Field(max_length=20)
     age: int = Field(ge=0, lt=200)
-    color: Color = Color.RED
+    color: Literal["red", "blue"] = "red"
     born: date | None = None
-
-    @field_validator("name")
-    @classmethod
-    def named_properly(cls, name: str) -> str:
-        if name == "x":
-            raise ValueError("x is no name")
-        return name
-
-
-@dataclass
-class Toy:
-    price: float
-    tags: list[str]
-
-
-class Point(TypedDict):
-    x: int
-    y: int
-
-
-class Path2(TypedDict, total=False):
-    points: list[Point]
-    end: Point | None
-
-
-def says(schema: Any, *texts: str, **options: Any) -> list[bool]:
-    constraint = json_schema(schema, **options).compile(BYTES)
-    return [accepts(constraint, BYTES, text) for text in texts]
 
 
 def random_text(schema: Any, vocabulary: Vocabulary, chance: random.Random) -> str | None:
