@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
 import pytest
 import torch
+from constraints.opaque import Opaque
 
 from decodeplug import Host, Request
 from decodeplug.constraints import json_schema, product, regex
-from decodeplug.contracts import Constraint, ConstraintSpec
 from decodeplug.errors import Unsatisfiable
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer, tiny_model
 from decodeplug.values import Draft, LaneView, Seen, Stage
@@ -28,23 +27,6 @@ BEAR = {
     "additionalProperties": False,
 }
 SHORT = regex(r"(?s).{0,28}")
-
-
-@dataclass(frozen=True)
-class Opaque:
-    """A constraint of which nobody knows that it is a regular expression."""
-
-    inner: ConstraintSpec
-    kind: ClassVar[str] = "opaque"
-
-    def key(self) -> Hashable:
-        return self.inner.key()
-
-    def compile(self, vocabulary: Any) -> Constraint:
-        return self.inner.compile(vocabulary)
-
-    def value(self, text: str) -> Any:
-        return self.inner.value(text)
 
 
 @cache

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
 
 import pytest
+from constraints.opaque import Opaque
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,23 +54,6 @@ def patterns(draw: st.DrawFn) -> str:
 
 
 ALL_TEXTS = ["".join(letters) for length in range(5) for letters in itertools.product("abc", repeat=length)]
-
-
-@dataclass(frozen=True)
-class Opaque:
-    """A constraint of which nobody knows that it is a regular expression."""
-
-    inner: ConstraintSpec
-    kind: ClassVar[str] = "opaque"
-
-    def key(self) -> Hashable:
-        return self.inner.key()
-
-    def compile(self, vocabulary: Any) -> Constraint:
-        return self.inner.compile(vocabulary)
-
-    def value(self, text: str) -> Any:
-        return self.inner.value(text)
 
 
 def accepted(constraint: Constraint) -> set[str]:

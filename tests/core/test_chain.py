@@ -63,7 +63,7 @@ def test_a_chain_within_a_chain_names_the_drafter_and_not_itself() -> None:
     [
         (None, "NoneType where a Draft was wanted"),
         ([4, 5], "list where a Draft was wanted"),
-        (Draft((4, 5.0), ("says",) * 2), r"5\.0 is no token id"),  # type: ignore[arg-type]  # what is refused
+        (Draft((4, 5.0), ("says",) * 2), r"5\.0 is no token id"),
         (Draft((True,), ("says",)), "True is no token id"),
         (Draft((-1,), ("says",)), "-1 is no token id"),
         (Draft((4, 5), ("says",)), "1 sources for 2 tokens"),

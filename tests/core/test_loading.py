@@ -75,7 +75,7 @@ def test_a_folder_that_is_no_whole_model_says_what_it_lacks(
 @pytest.mark.parametrize("name", ["MISSING", "./missing", "~/no such model", "a/b/c", "own er/name", Path("missing")])
 def test_a_folder_that_is_missing_is_said_to_be_missing(tmp_path: Path, name: str | Path) -> None:
     with pytest.raises(BadOption, match="there is no folder") as caught:
-        Host.from_pretrained(str(tmp_path / "missing") if name == "MISSING" else name)  # type: ignore[arg-type]  # a Path
+        Host.from_pretrained(str(tmp_path / "missing") if name == "MISSING" else name)
     assert "hf download" not in str(caught.value)
 
 

@@ -59,6 +59,15 @@ def test_sampled_texts_follow_the_enumerated_distribution(temperature: float, ke
     assert_follows([counts[text] for text in cells], [law[text] for text in cells])
 
 
+def assert_texts_follow(law: dict[str, float], requests: list[Request], host: Host) -> None:
+    counts: Counter[str] = Counter()
+    with host:
+        for start in range(0, RUNS, 100):
+            counts.update(r.text for r in host.generate_batch(requests[start : start + 100]))
+    assert set(counts) <= set(law)
+    assert_follows([counts[text] for text in law], list(law.values()))
+
+
 def test_sampling_under_a_constraint_follows_the_masked_distribution() -> None:
     tokenizer = byte_tokenizer()
     model = tiny_model(vocab=len(tokenizer))
@@ -77,12 +86,7 @@ def test_sampling_under_a_constraint_follows_the_masked_distribution() -> None:
         Request(prompt, strategy="sample", constraint=regex("[xyz]{2}"), max_new_tokens=4, seed=seed)
         for seed in range(RUNS)
     ]
-    counts: Counter[str] = Counter()
-    with Host(model, tokenizer, plugins=[]) as host:
-        for start in range(0, RUNS, 100):
-            counts.update(r.text for r in host.generate_batch(requests[start : start + 100]))
-    assert set(counts) <= set(law)
-    assert_follows([counts[text] for text in law], list(law.values()))
+    assert_texts_follow(law, requests, Host(model, tokenizer, plugins=[]))
 
 
 def test_sampling_with_top_k_under_a_schema_that_is_checked_while_writing_follows_the_masked_distribution() -> None:
@@ -107,12 +111,7 @@ def test_sampling_with_top_k_under_a_schema_that_is_checked_while_writing_follow
         Request("ab", strategy="sample", processors=["top-k=2"], constraint=constraint, max_new_tokens=8, seed=seed)
         for seed in range(RUNS)
     ]
-    counts: Counter[str] = Counter()
-    with Host(model, tokenizer, plugins=[]) as host:
-        for start in range(0, RUNS, 100):
-            counts.update(r.text for r in host.generate_batch(requests[start : start + 100]))
-    assert set(counts) <= set(law)
-    assert_follows([counts[text] for text in law], list(law.values()))
+    assert_texts_follow(law, requests, Host(model, tokenizer, plugins=[]))
 
 
 def test_temperature_zero_is_greedy_and_one_is_no_temperature() -> None:

@@ -169,7 +169,7 @@ def test_a_name_that_no_recipe_could_say_is_refused(name: str) -> None:
 @pytest.mark.parametrize("factory", [None, 3, "no colon", "a:b:c"])
 def test_what_cannot_be_called_is_refused(factory: object) -> None:
     with pytest.raises(BadOption, match="something to call"):
-        Registry().processor("part", factory)  # type: ignore[arg-type]  # that is the point
+        Registry().processor("part", factory)
 
 
 def test_two_distributions_with_one_name_are_both_named(registry: Registry) -> None:

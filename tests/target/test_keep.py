@@ -71,8 +71,8 @@ def test_dropping_a_draft_moves_no_memory() -> None:
     session = Target(family_model("llama")).session()
     session.keep([-1, -1], [0, 0])
     session.forward([[5, 6, 7], [8, 9]], [1, 1])
-    before = [buffer.data.data_ptr() for layer in session.cache.layers for buffer in layer.buffers]  # type: ignore[attr-defined]
+    before = [buffer.data.data_ptr() for layer in session.cache.layers for buffer in layer.buffers]
     session.keep([0, 1], [2, 1])
     session.forward([[6], [7]], [1, 1])
     session.keep([0], [3])
-    assert before == [buffer.data.data_ptr() for layer in session.cache.layers for buffer in layer.buffers]  # type: ignore[attr-defined]
+    assert before == [buffer.data.data_ptr() for layer in session.cache.layers for buffer in layer.buffers]

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
@@ -18,7 +18,7 @@ from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.contracts import Vocabulary
 from decodeplug.errors import BadOption, DecodeplugError, Unsatisfiable, UnsupportedGrammar
 
-__all__ = ["EngineVocabulary", "Once", "compile_grammar", "expression_in", "first_line"]
+__all__ = ["EngineVocabulary", "Once", "compile_grammar", "expression_in", "first_line", "with_engine"]
 
 T = TypeVar("T")
 
@@ -129,12 +129,20 @@ def compile_grammar(
     :raises Unsatisfiable: No token may come first, and the empty text is not accepted.
     :raises UnsupportedGrammar: The grammar exceeds the engine's limits.
     """
-    if not hasattr(vocabulary, "engine"):
-        raise BadOption(kind, vocabulary=type(vocabulary).__name__, wanted="a decodeplug.vocabulary.Vocabulary")
-    known: EngineVocabulary = vocabulary  # type: ignore[assignment]  # a protocol check would call properties
+    known = with_engine(kind, vocabulary)
     cached = (kind, key, known.fingerprint)
     shared = _COMPILED.get(cached, lambda: _compile(kind, known, grammar, refusal, probe))
     return _constraint(kind, key, known, shared)
+
+
+def with_engine(kind: str, vocabulary: Vocabulary) -> EngineVocabulary:
+    """The vocabulary, which must know the mask engine's side.
+
+    :raises BadOption: It does not.
+    """
+    if not hasattr(vocabulary, "engine"):  # a protocol check would call properties
+        raise BadOption(kind, vocabulary=type(vocabulary).__name__, wanted="a decodeplug.vocabulary.Vocabulary")
+    return cast(EngineVocabulary, vocabulary)
 
 
 def _constraint(kind: str, key: Hashable, vocabulary: EngineVocabulary, source: Source) -> MaskConstraint:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from decodeplug.constraints.terminal_automaton import MATCH, Alphabet, Automaton, TooLargeError
 from decodeplug.constraints.terminal_syntax import Node
 
 __all__ = ["FirstMatch", "begins_another", "first_match", "leaves_no_choice"]
 
-S = TypeVar("S")
+S = TypeVar("S", bound=tuple[Collection[Any], ...])
 
 _EFFORT = 300_000  # positions looked at; about a second
 
@@ -121,7 +121,7 @@ def _walk(start: S, following: Callable[[S], Iterator[tuple[str, S]]]) -> Iterat
     for state in unfinished:
         yield state, texts[state]
         for letter, after in following(state):
-            effort += sum(map(len, after))  # type: ignore[arg-type]  # every state here is a pair of collections
+            effort += sum(map(len, after))
             if effort > _EFFORT:
                 raise TooLargeError
             if after not in texts:

@@ -73,9 +73,8 @@ class JudgedConstraint:
         return self._mask.allowed(state.engine)
 
     def advance(self, state: JudgedState, token: int) -> JudgedState | None:
-        known = state.children.get(token, self)
-        if known is not self:
-            return known  # type: ignore[return-value]  # self stands for "not asked yet"
+        if token in state.children:
+            return state.children[token]
         after = self._advanced(state, token)
         if len(state.children) >= _CHILDREN:
             state.children.clear()

@@ -104,7 +104,8 @@ def _readable(given: Any) -> Any:
             name: typing_extensions.NotRequired[_readable(kind)] if name in optional else _readable(kind)
             for name, kind in typing.get_type_hints(given).items()
         }
-        return typing_extensions.TypedDict(given.__name__, fields)  # type: ignore[operator]  # the functional form
+        functional: Any = typing_extensions.TypedDict
+        return functional(given.__name__, fields)
     arguments = typing.get_args(given)
     if typing.get_origin(given) is Literal or not arguments:
         return given

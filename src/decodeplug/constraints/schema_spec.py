@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from decodeplug.constraints.compiled import EngineVocabulary, Once, compile_grammar
+from decodeplug.constraints.compiled import Once, compile_grammar, with_engine
 from decodeplug.constraints.judged import JudgedConstraint
 from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.constraints.regex_spec import Regex
@@ -83,7 +83,7 @@ class JsonSchema:
     def _judged(self, ready: Prepared, vocabulary: Vocabulary) -> JudgedConstraint:
         """Masks that allow too much, and a judge beside them."""
         mask = self._mask(ready, vocabulary, loose=True)
-        engine: EngineVocabulary = vocabulary  # type: ignore[assignment]  # the mask was compiled for it
+        engine = with_engine(self.kind, vocabulary)
         search = Search(
             mask, ready.judge.accepts, vocabulary.token_bytes, engine.engine().tokenize_bytes, hints_of(ready.engine)
         )

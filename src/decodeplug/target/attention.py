@@ -49,8 +49,9 @@ def _wrapped(original: Callable[..., tuple[Tensor, Any]]) -> Callable[..., tuple
         )
         return attended.transpose(1, 2).contiguous(), None
 
-    shared_heads.decodeplug_original = original  # type: ignore[attr-defined]  # how install() knows that it has been here
-    return shared_heads
+    marked: Any = shared_heads
+    marked.decodeplug_original = original  # how install() knows that it has been here
+    return marked
 
 
 def install() -> None:

@@ -117,8 +117,9 @@ def _wrapped(original: Callable[..., Tensor | None], additive: bool) -> Callable
             return torch.zeros((), dtype=dtype, device=mask.device).where(mask, torch.finfo(dtype).min)
         return mask
 
-    lane_mask.decodeplug_original = original  # type: ignore[attr-defined]  # how install() knows that it has been here
-    return lane_mask
+    marked: Any = lane_mask
+    marked.decodeplug_original = original  # how install() knows that it has been here
+    return marked
 
 
 def _can_be_left_out(view: View, bidirectional: bool, kwargs: dict[str, Any]) -> bool:
