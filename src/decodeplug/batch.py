@@ -137,6 +137,9 @@ class Batch:
             turn.steps.append((job, step))
             job.trace.steps.append(step)
             _extend(lane, turn.drafts[index], step.kept, clipped, choice)
+            if step.drafted and _is_past_the_prompt(turn, index):
+                seconds = turn.forward_s + turn.choose_s
+                lane.saved += step.kept + 1 - self._costs.spent(step.width, seconds, len(turn.lanes))
             lane.finish_reason = lane.finish_reason or job.interrupted()
             if lane.finish_reason is None:
                 parents.append(index)
@@ -149,8 +152,12 @@ class Batch:
         """What a forward cost, where a drafter will ask; that of a prompt says nothing of a draft's."""
         if self._steady is not None:
             return
-        if all(len(feed) <= want for feed, want in zip(turn.feeds, turn.wants, strict=True)):
+        if all(_is_past_the_prompt(turn, index) for index in range(len(turn.lanes))):
             self._costs.record(max(map(len, turn.feeds)), turn.forward_s + turn.choose_s, len(turn.lanes))
+
+
+def _is_past_the_prompt(turn: Turn, index: int) -> bool:
+    return len(turn.feeds[index]) <= turn.wants[index]
 
 
 def _fail_to_clip(job: Job, error: Exception) -> None:

@@ -35,6 +35,7 @@ class Lane:
     :ivar ids: Committed ids, prompt first. :ivar held: How many of them the cache holds;
         the rest is *pending*. :ivar state: The constraint's state after ``ids``.
     :ivar text: What the ids say so far, where somebody needs to know while decoding.
+    :ivar saved: Forwards of width 1 that drafts have saved, less what they cost.
     :ivar hypothesis: Its number within the request: part of the noise key.
     """
 
@@ -48,6 +49,7 @@ class Lane:
     raw_logprobs: list[float] = field(default_factory=list)
     top_logprobs: list[list[tuple[int, float]]] = field(default_factory=list)
     records: Mapping[str, Record] = field(default_factory=dict)
+    saved: float = 0.0
     finish_reason: str | None = None
 
     @property
@@ -64,7 +66,7 @@ class Lane:
         ids = self.ids if job.drafter is None else tuple(self.ids)
         cost = partial(costs.relative, lanes=lanes)
         key = (job.seed, self.hypothesis)
-        return LaneView(ids, job.prompt_length, job.constraint, self.state, self.records, cost, key)
+        return LaneView(ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.saved)
 
 
 @dataclass(slots=True, eq=False)

@@ -142,6 +142,7 @@ class LaneView:
     :ivar records: How each drafter has done in this lane, by name.
     :ivar cost: Relative cost of a forward over ``n`` positions, ``cost(1) == 1``.
     :ivar seed: The request's seed and the hypothesis's number: the noise key.
+    :ivar saved: Forwards of width 1 that drafts have saved this lane so far, less what they cost.
     """
 
     ids: Sequence[int]
@@ -151,6 +152,7 @@ class LaneView:
     records: Mapping[str, Record] = field(default_factory=dict[str, Record])
     cost: Callable[[int], float] = lambda width: 1.0
     seed: tuple[int, int] = (0, 0)
+    saved: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

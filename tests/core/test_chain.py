@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pytest
@@ -11,7 +11,7 @@ from decodeplug.drafters import Chain, Lookup
 from decodeplug.errors import BadOption
 from decodeplug.failure import PartFailure
 from decodeplug.trace import Step, Trace
-from decodeplug.values import Draft, LaneView
+from decodeplug.values import Draft, LaneView, Record
 from decodeplug.widths import WidthCosts
 
 LANE = LaneView([1, 2, 3], 3)
@@ -86,6 +86,46 @@ def test_a_constraint_that_fails_under_a_draft_is_named_instead_of_the_drafter()
     with pytest.raises(PartFailure, match="stuck") as caught:
         Chain([Says(Draft((4,), ("says",)))]).draft(LaneView([1], 1, constraint=constraint), 4)
     assert caught.value.part is constraint
+
+
+def drafted(lane: LaneView, drafter: Any) -> int:
+    return len(Chain([drafter]).draft(lane, 16))
+
+
+def test_what_drafts_have_lost_is_not_risked_again_until_enough_text_came_without() -> None:
+    guess = Says(Draft((4,), ("says",)))
+    unsure = {"says": Record(8, 4, trials=8.0, hits=6.0)}
+    fresh = LaneView([1] * 10, 10, records=unsure, cost=lambda width: 1.0 + 0.6 * (width - 1))
+    assert drafted(fresh, guess) == 1
+    assert drafted(replace(fresh, saved=-1.0), guess) == 0
+    assert drafted(replace(fresh, saved=-1.0, ids=[1] * 90), guess) == 1, "80 tokens later there is something to risk"
+
+
+def test_the_longer_a_draft_the_more_it_risks() -> None:
+    guess = Says(Draft((4,) * 16, ("says",) * 16))
+    lane = LaneView(
+        [1] * 10, 10, records={"says": Record(8, 8, trials=20.0, hits=18.0)}, cost=lambda width: 0.9 + 0.1 * width
+    )
+    assert drafted(replace(lane, saved=100.0), guess) > drafted(replace(lane, saved=-0.95), guess) > 0
+
+
+def test_what_is_all_but_certain_is_drafted_whatever_was_lost_on_guesses() -> None:
+    certain = Says(Draft((4,), ("says",)))
+    lane = LaneView(
+        [1] * 10, 10, records={"says": Record(90, 90, trials=90.0, hits=90.0)}, cost=lambda width: 1.5, saved=-0.9
+    )
+    assert drafted(lane, certain) > 0
+
+
+def test_what_a_forward_took_is_told_in_forwards_of_width_1_and_noise_is_bounded() -> None:
+    costs = WidthCosts()
+    assert costs.spent(2, 5.0) == costs.relative(2), "nothing to compare it with"
+    for _ in range(15):
+        costs.record(1, 0.010)
+        costs.record(2, 0.014)
+    assert costs.spent(2, 0.015) == pytest.approx(1.5)
+    assert costs.spent(2, 0.002) == 1.0
+    assert costs.spent(2, 3.0) == pytest.approx(2 * costs.relative(2))
 
 
 def test_forwards_of_several_lanes_say_nothing_of_the_cost_of_one() -> None:
