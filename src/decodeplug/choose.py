@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +20,8 @@ from decodeplug.values import NOTHING_SEEN, Draft, Extension, Seen
 from decodeplug.walk import Masks
 
 __all__ = ["choose", "fail"]
+
+_REFUSALS = 24  # tokens of one row that may be refused one by one
 
 
 def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | None) -> list[Chosen | None]:
@@ -35,6 +39,7 @@ def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | 
             if (cause := filled.errors.get(id(lane.job.constraint))) is not None:
                 fail(lane.job, lane.job.constraint, "allowed", cause)
     outcomes: list[Chosen | None] = [None] * lanes
+    refusals: Counter[int] = Counter()
     while groups:
         scored: list[Group] = []
         facts: list[Columns] = []
@@ -42,14 +47,17 @@ def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | 
             _score(logits, group, filled, scored, facts)
         for group, table in zip(scored, read_back(facts), strict=True):
             _decide(group, table, logits, outcomes)
-        groups = () if filled is None else _refused(groups, filled, outcomes)
+        groups = () if filled is None else _refused(groups, filled, outcomes, refusals)
     return outcomes
 
 
-def _refused(groups: Sequence[Group], filled: Masks, outcomes: list[Chosen | None]) -> list[Group]:
+def _refused(
+    groups: Sequence[Group], filled: Masks, outcomes: list[Chosen | None], refusals: Counter[int]
+) -> list[Group]:
     """The lanes whose choice their constraint refuses; the refused token leaves the mask, so that another is chosen.
 
-    All that scoring does is done again then, so it is as if the token had never been allowed.
+    All that scoring does is done again then, so it is as if the token had never been allowed. After many refusals
+    in a row of the table only what surely stands is left, where the constraint knows it.
     """
     again: list[Group] = []
     for group in groups:
@@ -61,10 +69,28 @@ def _refused(groups: Sequence[Group], filled: Masks, outcomes: list[Chosen | Non
             if offset is not None:
                 single = one_lane(group, index)
                 assert single.first_masked is not None
-                filled.table[single.first_masked + offset, token] = False
+                row = single.first_masked + offset
+                filled.table[row, token] = False
+                refusals[row] += 1
+                if refusals[row] == _REFUSALS:
+                    _leave_what_stands(lane, choice.tokens[:offset], filled.table[row])
                 outcomes[single.first_lane] = None
                 again.append(single)
     return again
+
+
+def _leave_what_stands(lane: Lane, before: Sequence[int], mask: Tensor) -> None:
+    """Narrow a mask to what surely stands, and the end where the text may end."""
+    constraint: Any = lane.job.constraint
+    surely = getattr(constraint, "surely", None)
+    state = lane.state
+    for token in before:
+        state = constraint.advance(state, token)
+    ids = () if surely is None else surely(state)
+    if ids:
+        ends = [token for token in lane.job.end_ids if constraint.is_accepting(state)]
+        mask.fill_(False)
+        mask[[*ids, *ends]] = True
 
 
 def _stands(lane: Lane, tokens: Sequence[int]) -> tuple[int | None, int]:

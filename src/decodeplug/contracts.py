@@ -79,7 +79,11 @@ class Constraint(Protocol):
 
     A constraint with ``refuses_late = True`` may have a mask that is too wide: ``advance`` then
     says of a chosen token whether it stands, as a function of the tokens before it, and the loop
-    chooses again without those that do not. At least one always must stand.
+    chooses again without those that do not. At least one always must stand. After many refusals
+    in one place it is asked for that one, if it has ``surely(state) -> ids`` (at most one id).
+
+    One that knows how a text may end has ``ending(state) -> ids | None``: else it is searched
+    for, so that ``max_new_tokens`` can be promised.
     """
 
     def start(self) -> Hashable:

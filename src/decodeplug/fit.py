@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from decodeplug.constraints import NamedGrammar, Phases, Product, Union, as_spec
+from decodeplug.constraints import NamedGrammar, Phases, Product, Union, as_spec, within_budget
 from decodeplug.contracts import Constraint, ConstraintSpec, Drafter, Processor, Selector, Strategy
 from decodeplug.errors import BadOption, ContextOverflow, DecodeplugError, IncompatibleParts, PluginError
 from decodeplug.lane import Job, Lane, Plan
@@ -79,6 +79,7 @@ class Fit:
             raise BadOption("request", stop=request.stop, wanted="no stop strings: this host has no tokenizer")
         spec = None if request.constraint is None else self.spec(request.constraint)
         constraint = None if spec is None else self.compile(spec)
+        promised = None if constraint is None or spec is None else self._promised(spec, constraint, budget)
         end_ids = self.end_ids if request.end_ids is None else frozenset(request.end_ids)
         strategy = self._strategy(request)
         processors = self._processors(request, strategy, len(ids), end_ids)
@@ -89,6 +90,9 @@ class Fit:
         cache = self.registry.build("cache", request.cache)
         self.target.refuse_cache(cache)
         drafters = self._drafters(request, strategy, selector, cache, constraint is not None, trace)
+        trace.notes += getattr(spec, "dropped", ())
+        if constraint is not None and promised is None:
+            trace.notes.append("no text of this constraint was found at first, so the budget may cut it in the middle")
         trace.processors = tuple(part_name(part) for part in processors)
         trace.drafters = tuple(drafter.name for drafter in drafters)
         follows_text = (follows_text and self.tokenizer is not None) or bool(request.stop)
@@ -104,7 +108,7 @@ class Fit:
             trace=trace,
             seed=trace.seed,
             drafter=self.registry.build("drafter", "chain", drafters=drafters) if drafters else None,
-            constraint=constraint,
+            constraint=promised or constraint,
             end_ids=end_ids,
             inspectors=[self.registry.build("inspector", part) for part in request.inspectors],
             logprobs=bool(request.logprobs) or bool(processors),
@@ -153,6 +157,22 @@ class Fit:
             raise
         except Exception as error:
             raise PluginError(owner_of(spec), spec.kind, "compile", error) from error
+
+    def _promised(self, spec: ConstraintSpec, constraint: Constraint, budget: int) -> Constraint | None:
+        """The constraint held to the budget; None where no text of it is found.
+
+        :raises BudgetTooSmall: Not even the shortest text that is found fits.
+        """
+        assert self.vocabulary is not None
+        call = "start"
+        try:
+            constraint.start()
+            call = "advance"
+            return within_budget(constraint, (type(spec), spec.kind, spec.key()), self.vocabulary, budget)
+        except DecodeplugError:
+            raise
+        except Exception as error:
+            raise PluginError(owner_of(spec), spec.kind, call, error) from error
 
     def _budget(self, prompt_tokens: int, wanted: int | None) -> int:
         window = self.target.context_window
@@ -252,10 +272,7 @@ class Fit:
         return drafters
 
     def _open_lanes(self, job: Job, request: Request, samples: bool) -> None:
-        try:
-            state = None if job.constraint is None else job.constraint.start()
-        except Exception as error:
-            raise PluginError(job.owner(job.constraint), part_name(job.constraint), "start", error) from error
+        state = None if job.constraint is None else job.constraint.start()
         text = TextState() if job.rules.follows_text else None
         job.lanes = [
             Lane(job, list(job.prompt), state=state, text=text, hypothesis=number)

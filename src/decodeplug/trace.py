@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["Acceptance", "Step", "Trace"]
 
+_MOST_REMOVED = 1 - 1e-12  # of the probability mass: what is beyond is rounding
 MODEL = "model"  # the source of a token that no drafter proposed
 
 
@@ -141,9 +143,19 @@ class Trace:
                 sums.setdefault(part, []).extend(shares)
         return {part: sum(shares) / len(shares) for part, shares in sums.items() if shares}
 
+    @property
+    def constraint_tax(self) -> float:
+        """What the constraint took from the model's own choice, in nats over all committed ids: 0 if it changed nothing.
+
+        A text that the model would have written with probability p has ``exp(tax) * p`` under the constraint.
+        ``removed["constraint"]`` is the mean share per id, and each step has its own.
+        """
+        shares = (share for step in self.steps for share in step.removed.get("constraint", ()))
+        return -sum(math.log1p(-min(share, _MOST_REMOVED)) for share in shares)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, totals included, as JSON-serialisable values."""
-        totals = ("tokens", "forwards_per_token", "mean_width", "near_ties", "mask_s", "wait_s")
+        totals = ("tokens", "forwards_per_token", "mean_width", "near_ties", "mask_s", "wait_s", "constraint_tax")
         plain = dataclasses.asdict(self)
         for entry, step in zip(plain["steps"], self.steps, strict=True):
             entry["token_sources"] = step.token_sources

@@ -6,13 +6,19 @@ from functools import cache
 from typing import Any
 
 import pytest
-from conformance.known_suite_failures import LEAST_RIGHT, NAMELESS, WRONGLY_ACCEPTED
 from conformance.suite import Case, Group, Number, groups, located, registry
 from conformance.tally import tallied
 from conformance.verdict import Verdict, verdict_of
 from conformance.writing import forms
 
-KNOWN = {(name, case) for names in WRONGLY_ACCEPTED.values() for name, cases in names.items() for case in cases}
+LEAST_RIGHT = {
+    ("2020-12", "required"): 96.5,
+    ("2020-12", "format"): 39.2,
+    ("7", "required"): 96.1,
+    ("7", "format"): 38.4,
+}
+"""(draft, part) -> right schemas in percent, at least: what holds today, rounded down. Raise it with every step."""
+
 EACH_PART = pytest.mark.parametrize(("draft", "part"), list(LEAST_RIGHT), ids=" ".join)
 
 
@@ -27,23 +33,14 @@ def verdicts(draft: str, part: str) -> tuple[Verdict, ...]:
 
 
 @EACH_PART
-def test_no_invalid_instance_is_accepted_but_the_known_ones(draft: str, part: str) -> None:
-    accepted = {
-        (verdict.group.keyword, outcome.case.description)
+def test_no_invalid_instance_is_accepted(draft: str, part: str) -> None:
+    accepted = [
+        (verdict.group.name, outcome.case.description)
         for verdict in verdicts(draft, part)
         for outcome in verdict.outcomes
         if outcome.wrongly_accepted
-    }
-    assert accepted <= KNOWN
-
-
-def test_the_known_ones_are_still_accepted() -> None:
-    """When this fails, something was mended: take it out of the table."""
-    both = [*verdicts("2020-12", "format"), *verdicts("7", "format")]
-    for verdict in both:
-        for outcome in verdict.outcomes:
-            known = (verdict.group.keyword, outcome.case.description) in KNOWN
-            assert known == outcome.wrongly_accepted, (verdict.group.name, outcome.case.description)
+    ]
+    assert not accepted
 
 
 @EACH_PART
@@ -61,14 +58,12 @@ def test_every_schema_is_right_refused_or_compiled(draft: str, part: str) -> Non
 
 
 @EACH_PART
-def test_a_refusal_names_keyword_and_place_but_for_the_known_ones(draft: str, part: str) -> None:
-    refused = [verdict for verdict in verdicts(draft, part) if verdict.kind == "refused"]
-    nameless = {
-        (verdict.group.keyword, verdict.group.description)
-        for verdict in refused
-        if verdict.refusal is None or not verdict.refusal.keyword or not verdict.refusal.pointer
-    }
-    assert nameless == NAMELESS & {(verdict.group.keyword, verdict.group.description) for verdict in refused}
+def test_a_refusal_names_keyword_and_place(draft: str, part: str) -> None:
+    for verdict in verdicts(draft, part):
+        if verdict.kind == "refused":
+            assert verdict.refusal is not None
+            assert verdict.refusal.keyword, verdict.group.name
+            assert verdict.refusal.pointer, verdict.group.name
 
 
 @EACH_PART
@@ -80,7 +75,7 @@ def test_a_schema_is_refused_as_unsatisfiable_only_if_the_suite_has_no_valid_ins
 
 def judged(schema: Any, *cases: tuple[Any, bool], name: str = "of ours") -> Verdict:
     group = Group("2020-12", "required", "not", name, schema, tuple(Case("", value, valid) for value, valid in cases))
-    return verdict_of(group, None)
+    return verdict_of(group, {})
 
 
 def test_a_schema_is_right_if_all_its_instances_are() -> None:
@@ -100,16 +95,12 @@ def test_a_valid_instance_that_is_rejected_is_counted() -> None:
     assert tallied([verdict]).counts["wrongly_rejected"] == 1
 
 
-def test_a_valid_instance_that_the_last_check_refuses_is_counted_as_rejected() -> None:
-    verdict = judged({"type": "number"}, (Number("1e999"), True))
-    assert tallied([verdict]).counts["wrongly_rejected"] == 1
-    assert "overflows" in verdict.outcomes[0].because
-
-
 def test_a_refusal_is_kept_with_its_reason() -> None:
     verdict = judged({"$ref": "http://example.org/other"}, ([], True))
     assert verdict.kind == "refused"
-    assert tallied([verdict]).reasons == (("$ref: remote references are not fetched", 1),)
+    [(reason, count)] = tallied([verdict]).reasons
+    assert reason.startswith("$ref: 'http://example.org/other' leads nowhere")
+    assert count == 1
 
 
 @pytest.mark.parametrize(("valid", "kind"), [(False, "right"), (True, "wrong")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -112,13 +111,10 @@ class Verdict:
 def verdict_of(group: Group, registry: Any) -> Verdict:
     """Compile one schema and try its instances.
 
-    :param registry: For references to other documents; given to ``json_schema`` if it takes one.
+    :param registry: For references to other documents.
     """
-    options: dict[str, Any] = {"layout": "any", "formats": group.formats, "draft": group.draft}
-    if "registry" in inspect.signature(json_schema).parameters:
-        options["registry"] = registry
     try:
-        spec = json_schema(group.schema, **options)
+        spec = json_schema(group.schema, "any", formats=group.formats, draft=group.draft, registry=registry)
         constraint = spec.compile(BYTES)
     except Exception as error:  # also what no caller should ever see: it is counted as wrong
         return Verdict(group, Refusal.of(error))

@@ -216,7 +216,7 @@ def host() -> Host:
 
 @pytest.mark.parametrize("drafters", [[], ["forced"], ["forced", "lookup=min_ngram=1"]])
 def test_a_host_thinks_within_the_budget_and_answers(drafters: list[str]) -> None:
-    spec = phases(json_schema(SCHEMA), budget=12)
+    spec = phases(json_schema(SCHEMA, "spaced"), budget=12)
     for seed in range(6):
         result = host().generate(
             "The bear is four. ", constraint=spec, processors=["temperature=1.2"], seed=seed, drafters=drafters

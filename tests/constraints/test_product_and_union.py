@@ -208,7 +208,7 @@ UNSATISFIABLE = {
     "patterns that share beginnings only": product(regex("a*b"), regex("a*c")),
     "a pattern and a list": product(regex("[0-9]+"), choice(["one", "two"])),
     "a schema and a first character": product(json_schema(BEAR), regex("\\[.*")),
-    "a forced text and a bound that is too low": product(json_schema(BEAR), regex("(?s).{0,9}")),
+    "a forced text and a bound that is too low": product(json_schema(BEAR, "spaced"), regex("(?s).{0,9}")),
     "a forced text and another": product(Opaque(choice(["the bear reads"])), Opaque(choice(["the bear sleeps"]))),
     "few ways that all end nowhere": product(Opaque(choice(["ab1", "cd1"])), Opaque(choice(["ab2", "cd2", "ef"]))),
     "a union of nothing": union(product(regex("a"), regex("b")), product(regex("c"), regex("d"))),

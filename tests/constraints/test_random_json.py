@@ -36,9 +36,13 @@ def random_text(schema: Any, vocabulary: Vocabulary, chance: random.Random) -> s
             return vocabulary.decode(written)
         choices = np.flatnonzero(constraint.allowed(state).numpy())
         closing = [token for token in choices if vocabulary.token_bytes(int(token))[:1] in b'"]},']
-        token = int(chance.choice(closing if closing and chance.random() < 0.5 else choices))
+        first = list(closing) if closing and chance.random() < 0.5 else []
+        chance.shuffle(first)
+        others = list(choices)
+        chance.shuffle(others)
+        steps = ((int(token), constraint.advance(state, int(token))) for token in [*first, *others])
+        token, state = next((token, after) for token, after in steps if after is not None)
         written.append(token)
-        state = constraint.advance(state, token)
     return None
 
 

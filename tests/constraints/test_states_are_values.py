@@ -30,7 +30,7 @@ PERSON = {
     "additionalProperties": False,
 }
 SPECS = {
-    "json": json_schema(PERSON),
+    "json": json_schema(PERSON, "spaced"),
     "regex": regex("(?:[a-c]{2,4}|é+)(?:, [0-9]+)*"),
     "choice": choice(["one", "one more", "two", "é😀", ""]),
 }
@@ -123,7 +123,7 @@ def test_lanes_that_are_far_apart_are_all_served() -> None:
 
 
 def test_states_with_equal_tokens_are_equal_also_between_copies_of_a_constraint() -> None:
-    first, again = SPECS["json"].compile(BPE), json_schema(PERSON).compile(BPE)
+    first, again = SPECS["json"].compile(BPE), json_schema(PERSON, "spaced").compile(BPE)
     one, two = first.advance(first.start(), 123), again.advance(again.start(), 123)
     assert one == two
     assert hash(one) == hash(two)

@@ -74,9 +74,16 @@ def test_the_value_is_what_the_constraint_speaks_of(host: Host, constraint: Any,
     assert host.accepts(constraint, result.text)
 
 
+def test_a_text_is_complete_within_the_budget_or_refused(host: Host) -> None:
+    with pytest.raises(decodeplug.BudgetTooSmall) as caught:
+        host.generate(PROMPT, constraint=Bear, max_new_tokens=4)
+    assert caught.value.needed is not None
+    assert isinstance(host.generate(PROMPT, constraint=Bear, max_new_tokens=caught.value.needed).value, Bear)
+
+
 def test_a_text_that_was_cut_has_no_value(host: Host) -> None:
-    result = host.generate(PROMPT, constraint=Bear, max_new_tokens=4)
-    assert (result.finish_reason, result.value) == ("length", None)
+    result = host.generate(PROMPT, constraint=Bear, max_new_tokens=60, timeout_s=1e-9)
+    assert (result.finish_reason, result.value) == ("timeout", None)
 
 
 def test_a_text_that_a_stop_string_cut_has_no_value(host: Host) -> None:

@@ -60,6 +60,7 @@ class Nested(CharacterConstraint):
 CONSTRAINTS: dict[str, Any] = {
     "no constraint": None,
     "schema": json_schema(SCHEMA),
+    "schema in one layout": json_schema(SCHEMA, "spaced"),
     "schema checked while writing": json_schema(CHECKED),
     "regex": regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [a-z]{2,8}){1,6}\."),
     "grammar": lark("tool_call"),
@@ -87,7 +88,7 @@ PROMPTS = [
     "a",
     "Once there was a small bear who lived in the forest. She said: where is the river? There, the others said.",
 ]
-BUDGET = 36
+BUDGET = 64
 
 
 @cache
@@ -142,7 +143,7 @@ def test_the_text_is_that_of_no_draft_no_cache_and_no_batch(
     ]
 
 
-@pytest.mark.parametrize("constraint", ["schema", "choice", "grammar"])
+@pytest.mark.parametrize("constraint", ["schema in one layout", "choice", "grammar"])
 def test_drafts_were_kept_so_the_table_compares_something(constraint: str) -> None:
     kept = {
         source: accepted.kept

@@ -32,7 +32,7 @@ PROMPTS = [
     "Repeat this sentence twice: the quick brown fox jumps over the lazy dog.",
     "Name three colours.",
 ]
-BUDGET = 28
+BUDGET = 48
 
 
 @pytest.fixture(scope="module")

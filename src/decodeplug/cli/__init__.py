@@ -16,6 +16,7 @@ from decodeplug.cli.grammars import grammars
 from decodeplug.cli.new import new
 from decodeplug.cli.output import complain
 from decodeplug.cli.plugins import plugins
+from decodeplug.cli.schema import schema
 from decodeplug.errors import DecodeplugError
 
 __all__ = ["app", "main"]
@@ -33,6 +34,7 @@ app.command("plugins")(plugins)
 app.command("grammars")(grammars)
 app.command("doctor")(doctor)
 app.command("new")(new)
+app.add_typer(schema, name="schema")
 
 
 @app.callback()

@@ -2,6 +2,7 @@
 
 from decodeplug.constraints.accepting import accepts
 from decodeplug.constraints.as_spec import as_spec
+from decodeplug.constraints.budget import within_budget
 from decodeplug.constraints.choice_spec import Choice, choice
 from decodeplug.constraints.lark_spec import LarkGrammar, NamedGrammar, lark
 from decodeplug.constraints.masks import MaskConstraint
@@ -33,4 +34,5 @@ __all__ = [
     "regex",
     "tools",
     "union",
+    "within_budget",
 ]

@@ -8,16 +8,17 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, NoReturn
 
-import jsonschema_specifications
 from jsonschema import validators
 from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
+from referencing import Registry
 
+from decodeplug.constraints.formats import format_checker
 from decodeplug.constraints.pattern import found_in
 from decodeplug.constraints.schema_tree import pointer_of
 from decodeplug.errors import InvalidResult
 
-__all__ = ["Judge", "exact_schema", "strict_loads"]
+__all__ = ["Judge", "strict_loads"]
 
 
 def strict_loads(text: str) -> Any:
@@ -62,25 +63,19 @@ def _has_surrogates(text: str, value: Any) -> bool:
     return False
 
 
-def exact_schema(schema: Any) -> Any:
-    """A schema whose numbers are exact decimals, for :class:`Judge`."""
-    return json.loads(json.dumps(schema), parse_float=Decimal)
-
-
 class Judge:
     """Says of whole JSON texts whether a schema allows them. Decimals are compared exactly: 0.3 is a multiple of 0.1.
 
-    References to other documents are not fetched.
-
-    :param schema: As :func:`exact_schema` gives it.
+    :param schema: Its numbers that are no integers are ``Decimal``; so are those of the documents.
     :param formats: Check formats as well, as far as the installed libraries can.
+    :param registry: The documents that it refers to.
     """
 
-    def __init__(self, schema: Any, validator: type[Validator], formats: bool) -> None:
+    def __init__(self, schema: Any, validator: type[Validator], formats: bool, registry: Registry[Any]) -> None:
         self._validator = _exact_kind(validator)(
             schema,
-            registry=jsonschema_specifications.REGISTRY,
-            format_checker=validator.FORMAT_CHECKER if formats else None,
+            registry=registry,
+            format_checker=format_checker(validator) if formats else None,
         )
 
     def check(self, text: str) -> Any:

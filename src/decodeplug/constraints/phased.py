@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,7 @@ class Phased:
     how much of the marker is written, and are made once for each such length.
 
     :param kind: Its name in errors. :param budget: Free tokens after which the marker is forced.
-    :param may_end: The text may end before the marker too.
+    :param may_end: The text may end before the marker too. :param answer: Ids of a text that ``then`` allows.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class Phased:
         vocabulary: Vocabulary,
         *,
         may_end: bool = False,
+        answer: Sequence[int] | None = None,
     ) -> None:
         self.kind, self.name, self.size = kind, kind, vocabulary.size
         self.is_exact = getattr(then, "is_exact", False)
         self.refuses_late = getattr(then, "refuses_late", False)
         self._marker, self._then, self._budget, self._may_end = marker, then, budget, may_end
+        self._answer = answer
         self._tokens = token_texts(vocabulary)
         self._borders = _borders(marker)
         self._entered: dict[bytes, Any | None] = {}
@@ -95,6 +98,12 @@ class Phased:
         if isinstance(state, Bound):
             return tuple(self._then.forced(state.state))
         return tuple(self._tokens.spell(self._marker[state.matched :]) or ()) if self._must_end(state) else ()
+
+    def ending(self, state: Free | Bound) -> tuple[int, ...] | None:
+        """Before the end of the marker: its rest, and a text of ``then``. None where that is not known."""
+        if isinstance(state, Bound) or self._answer is None:
+            return None
+        return (*(self._tokens.spell(self._marker[state.matched :]) or ()), *self._answer)
 
     def is_accepting(self, state: Free | Bound) -> bool:
         return self._then.is_accepting(state.state) if isinstance(state, Bound) else self._may_end

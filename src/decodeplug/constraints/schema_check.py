@@ -146,15 +146,13 @@ def refusal(schema: Any, message: str) -> DecodeplugError:
         return Unsatisfiable("JSON schema", because=because, pointer=pointer_of(path))
     if because.startswith("Unimplemented keys"):
         because = "this keyword cannot be enforced while the text is written"
-    elif because.startswith("Resource "):
-        because = "remote references are not fetched"
     return UnsupportedSchema(keyword, pointer_of((*path, keyword) if keyword else path), because=because)
 
 
 def _blamed(schema: Any, message: str) -> tuple[tuple[str | int, ...], str]:
     """The first place of a keyword that the message names, rather with a value that it names too."""
     words = re.findall(r"[$\w-]+", message)
-    if message.startswith(("Resource ", "Pointer ", "Anchor ")):
+    if message.startswith("Pointer "):
         words.append("$ref")
     if message.startswith("Unknown format"):
         words.append("format")

@@ -6,24 +6,31 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from llguidance import LLMatcher
 
 from decodeplug.constraints.character_classes import translated
 from decodeplug.constraints.compiled import Once
-from decodeplug.constraints.json_value import Judge, exact_schema
+from decodeplug.constraints.json_value import Judge
+from decodeplug.constraints.references import Documents, gathered, registry_of
 from decodeplug.constraints.schema_check import Suspect, check_schema, dialect
-from decodeplug.constraints.schema_over import Left, left_to_judge, loosened
+from decodeplug.constraints.schema_meta import keywords_of
+from decodeplug.constraints.schema_over import Left, in_any_order, keyed, left_to_judge, loosened, too_wide
+from decodeplug.constraints.schema_rewrite import rewritten
 from decodeplug.constraints.schema_tree import changed
+from decodeplug.constraints.tidy import is_closed
 
-__all__ = ["LAYOUTS", "Prepared", "prepared"]
+__all__ = ["FREE", "LAYOUTS", "Prepared", "prepared"]
 
+FREE = "free"
 LAYOUTS: Mapping[str, Mapping[str, object]] = {
     "spaced": {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False},
     "compact": {"item_separator": ",", "key_separator": ":", "whitespace_flexible": False},
     # Bounded, so that no model can write spaces until its budget is spent.
     "any": {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A\x0D\x09]{0,20}"},
+    FREE: {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A]*"},  # an automaton bounds it
 }
 _ASSERTED = frozenset(
     [
@@ -59,25 +66,47 @@ _OPTIONS = "x-guidance"
 class Prepared:
     """A checked schema.
 
-    :ivar engine: For the mask engine. :ivar judge: The last judge of a text.
-    :ivar left: Keywords that the engine may not be able to enforce. :ivar loose: The schema without them.
-    :ivar validator: Its draft. :ivar suspects: Patterns that should be tried before use.
+    :ivar forms: What the mask engine is given, one form after the other until it takes one: the schema, and forms that allow
+        more. :ivar judge: The last judge of a text. :ivar left: Keywords that the first form may have and no mask enforces.
+    :ivar wide: Keywords that the engine takes for less than they say. :ivar suspects: Patterns that should be
+        tried before use. :ivar is_closed: No text repeats a key, or has a number that overflows.
     """
 
-    engine: Any
+    forms: tuple[Any, ...]
     judge: Judge
-    suspects: tuple[Suspect, ...]
     left: tuple[Left, ...]
-    loose: Any
+    wide: tuple[Left, ...]
+    suspects: tuple[Suspect, ...]
+    is_closed: bool
+    formats: str
 
-    def grammar(self, layout: str, *, loose: bool = False) -> str:
+    @property
+    def engine(self) -> Any:
+        """The first form."""
+        return self.forms[0]
+
+    def asserts(self, part: Mapping[str, Any]) -> bool:
+        """Is the format of this part enforced?"""
+        return self.formats == "assert" and part.get("format") in _ASSERTED
+
+    @property
+    def is_scalar(self) -> bool:
+        """Has no value of the schema whitespace in it?"""
+        schema = self.engine if isinstance(self.engine, dict) else {}
+        kinds = schema.get("type", ())
+        constants = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else ())]
+        if constants:
+            return not any(isinstance(constant, dict | list) for constant in constants)
+        return bool(kinds) and {"array", "object"}.isdisjoint([kinds] if isinstance(kinds, str) else kinds)
+
+    def grammar(self, layout: str, form: int = 0) -> str:
         """The engine's grammar for this schema.
 
-        :param loose: One that allows more than the schema, in keywords that the engine can enforce.
+        :param form: Which of the forms.
         :raises ValueError: The engine cannot read it as JSON.
         """
-        options: dict[str, object] = {"coerce_one_of": loose, "lenient": False, **LAYOUTS[layout]}
-        engine = self.loose if loose else self.engine
+        options: dict[str, object] = {"coerce_one_of": form > 0, "lenient": False, **LAYOUTS[layout]}
+        engine = self.forms[form]
         if not _CONTROL.search(json.dumps(engine)):
             # Without \u no key can be written in disguise: {"\u0061": ...} would pass for another key than "a".
             # Only control characters need it, and a schema that names one gets it back.
@@ -89,21 +118,28 @@ class Prepared:
 _PREPARED: Once[Prepared] = Once(128)
 
 
-def prepared(schema_text: str, draft: str | None, formats: str) -> Prepared:
+def prepared(
+    schema_text: str, draft: str | None, formats: str, documents: Documents = (), key_order: str = "schema"
+) -> Prepared:
     """Check a schema and rewrite it; cached by content, because checking takes longer than compiling.
 
     Patterns get their classes written out, as ECMA 262 defines them, so that engine and judge agree.
     Formats are dropped for "annotate"; for "assert" only those that the specification does not name.
 
-    :raises UnsupportedSchema: It is not a schema of its draft, or exceeds our bounds.
+    :param documents: Those that the schema refers to. :param key_order: "any" if keys need not come in its order.
+    :raises UnsupportedSchema: It is not a schema of its draft, exceeds our bounds, or refers to what is not there.
     """
-    return _PREPARED.get((schema_text, draft, formats), lambda: _prepare(json.loads(schema_text), draft, formats))
+    key = (schema_text, draft, formats, documents, key_order)
+    return _PREPARED.get(key, lambda: _prepare(json.loads(schema_text), draft, formats, documents, key_order))
 
 
-def _prepare(schema: Any, draft: str | None, formats: str) -> Prepared:
+def _prepare(schema: Any, draft: str | None, formats: str, documents: Documents, key_order: str) -> Prepared:
     validator = dialect(schema, draft)
     suspects = check_schema(schema, validator)
-    judge = changed(schema, _with_plain_patterns)
+    whole = gathered(schema, validator, documents)
+    if whole is not schema:
+        suspects = check_schema(whole, validator)
+    registry = registry_of(documents, validator, _for_the_judge)
 
     def for_engine(part: dict[str, Any]) -> dict[str, Any]:
         part.pop(_OPTIONS, None)  # an annotation for us, but options to the engine
@@ -114,17 +150,30 @@ def _prepare(schema: Any, draft: str | None, formats: str) -> Prepared:
             part[keyword] = int(limit) if isinstance(limit, float) and limit.is_integer() else limit
         return part
 
-    engine = changed(judge, for_engine)
+    engine = changed(changed(whole, _with_plain_patterns), for_engine)
     if isinstance(engine, dict) and isinstance(validator.META_SCHEMA, Mapping):
         engine["$schema"] = validator.META_SCHEMA.get("$schema") or validator.META_SCHEMA.get("$id")
+    wide = too_wide(engine)
+    if key_order == "any":
+        engine, wide = in_any_order(engine), wide + keyed(engine)
     checked = validator.FORMAT_CHECKER.checkers
+    equal = rewritten(engine, keywords_of(validator))
+    forms: tuple[Any, ...] = (equal,)
+    if left_to_judge(engine, checked):
+        forms += (loosened(equal, checked), loosened(engine, checked))
     return Prepared(
-        engine,
-        Judge(exact_schema(judge), validator, formats == "assert"),
+        forms,
+        Judge(_for_the_judge(json.dumps(schema)), validator, formats == "assert", registry),
+        left_to_judge(equal, checked),
+        wide,
         tuple(suspects),
-        left_to_judge(engine, checked),
-        loosened(engine, checked),
+        is_closed(engine),
+        formats,
     )
+
+
+def _for_the_judge(text: str) -> Any:
+    return changed(json.loads(text, parse_float=Decimal), _with_plain_patterns)
 
 
 def _with_plain_patterns(part: dict[str, Any]) -> dict[str, Any]:

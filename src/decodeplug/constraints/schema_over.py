@@ -1,7 +1,7 @@
 """What the mask engine can follow of a schema: more than the schema allows, never less.
 
 Keywords that the engine cannot enforce are left out. What is lost by that is for the judge to find
-while the text is written (:mod:`decodeplug.constraints.judged`).
+while the text is written (:mod:`decodeplug.constraints.witnessed`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 from decodeplug.constraints.schema_tree import changed, pointer_of, subschemas
 
-__all__ = ["Left", "left_to_judge", "loosened"]
+__all__ = ["LEFT_OUT", "Left", "in_any_order", "keyed", "left_to_judge", "loosened", "too_wide"]
 
-_LEFT_OUT = frozenset(
+LEFT_OUT = frozenset(
     [
         "$dynamicAnchor",
         "$dynamicRef",
@@ -40,6 +40,10 @@ _LEFT_OUT = frozenset(
 
 _JUDGED_FORMATS = frozenset({"idn-email", "json-pointer"})
 """Formats that the engine does not know and the judge checks exactly. It is too lenient with the others: they are refused."""
+
+
+_WIDE_FORMATS = frozenset({"date", "date-time", "hostname", "time"})
+"""Formats of which the engine knows the form, but no calendar, no leap seconds, and no rules of international names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,45 @@ def _is_left(keyword: str, part: Mapping[str, Any], formats: Container[str]) -> 
         return not set(part.get("properties", ())) <= set(part.get("required", ()))
     if keyword == "patternProperties":
         return len(part[keyword]) > 1  # patterns that overlap are refused
-    return keyword in _LEFT_OUT or keyword == "oneOf"  # of overlapping options, one must hold
+    return keyword in LEFT_OUT or keyword == "oneOf"  # of overlapping options, one must hold
+
+
+def too_wide(schema: Any) -> tuple[Left, ...]:
+    """The keywords of a schema that the mask enforces, but not to the letter: the judge must look as well."""
+    return tuple(
+        Left("format", pointer_of((*path, "format")))
+        for path, part in subschemas(schema)
+        if isinstance(part, dict) and part.get("format") in _WIDE_FORMATS
+    )
+
+
+def keyed(schema: Any) -> tuple[Left, ...]:
+    """The keywords that say which keys an object has."""
+    return tuple(
+        Left("properties", pointer_of((*path, "properties")))
+        for path, part in subschemas(schema)
+        if isinstance(part, dict) and part.get("properties")
+    )
+
+
+def in_any_order(schema: Any) -> Any:
+    """A schema that allows all that ``schema`` allows, and whose keys the engine lets come in any order, and again.
+
+    :param schema: Not modified.
+    """
+    return changed(schema, _any_order)
+
+
+def _any_order(part: dict[str, Any]) -> dict[str, Any]:
+    if part.get("properties"):
+        named = {f"^{_literally(name)}$": inner for name, inner in part.pop("properties").items()}
+        part["patternProperties"] = {**named, **part.get("patternProperties", {})}
+    part.pop("required", None)
+    return part
+
+
+def _literally(text: str) -> str:
+    return "".join(char if char.isalnum() or char == "_" else f"\\u{ord(char):04x}" for char in text)
 
 
 def loosened(schema: Any, formats: Container[str] = ()) -> Any:

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+import re
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from decodeplug.constraints.alternatives import Alternatives
+from decodeplug.constraints.any_spelling import AnySpelling
+from decodeplug.constraints.budget import search_for
+from decodeplug.constraints.byte_masks import compile_automaton
 from decodeplug.constraints.compiled import Once, compile_grammar, with_engine
-from decodeplug.constraints.judged import JudgedConstraint
+from decodeplug.constraints.laid_out import LaidOut
+from decodeplug.constraints.layout import Indented
+from decodeplug.constraints.lenient import leniently
 from decodeplug.constraints.masks import MaskConstraint
+from decodeplug.constraints.references import Documents, documents_for
 from decodeplug.constraints.regex_spec import Regex
-from decodeplug.constraints.schema_check import refusal
-from decodeplug.constraints.schema_engine import LAYOUTS, Prepared, prepared
+from decodeplug.constraints.schema_check import dialect, refusal
+from decodeplug.constraints.schema_engine import FREE, LAYOUTS, Prepared, prepared
 from decodeplug.constraints.schema_source import WANTED, schema_of
-from decodeplug.constraints.witness import TRIES_AT_FIRST, Search, hints_of
-from decodeplug.contracts import Vocabulary
+from decodeplug.constraints.tidy import Tidied
+from decodeplug.constraints.witness import hints_of
+from decodeplug.constraints.witnessed import Witnessed
+from decodeplug.contracts import Constraint, Vocabulary
 from decodeplug.errors import BadOption, InvalidResult, Unsatisfiable, UnsupportedGrammar, UnsupportedSchema
 
 __all__ = ["JsonSchema", "json_schema"]
 
-_WITNESSES: Once[bytes | None] = Once(128)
+NAMED_LAYOUTS = ("model", "spaced", "compact", "any")
+_INDENT = re.compile("indent=[1-8]")
+_WITNESSES: Once[tuple[int, ...] | None] = Once(128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +44,31 @@ class JsonSchema:
 
     :ivar text: The schema as JSON text, its keys in their order.
     :ivar adapter: Makes the value, where a Python type was given.
+    :ivar documents: Those that the schema refers to. :ivar dropped: What ``lenient=True`` left out, in sentences.
     """
 
     text: str
-    layout: str = "spaced"
+    layout: str = "model"
     formats: str = "assert"
     draft: str | None = None
     adapter: TypeAdapter[Any] | None = field(default=None, repr=False)
+    documents: Documents = field(default=(), repr=False)
+    key_order: str = "schema"
+    dropped: tuple[str, ...] = field(default=(), repr=False)
     kind: ClassVar[str] = "json-schema"
 
     def __post_init__(self) -> None:
-        if self.layout not in LAYOUTS:
-            raise BadOption("json-schema", layout=self.layout, wanted=f"one of {', '.join(LAYOUTS)}")
+        if self.layout not in NAMED_LAYOUTS and not (isinstance(self.layout, str) and _INDENT.fullmatch(self.layout)):
+            raise BadOption("json-schema", layout=self.layout, wanted=f"one of {', '.join(NAMED_LAYOUTS)}, indent=2")
+        if self.key_order not in ("schema", "any"):
+            raise BadOption("json-schema", key_order=self.key_order, wanted="'schema' or 'any'")
         if self.formats not in ("assert", "annotate"):
             raise BadOption("json-schema", formats=self.formats, wanted="'assert' or 'annotate'")
-        prepared(self.text, self.draft, self.formats)
+        self.prepared()
+
+    def prepared(self) -> Prepared:
+        """The checked schema; cached by content."""
+        return prepared(self.text, self.draft, self.formats, self.documents, self.key_order)
 
     @property
     def schema(self) -> Any:
@@ -53,61 +76,102 @@ class JsonSchema:
         return json.loads(self.text)
 
     def key(self) -> Hashable:
-        return (self.text, self.layout, self.formats, self.draft)
+        return (self.text, self.layout, self.formats, self.draft, self.documents, self.key_order)
 
-    def compile(self, vocabulary: Vocabulary) -> MaskConstraint | JudgedConstraint:
+    def compile(self, vocabulary: Vocabulary) -> Constraint:
         """Compile for a vocabulary; a copy of the cached compilation where there is one.
 
         :raises UnsupportedSchema: A keyword cannot be enforced; with its place and the reason.
         :raises Unsatisfiable: No value satisfies the schema.
         """
-        ready = prepared(self.text, self.draft, self.formats)
+        ready = self.prepared()
+        mask, is_strict = self._masks(ready, vocabulary)
+        tidy = mask if ready.is_closed else Tidied(mask, vocabulary.token_bytes)
+        return tidy if is_strict and not ready.wide else self._judged(tidy, ready, vocabulary)
+
+    def is_enforced_by_masks(self, vocabulary: Vocabulary) -> bool:
+        """Are masks all that it needs, but for the checks of keys and numbers?
+
+        :raises UnsupportedSchema: It cannot be enforced at all. :raises Unsatisfiable: No value satisfies it.
+        """
+        self.compile(vocabulary)
+        return self._masks(self.prepared(), vocabulary)[1]
+
+    def _masks(self, ready: Prepared, vocabulary: Vocabulary) -> tuple[Constraint, bool]:
+        """The masks, and whether they enforce every keyword; else they leave out those that no mask can."""
         if ready.engine is False:
             raise Unsatisfiable("JSON schema", because="the schema is false")
-        try:
-            return self._mask(ready, vocabulary, loose=False)
-        except UnsupportedSchema:
-            if not ready.left:
-                raise
-        return self._judged(ready, vocabulary)
+        refused: UnsupportedSchema | None = None
+        for form in range(len(ready.forms)):
+            try:
+                return self._laid_out(ready, vocabulary, form), form == 0
+            except UnsupportedSchema as error:
+                refused = refused or error
+        assert refused is not None
+        raise refused
 
-    def _mask(self, ready: Prepared, vocabulary: Vocabulary, *, loose: bool) -> MaskConstraint:
+    def _laid_out(self, ready: Prepared, vocabulary: Vocabulary, form: int) -> Constraint:
+        """The masks, with whitespace where the layout wants it."""
+        layout = self.layout
+        if layout == "model" and ready.is_scalar:
+            layout = "compact"
+        if layout in LAYOUTS:
+            return self._mask(ready, vocabulary, layout, form)
+        width = None if layout == "model" else int(layout.removeprefix("indent="))
+        free = self._mask(ready, AnySpelling.of(vocabulary), FREE, form)
+        automaton = compile_automaton("layout", layout, Indented(width), vocabulary)
+        spell = with_engine(self.kind, vocabulary).engine().tokenize_bytes
+        indented = LaidOut(free, automaton, spell, vocabulary.token_bytes)
+        if layout != "model":
+            return indented
+        flat = [self._mask(ready, vocabulary, name, form) for name in ("spaced", "compact")]
+        return Alternatives(self.kind, [*flat, indented], vocabulary.size)
+
+    def _mask(self, ready: Prepared, vocabulary: Vocabulary, layout: str, form: int) -> MaskConstraint:
         return compile_grammar(
             self.kind,
-            (self.key(), loose),
+            (self.text, layout, self.formats, self.draft, self.documents, self.key_order, form),
             vocabulary,
-            grammar=lambda: self._grammar(ready, vocabulary, loose),
-            refusal=lambda message: refusal(ready.engine, message),
+            grammar=lambda: self._grammar(ready, vocabulary, layout, form),
+            refusal=lambda message: refusal(ready.forms[form], message),
         )
 
-    def _judged(self, ready: Prepared, vocabulary: Vocabulary) -> JudgedConstraint:
+    def _judged(self, mask: Constraint, ready: Prepared, vocabulary: Vocabulary) -> Witnessed:
         """Masks that allow too much, and a judge beside them."""
-        mask = self._mask(ready, vocabulary, loose=True)
-        engine = with_engine(self.kind, vocabulary)
-        search = Search(
-            mask, ready.judge.accepts, vocabulary.token_bytes, engine.engine().tokenize_bytes, hints_of(ready.engine)
-        )
-        witness = _WITNESSES.get(
-            (self.key(), engine.fingerprint), lambda: search.tail(mask.start(), b"", TRIES_AT_FIRST)
-        )
+        search = search_for(mask, vocabulary, ready.judge.accepts, hints_of(ready.engine))
+        fingerprint = with_engine(self.kind, vocabulary).fingerprint
+        witness = _WITNESSES.get((self.key(), fingerprint), lambda: search.first(mask.start()))
         if witness is None:
-            first = ready.left[0]
+            first = (ready.left + ready.wide)[0]
             because = "it is checked while the text is written, and no text that satisfies the schema was found"
             raise UnsupportedSchema(first.keyword, first.pointer, because=because)
-        return JudgedConstraint(mask, ready.judge.accepts, search, vocabulary.token_bytes, witness)
+        return Witnessed(mask, search, witness, vocabulary.token_bytes)
 
-    def _grammar(self, ready: Prepared, vocabulary: Vocabulary, loose: bool) -> str:
+    def _grammar(self, ready: Prepared, vocabulary: Vocabulary, layout: str, form: int) -> str:
         """The engine's grammar; called once per vocabulary, after patterns that may explode were tried."""
         for suspect in ready.suspects:
             try:
                 Regex(suspect.pattern).compile(vocabulary)
             except UnsupportedGrammar as error:
                 raise suspect.refused(error) from None
-        return ready.grammar(self.layout, loose=loose)
+        return ready.grammar(layout, form)
+
+    def check_embeddable(self, vocabulary: Vocabulary) -> None:
+        """Is a mask all that it needs, so that it can be a part of a larger grammar?
+
+        :raises UnsupportedSchema: It is not, or a keyword cannot be enforced. :raises Unsatisfiable: As ``compile`` does.
+        """
+        ready = self.prepared()
+        if ready.engine is False:
+            raise Unsatisfiable("JSON schema", because="the schema is false")
+        self._mask(ready, vocabulary, "spaced", 0)
+        if ready.wide:
+            because = "it needs more than a mask, which a part of a larger grammar cannot have"
+            raise UnsupportedSchema(ready.wide[0].keyword, ready.wide[0].pointer, because=because)
 
     def embedded(self) -> str:
-        """This constraint as the right side of a rule in a larger grammar of the engine, once it was compiled alone."""
-        grammar = prepared(self.text, self.draft, self.formats).grammar(self.layout)
+        """This constraint as the right side of a rule in a larger grammar of the engine, once it was checked for that."""
+        grammar = self.prepared().grammar("spaced")
         return f"%json {json.dumps(json.loads(grammar)['grammars'][0]['json_schema'])}"
 
     def value(self, text: str) -> Any:
@@ -116,7 +180,7 @@ class JsonSchema:
         :raises InvalidResult: The text is not strict JSON, does not satisfy the schema, or a validator of the type
             refuses it (one that a schema cannot express; the message names it) or fails.
         """
-        ready = prepared(self.text, self.draft, self.formats)
+        ready = self.prepared()
         value = ready.judge.check(text)
         if self.adapter is None:
             return value
@@ -134,22 +198,32 @@ class JsonSchema:
 
 def json_schema(
     schema: Any,
-    layout: Literal["spaced", "compact", "any"] = "spaced",
+    layout: str = "model",
     *,
     formats: Literal["assert", "annotate"] = "assert",
     draft: str | None = None,
+    registry: Mapping[str, Any] | None = None,
+    key_order: Literal["schema", "any"] = "schema",
+    lenient: bool = False,
 ) -> JsonSchema:
     """Constrain the text to JSON that satisfies a schema; ``r.value`` is the parsed value.
 
-    Keys are written in the schema's order; optional ones may be left out. Strings have no
-    ``\\u`` escapes, unless the schema itself names a control character.
+    Optional keys may be left out. Strings have no ``\\u`` escapes, unless the schema itself names a control
+    character.
 
     :param schema: A JSON schema (dict, JSON text, path to a ``.json`` file), or a type: pydantic
         model, dataclass, TypedDict, Enum, Literal, ``list[Model]``, ... (``r.value`` is then an instance).
-    :param layout: "spaced" (``{"a": 1, "b": 2}``), "compact" (``{"a":1,"b":2}``), or "any" (the
-        model chooses, at most 20 characters of whitespace at a place).
+    :param layout: Where whitespace stands. "model": the model chooses by its first break, and keeps to it; "spaced"
+        (``{"a": 1, "b": 2}``), "compact" (``{"a":1,"b":2}``), "indent=2" (lines, as ``json.dumps`` writes them with
+        ``indent=2``; 1 to 8), or "any" (wherever it likes, at most 20 characters at a place).
     :param formats: "assert": formats that the specification names are enforced. "annotate": none is.
     :param draft: "2020-12" (the default where ``$schema`` says nothing), "2019-09", "7", "6" or "4".
+    :param registry: Documents that the schema may refer to: a mapping from URIs to schemas, or a
+        ``referencing.Registry``. Without it nothing is fetched; with it, what the registry fetches.
+    :param key_order: "schema": keys are written in the schema's order, and then those that it does not name. "any": in
+        whatever order the model likes, checked while it is written.
+    :param lenient: Leave out what cannot be enforced instead of refusing the schema: each is warned of with a
+        ``UserWarning``, and noted in the trace of each result.
     :raises BadOption: No schema, or an option that does not exist.
     :raises UnsupportedSchema: It is not a schema of its draft, too large, or has a pattern that
         cannot be enforced. What the mask engine cannot enforce is raised when it is compiled.
@@ -159,4 +233,15 @@ def json_schema(
         text = json.dumps(plain, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadOption("json-schema", schema=type(schema).__name__, wanted=f"{WANTED} ({error})") from None
-    return JsonSchema(text, layout, formats, draft, adapter)
+    plain = json.loads(text)
+    documents = () if registry is None else documents_for(plain, dialect(plain, draft), registry)
+    make = partial(
+        JsonSchema,
+        layout=layout,
+        formats=formats,
+        draft=draft,
+        adapter=adapter,
+        documents=documents,
+        key_order=key_order,
+    )
+    return leniently(text, make) if lenient else make(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator
 from typing import Any
 
-__all__ = ["changed", "pointer_of", "subschemas"]
+__all__ = ["changed", "inner_schemas", "pointer_of", "subschemas"]
 
 _ONE = frozenset(
     [
@@ -32,7 +32,7 @@ def pointer_of(path: Iterator[object] | tuple[object, ...] | list[object]) -> st
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
-def _inner(schema: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+def inner_schemas(schema: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     """The schemas directly inside ``schema``, each with its path. A value that is no schema is passed over."""
     for keyword, value in schema.items():
         if keyword in _ONE and isinstance(value, dict | bool):
@@ -55,7 +55,7 @@ def subschemas(schema: Any, known: Container[str] | None = None) -> Iterator[tup
         path, here = stack.pop()
         yield path, here
         if isinstance(here, dict):
-            inside = [(step, inner) for step, inner in _inner(here) if known is None or str(step[0]) in known]
+            inside = [(step, inner) for step, inner in inner_schemas(here) if known is None or str(step[0]) in known]
             stack += [((*path, *step), inner) for step, inner in reversed(inside)]
 
 
@@ -67,7 +67,7 @@ def changed(schema: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> 
     if not isinstance(schema, dict):
         return schema
     copy = dict(schema)
-    for path, inner in _inner(schema):
+    for path, inner in inner_schemas(schema):
         replaced = changed(inner, change)
         if len(path) == 1:
             copy[str(path[0])] = replaced

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from decodeplug.constraints.compiled import compile_grammar, first_line
 from decodeplug.constraints.json_value import strict_loads
-from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.constraints.phased import Phased
 from decodeplug.constraints.schema_spec import JsonSchema, json_schema
+from decodeplug.constraints.tidy import Tidied
 from decodeplug.contracts import Constraint, Vocabulary
 from decodeplug.errors import BadOption, InvalidResult, UnsupportedGrammar, UnsupportedSchema
 from decodeplug.values import ToolCall, ToolCalls
@@ -47,18 +47,18 @@ class Tools:
         """
         for name, arguments in self.functions:
             try:
-                alone = arguments.compile(vocabulary)
-                if not isinstance(alone, MaskConstraint):
-                    raise UnsupportedSchema("", "", because="it needs more than a mask, which a call cannot have")
+                arguments.check_embeddable(vocabulary)
             except UnsupportedSchema as error:
                 raise UnsupportedSchema(error.keyword, f"/{name}{error.pointer}", because=error.because) from None
-        calls = compile_grammar(
+        calls: Constraint = compile_grammar(
             self.kind,
             self.key(),
             vocabulary,
             grammar=self._grammar,
             refusal=lambda message: UnsupportedGrammar(self.kind, because=first_line(message)),
         )
+        if not all(arguments.prepared().is_closed for _, arguments in self.functions):
+            calls = Tidied(calls, vocabulary.token_bytes)
         if self.required:
             return calls
         return Phased(self.kind, _OPEN.encode(), calls, None, vocabulary, may_end=True)

@@ -1,0 +1,57 @@
+"""``max_new_tokens`` as a promise: the text is complete within it, or refused before the first token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from decodeplug.constraints.compiled import Once
+from decodeplug.constraints.token_texts import token_texts
+from decodeplug.constraints.witness import Search
+from decodeplug.constraints.witnessed import Witnessed
+from decodeplug.contracts import Constraint, Vocabulary
+
+__all__ = ["known_text", "search_for", "within_budget"]
+
+_TEXTS: Once[tuple[int, ...] | None] = Once(256)
+
+
+def within_budget(constraint: Constraint, key: Hashable, vocabulary: Vocabulary, budget: int) -> Constraint | None:
+    """The constraint, held to a budget of tokens; None if no text of it is found, so that nothing can be promised.
+
+    :param key: Equal for equal constraints: the text that is found is kept by it.
+    :raises BudgetTooSmall: The shortest text that was found has more tokens.
+    """
+    if isinstance(constraint, Witnessed):
+        return constraint.within(budget)
+    search = search_for(constraint, vocabulary)
+    witness = _first(search, constraint, key, vocabulary)
+    return None if witness is None else Witnessed(constraint, search, witness, vocabulary.token_bytes, budget)
+
+
+def known_text(constraint: Constraint, key: Hashable, vocabulary: Vocabulary) -> tuple[int, ...] | None:
+    """Ids of a text that a constraint allows, few of them; None if none was found."""
+    if isinstance(constraint, Witnessed):
+        return constraint.witness
+    return _first(search_for(constraint, vocabulary), constraint, key, vocabulary)
+
+
+def search_for(
+    constraint: Constraint, vocabulary: Vocabulary, judge: Callable[[bytes], bool] | None = None, hints: Any = ()
+) -> Search:
+    """A search for ends of a constraint's texts."""
+    engine = getattr(vocabulary, "engine", None)
+    spell = _speller(vocabulary) if engine is None else engine().tokenize_bytes
+    return Search(constraint, vocabulary.token_bytes, spell, judge, hints)
+
+
+def _speller(vocabulary: Vocabulary) -> Callable[[bytes], list[int]]:
+    texts = token_texts(vocabulary)
+    return lambda text: texts.spell(text) or []
+
+
+def _first(search: Search, constraint: Constraint, key: Hashable, vocabulary: Vocabulary) -> tuple[int, ...] | None:
+    fingerprint = getattr(vocabulary, "fingerprint", None)
+    if fingerprint is None:
+        return search.first(constraint.start())
+    return _TEXTS.get((key, fingerprint), lambda: search.first(constraint.start()))
