@@ -56,6 +56,7 @@ bench: $(READY)  ## Benchmarks side by side with their peers, in an environment 
 	$(BENCH_VENV)/bin/python benchmarks/sampling.py
 	$(BENCH_VENV)/bin/python benchmarks/free_text.py
 	$(BENCH_VENV)/bin/python benchmarks/json_end_to_end.py
+	$(BENCH_VENV)/bin/python benchmarks/extraction.py
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) $(BENCH_VENV) .pytest_cache .ruff_cache .hypothesis build dist

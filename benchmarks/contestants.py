@@ -25,17 +25,16 @@ __all__ = ["LAYOUTS", "Contestant", "Models", "decodeplug_contestant", "generate
 
 LAYOUTS: dict[str, dict[str, dict[str, Any]]] = {
     "compact": {
-        "decodeplug": {"layout": "compact"},
         "xgrammar": {"any_whitespace": False, "separators": (",", ":")},
         "outlines": {"whitespace_pattern": ""},
     },
     "spaced": {
-        "decodeplug": {"layout": "spaced"},
         "xgrammar": {"any_whitespace": False, "separators": (", ", ": ")},
         "outlines": {"whitespace_pattern": " ?"},
     },
-    "any": {"decodeplug": {"layout": "any"}, "xgrammar": {"any_whitespace": True}, "outlines": {}},
+    "any": {"xgrammar": {"any_whitespace": True}, "outlines": {}},
 }
+"""What each peer is told for a layout. decodeplug is told its name."""
 
 Generate = Callable[[list[int], int], list[int]]
 
@@ -170,13 +169,22 @@ def generate_contestants(models: Models, layout: str) -> list[Contestant]:
 
 
 def decodeplug_contestant(models: Models, layout: str, name: str = "decodeplug", **options: Any) -> Contestant:
-    """``Host.generate``, greedy; ``options`` go to it as they are."""
+    """``Host.generate``, greedy; ``options`` go to it as they are.
+
+    It is missing if this version of decodeplug does not know the layout, which may be one that no peer has.
+    """
     if models.host is None:
         return Contestant(name, missing="no Host: decodeplug is not installed, or this version has no front door")
     import decodeplug
 
+    written: dict[str, Any] = {"layout": layout}
+    try:
+        decodeplug.json_schema({"type": "object"}, **written)
+    except decodeplug.BadOption as error:
+        return Contestant(name, missing=str(error))
+
     def prepare(schema: dict[str, Any] | None) -> Generate:
-        constraint = None if schema is None else decodeplug.json_schema(schema, **LAYOUTS[layout]["decodeplug"])
+        constraint = None if schema is None else decodeplug.json_schema(schema, **written)
         if constraint is not None:
             models.host.accepts(constraint, "{}")  # compiles, without calling the model
 
