@@ -80,6 +80,9 @@ class Constraint(Protocol):
     A constraint with ``refuses_late = True`` may have a mask that is too wide: ``advance`` then
     says of a chosen token whether it stands, as a function of the tokens before it, and the loop
     chooses again without those that do not. At least one always must stand.
+
+    Special ids are never allowed, but for those in ``spoken_ids`` of a constraint that has it: they stand for
+    the bytes of their names, which other ids may spell too.
     """
 
     def start(self) -> Hashable:

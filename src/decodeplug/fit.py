@@ -10,9 +10,10 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from decodeplug.constraints import NamedGrammar, Phases, Product, Union, as_spec
+from decodeplug.constraints import NamedGrammar, Phases, Product, ToolForm, Tools, Union, as_spec, form_of
 from decodeplug.contracts import Constraint, ConstraintSpec, Drafter, Processor, Selector, Strategy
 from decodeplug.errors import BadOption, ContextOverflow, DecodeplugError, IncompatibleParts, PluginError
 from decodeplug.lane import Job, Lane, Plan
@@ -94,7 +95,8 @@ class Fit:
         follows_text = (follows_text and self.tokenizer is not None) or bool(request.stop)
         decode = None if self.tokenizer is None else decoder(self.tokenizer)
         if constraint is not None and self.vocabulary is not None:
-            decode = self.vocabulary.decode  # byte for byte: a tokenizer may tidy up what was enforced
+            # Byte for byte: a tokenizer may tidy up what was enforced.
+            decode = partial(self.vocabulary.decode, spoken=getattr(constraint, "spoken_ids", frozenset()))
         job = Job(
             prompt=ids,
             plan=Plan(processors, selector),
@@ -121,15 +123,21 @@ class Fit:
         if self._is_recipe(constraint):
             inner = {name: self._with_inner(value) if name in _INNER else value for name, value in constraint.items()}
             constraint = self.registry.build("constraint", inner)
-        return self._with_grammars(as_spec(constraint))
+        return self._found(as_spec(constraint))
 
-    def _with_grammars(self, spec: ConstraintSpec) -> ConstraintSpec:
-        """A spec with the grammars in it that plugins offer by name."""
+    def _found(self, spec: ConstraintSpec) -> ConstraintSpec:
+        """A spec with what only the host knows: grammars that plugins offer by name, how the model writes calls."""
         if isinstance(spec, NamedGrammar):
             return spec.found(lambda name: self.registry.build("grammar", name))
+        if isinstance(spec, Tools) and spec.form is None:
+            return replace(spec, form=self._form_of_calls)
         if isinstance(spec, Product | Union):
-            return replace(spec, parts=tuple(map(self._with_grammars, spec.parts)))
-        return replace(spec, then=self._with_grammars(spec.then)) if isinstance(spec, Phases) else spec
+            return replace(spec, parts=tuple(map(self._found, spec.parts)))
+        return replace(spec, then=self._found(spec.then)) if isinstance(spec, Phases) else spec
+
+    @cached_property
+    def _form_of_calls(self) -> ToolForm:
+        return form_of(self.tokenizer)
 
     def _is_recipe(self, constraint: Any) -> bool:
         return isinstance(constraint, Mapping) and constraint.get("name") in self.registry.names("constraint")

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 import pytest
+from tokenizers import AddedToken
 
 from decodeplug import Host, Request, choice, json_schema, lark, phases, product, regex, tools, union
 from decodeplug.plugin import CharacterConstraint
@@ -32,6 +33,7 @@ CHECKED = {
     "maxItems": 6,
     "contains": {"const": 12},
 }
+TAGS = {"properties": {"tags": CHECKED}, "required": ["tags"]}
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ CONSTRAINTS: dict[str, Any] = {
     "product": product(json_schema(SCHEMA), regex(r'(?s)\{"name": "[a-z]{0,8}", "age": [0-9], .{0,40}')),
     "phases": phases(json_schema(SCHEMA), marker=" so ", budget=14),
     "tools": tools([{"name": "read", "parameters": SCHEMA}, {"name": "sleep"}], choice="required", parallel=False),
+    "tools, one special token": tools([{"name": "read", "parameters": SCHEMA}], choice="required", form="mistral"),
+    "tools, judged, or free text": tools([{"name": "tag", "parameters": TAGS}], form="llama3"),
     "union": union(regex(r"the (red|blue) [a-z]{4,9}"), choice(["the red bear reads", "a book"]), json_schema(SCHEMA)),
 }
 DRAFTERS: dict[str, list[str]] = {
@@ -93,6 +97,7 @@ BUDGET = 36
 @cache
 def host() -> Host:
     tokenizer = bpe_tokenizer()
+    tokenizer.add_tokens([AddedToken("[TOOL_CALLS]", special=True, normalized=False)], special_tokens=True)
     return Host(tiny_model(vocab=len(tokenizer)), tokenizer, plugins=[])
 
 

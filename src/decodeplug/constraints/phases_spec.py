@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from decodeplug.constraints.as_spec import as_spec
+from decodeplug.constraints.markers import Marker
 from decodeplug.constraints.phased import Phased
 from decodeplug.constraints.token_texts import token_texts
 from decodeplug.contracts import Constraint, Vocabulary
@@ -48,7 +49,7 @@ class Phases:
         then, marker, tokens = self.then.compile(vocabulary), self.marker.encode(), token_texts(vocabulary)
         if any(tokens.spell(marker[done:]) is None for done in range(len(marker))):
             raise Unsatisfiable(self.kind, because=f"no ids of this vocabulary spell the marker {self.marker!r}")
-        return Phased(f"{self.kind} before {self.then.kind}", marker, then, self.budget, vocabulary)
+        return Phased(f"{self.kind} before {self.then.kind}", Marker(marker), then, self.budget, vocabulary)
 
     def split(self, text: str) -> tuple[str, str]:
         """The thinking before the first marker, and the answer behind it.

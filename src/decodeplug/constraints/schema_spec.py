@@ -105,9 +105,12 @@ class JsonSchema:
                 raise suspect.refused(error) from None
         return ready.grammar(self.layout, loose=loose)
 
-    def embedded(self) -> str:
-        """This constraint as the right side of a rule in a larger grammar of the engine, once it was compiled alone."""
-        grammar = prepared(self.text, self.draft, self.formats).grammar(self.layout)
+    def embedded(self, *, loose: bool) -> str:
+        """This constraint as the right side of a rule in a larger grammar of the engine, once it was compiled alone.
+
+        :param loose: Without the keywords that are checked while the text is written.
+        """
+        grammar = prepared(self.text, self.draft, self.formats).grammar(self.layout, loose=loose)
         return f"%json {json.dumps(json.loads(grammar)['grammars'][0]['json_schema'])}"
 
     def value(self, text: str) -> Any:
