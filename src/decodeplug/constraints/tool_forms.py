@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,19 +56,22 @@ class ToolForm:
         :param functions: Name -> the right side of the rule of its arguments. :param parallel: There may be several.
         :param marked: The mark stands in front of them.
         """
-        several = [f"({_quoted(self.between)} call)*"] if parallel and self.between is not None else []
-        opening = [_alternatives(self.opening)] if any(self.opening) else []
-        start = [_quoted(self.mark)] if marked else []
-        start += [*opening, "call", *several, *([_quoted(self.closing)] if self.closing else [])]
+        start = [
+            _quoted(self.mark) if marked else "",
+            f"({' | '.join(map(_quoted, self.opening))})" if any(self.opening) else "",
+            "call",
+            f"({_quoted(self.between)} call)*" if parallel and self.between is not None else "",
+            _quoted(self.closing) if self.closing else "",
+        ]
         names = [f"function_{number}" for number in range(len(functions))]
-        called = [_quoted(self.head), f"({' | '.join(names)})", *(["ID?"] if self.has_ids else []), _quoted(self.tail)]
-        rules = [f"start: {' '.join(start)}", f"call: {' '.join(called)}"]
+        called = [_quoted(self.head), f"({' | '.join(names)})", "ID?" if self.has_ids else "", _quoted(self.tail)]
+        rules = [f"start: {' '.join(filter(None, start))}", f"call: {' '.join(filter(None, called))}"]
         for rule, (name, arguments) in zip(names, functions.items(), strict=True):
-            rules += [
-                f"{rule}: {_quoted(_quoted(name) + self.middle)} arguments_{rule}",
-                f"arguments_{rule}: {arguments}",
-            ]
-        return "\n".join([*rules, *([f"ID: /{_ID.pattern}/"] if self.has_ids else [])])
+            rules.append(f"{rule}: {_quoted(_quoted(name) + self.middle)} arguments_{rule}")
+            rules.append(f"arguments_{rule}: {arguments}")
+        if self.has_ids:
+            rules.append(f"ID: /{_ID.pattern}/")
+        return "\n".join(rules)
 
     def one_call(self, name: str, arguments: str) -> str:
         """The text with one call in it, from the mark on.
@@ -110,10 +113,6 @@ class ToolForm:
 def _quoted(text: str) -> str:
     """A text as JSON, and as the engine's grammars quote it."""
     return json.dumps(text, ensure_ascii=False)
-
-
-def _alternatives(texts: Sequence[str]) -> str:
-    return f"({' | '.join(map(_quoted, texts))})"
 
 
 class _Reader:
