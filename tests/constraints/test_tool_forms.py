@@ -6,12 +6,12 @@ from functools import cache
 from typing import Any, Literal
 
 import pytest
-from constraints.tool_examples import BPE, FUNCTIONS, MARK, MARKED, TAGS, answer, call, tokenizer_with
+from constraints.tool_examples import BPE, FUNCTIONS, MARK, MARKED, TAGS, answer, call, marked_host
 
 from decodeplug import Host, phases, product, regex, tools, union
 from decodeplug.constraints import accepts
 from decodeplug.errors import BadOption, InvalidResult
-from decodeplug.testing import byte_tokenizer, check_constraint, tiny_model
+from decodeplug.testing import byte_tokenizer, check_constraint
 from decodeplug.values import ToolCall, ToolCalls
 from decodeplug.vocabulary import Vocabulary
 
@@ -120,7 +120,8 @@ def test_the_special_token_is_the_way_to_write_the_mark() -> None:
     assert required.allowed(required.start()).nonzero().flatten().tolist() == [MARK]
     assert tuple(required.forced(required.start())) == (MARK,)
     assert auto.allowed(auto.start())[MARK]
-    for constraint in (required, auto):
+    compiled: list[Any] = [required, auto]
+    for constraint in compiled:
         inside = constraint.advance(constraint.start(), MARK)
         assert not constraint.allowed(inside)[MARK]
         assert constraint.advance(inside, MARK) is None
@@ -141,8 +142,7 @@ def test_other_forms_never_write_that_token(form: Form) -> None:
 
 @cache
 def host() -> Host:
-    tokenizer = tokenizer_with(None, "[TOOL_CALLS]")
-    return Host(tiny_model(vocab=len(tokenizer)), tokenizer, plugins=[])
+    return marked_host()
 
 
 MADE = tools(FUNCTIONS[:2], choice="required", parallel=False, form="mistral")
@@ -172,15 +172,24 @@ def test_a_model_that_likes_the_token_calls_where_it_need_not() -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    [phases(MADE, budget=3), union(MADE, regex("[0-9]")), product(MADE, regex(r"(?s)\[.*"))],
+    [phases(MADE, budget=3), union(MADE, regex("[0-9]")), product(MADE, MADE)],
     ids=["phases", "union", "product"],
 )
 def test_the_token_is_text_in_constraints_that_are_made_of_others(spec: Any) -> None:
     likes = {"name": "bias", "bias": [[[MARK], 1000.0]]}
     result = host().generate("The weather? ", constraint=spec, processors=[likes], max_new_tokens=120)
+    assert MARK in result.token_ids
     assert "[TOOL_CALLS]" in result.text
     assert host().accepts(spec, result.text)
     assert result.value
+
+
+def test_the_mark_is_spelt_out_where_another_part_of_a_product_knows_no_special_token() -> None:
+    spec = product(MADE, regex(r"(?s)\[.*"))
+    result = host().generate("The weather? ", constraint=spec, max_new_tokens=120)
+    assert MARK not in result.token_ids
+    assert result.text.startswith("[TOOL_CALLS]")
+    assert len(result.value[0]) == 1
 
 
 @pytest.mark.parametrize("choice", ["auto", "required"])

@@ -5,14 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from constraints.tool_examples import BPE, FUNCTIONS, LLAMA, MARKED, MISTRAL, QWEN, TEMPLATES, Written, tokenizer_with
+from constraints.tool_examples import (
+    BPE,
+    FUNCTIONS,
+    LLAMA,
+    MARKED,
+    MISTRAL,
+    QWEN,
+    TEMPLATES,
+    Written,
+    marked_host,
+    tokenizer_with,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decodeplug import Host, phases, regex, tools, union
+from decodeplug import phases, regex, tools, union
 from decodeplug.constraints import accepts, form_of
 from decodeplug.errors import BadOption
-from decodeplug.testing import tiny_model
 from decodeplug.values import ToolCall
 
 ASKED = {"role": "user", "content": "Well?"}
@@ -95,16 +105,11 @@ def test_a_template_with_calls_in_another_form_is_refused_with_what_it_writes(na
         form_of(tokenizer_with(OTHERS[name]))
 
 
-def host(template: str) -> Host:
-    tokenizer = tokenizer_with(template, "[TOOL_CALLS]")
-    return Host(tiny_model(vocab=len(tokenizer)), tokenizer, plugins=[])
-
-
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_host_takes_the_form_of_its_tokenizer(name: str) -> None:
     template, opened = TEMPLATES[name], {"hermes": "<tool_call>", "llama3": '{"name"', "mistral": "[TOOL_CALLS]"}
     spec = tools(FUNCTIONS[:2], choice="required", parallel=False)
-    with host(template.template) as own:
+    with marked_host(template.template) as own:
         result = own.generate([ASKED], constraint=spec, max_new_tokens=100)
         assert result.text.startswith(opened[template.form])
         assert result.finish_reason == "tool_calls"
@@ -115,7 +120,7 @@ def test_a_host_takes_the_form_of_its_tokenizer(name: str) -> None:
 
 
 def test_a_host_whose_template_has_another_form_says_so_before_the_first_token() -> None:
-    with host(OTHERS["tags"]) as own:
+    with marked_host(OTHERS["tags"]) as own:
         with pytest.raises(BadOption, match="chat template"):
             own.generate([ASKED], constraint=tools(FUNCTIONS), max_new_tokens=4)
         named = tools(FUNCTIONS, choice="required", form="llama3")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tokenizers import AddedToken
-
-from decodeplug.testing import bpe_tokenizer
+from decodeplug import Host
+from decodeplug.testing import bpe_tokenizer, tiny_model
 from decodeplug.vocabulary import Vocabulary
 
 FUNCTIONS: list[dict[str, Any]] = [
@@ -92,11 +91,17 @@ TEMPLATES = {
 
 
 def tokenizer_with(template: str | None = None, *special: str) -> Any:
-    """A tokenizer with a chat template and special tokens of these names; without them ``END`` is id 514."""
+    """A tokenizer with a chat template and, behind the end token (id 514), special tokens of these names."""
     tokenizer = bpe_tokenizer()
-    tokenizer.add_tokens([AddedToken(name, special=True, normalized=False) for name in special], special_tokens=True)
+    tokenizer.add_tokens(list(special), special_tokens=True)
     tokenizer.chat_template = template
     return tokenizer
+
+
+def marked_host(template: str | None = None) -> Host:
+    """A host of a tiny model whose tokenizer has a special token for the mark of calls."""
+    tokenizer = tokenizer_with(template, "[TOOL_CALLS]")
+    return Host(tiny_model(vocab=len(bpe_tokenizer()), padded_to=len(tokenizer)), tokenizer, plugins=[])
 
 
 BPE = Vocabulary(bpe_tokenizer(), 600, {514})

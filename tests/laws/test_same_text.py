@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any, ClassVar
 
 import pytest
-from tokenizers import AddedToken
 
 from decodeplug import Host, Request, choice, json_schema, lark, phases, product, regex, tools, union
 from decodeplug.plugin import CharacterConstraint
@@ -97,8 +96,9 @@ BUDGET = 36
 @cache
 def host() -> Host:
     tokenizer = bpe_tokenizer()
-    tokenizer.add_tokens([AddedToken("[TOOL_CALLS]", special=True, normalized=False)], special_tokens=True)
-    return Host(tiny_model(vocab=len(tokenizer)), tokenizer, plugins=[])
+    model = tiny_model(vocab=len(tokenizer), padded_to=len(tokenizer) + 1)
+    tokenizer.add_tokens(["[TOOL_CALLS]"], special_tokens=True)
+    return Host(model, tokenizer, plugins=[])
 
 
 def request(prompt: str, selection: str, constraint: str, drafter: str, cache_name: str, seed: int) -> Request:

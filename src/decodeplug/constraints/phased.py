@@ -64,7 +64,8 @@ class Phased:
         self.refuses_late = getattr(then, "refuses_late", False)
         self._marker, self._then, self._budget, self._may_end = marker, then, budget, may_end
         self._tokens = token_texts(vocabulary)
-        self._any_spelling = allows_any_spelling(vocabulary)
+        # The only id where the whole marker is forced, so that no model has to spell what has a token.
+        self._preferred = None if allows_any_spelling(vocabulary) else marker.own
         own = () if marker.own is None else (marker.own,)
         self.spoken_ids = frozenset(own).union(getattr(then, "spoken_ids", ()))
         self._entered: dict[bytes, Any | None] = {}
@@ -103,8 +104,8 @@ class Phased:
             return tuple(self._then.forced(state.state))
         if not self._must_end(state):
             return ()
-        if self._marker.own is not None and state.matched == 0:
-            return (self._marker.own,)
+        if self._preferred is not None and state.matched == 0:
+            return (self._preferred,)
         return tuple(self._tokens.spell(self._marker.text[state.matched :]) or ())
 
     def is_accepting(self, state: Free | Bound) -> bool:
@@ -132,15 +133,14 @@ class Phased:
             return tokens.has_text
         if must_end:
             mask = torch.zeros(self.size, dtype=torch.bool)
-            if marker.own is not None and matched == 0:
-                mask[marker.own] = True
-                if not self._any_spelling:
-                    return mask
+            if self._preferred is not None and matched == 0:
+                mask[self._preferred] = True
+                return mask
             mask[tokens.along(marker.text[matched:])] = True
         else:
             mask = tokens.has_text.clone()
-            if marker.own is not None:
-                mask[marker.own] = True
+        if marker.own is not None:
+            mask[marker.own] = not must_end or matched == 0
         for token, _ in tokens.crossing(marker.text, matched):
             behind = marker.behind(matched, tokens.texts[token])
             if behind is not None:
