@@ -187,3 +187,16 @@ def test_a_tokenizer_with_more_ids_than_logits_is_of_another_model() -> None:
 @pytest.mark.parametrize("width", [259, 260, 320])
 def test_a_tokenizer_with_as_many_or_fewer_ids_fits(width: int) -> None:
     check_fits(byte_tokenizer(), width)
+
+
+def test_a_special_token_can_be_spoken_of_by_its_name() -> None:
+    tokenizer = bpe_tokenizer()
+    tokenizer.add_tokens(["[MARK]"], special_tokens=True)
+    tokenizer.add_tokens(["[TEXT]"])
+    vocabulary = Vocabulary(tokenizer, 600, {514})
+    assert [vocabulary.special_id(name) for name in ("[MARK]", "[TEXT]", "a", "<|end|>")] == [515, None, None, None]
+    ids = [104, 515, 515, 105, 512]
+    assert (vocabulary.decode(ids), vocabulary.decode(ids, {515})) == ("hi", "h[MARK][MARK]i")
+    assert vocabulary.encode("h[MARK]i", {515}) == [104, 515, 105]
+    assert 515 not in vocabulary.encode("h[MARK]i")
+    assert Vocabulary(tokenizer, 515, {514}).special_id("[MARK]") is None

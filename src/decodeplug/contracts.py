@@ -84,6 +84,9 @@ class Constraint(Protocol):
 
     One that knows how a text may end has ``ending(state) -> ids | None``: else it is searched
     for, so that ``max_new_tokens`` can be promised.
+
+    Special ids are never allowed, but for those in ``spoken_ids`` of a constraint that has it: they stand for
+    the bytes of their names, which other ids may spell too.
     """
 
     def start(self) -> Hashable:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from decodeplug.constraints import NamedGrammar, Phases, Product, Union, as_spec, within_budget
-from decodeplug.contracts import Constraint, ConstraintSpec, Drafter, Processor, Selector, Strategy
-from decodeplug.errors import BadOption, ContextOverflow, DecodeplugError, IncompatibleParts, PluginError
+from decodeplug.constraining import Constraining
+from decodeplug.contracts import ConstraintSpec, Drafter, Processor, Selector, Strategy
+from decodeplug.errors import BadOption, ContextOverflow, IncompatibleParts
 from decodeplug.lane import Job, Lane, Plan
 from decodeplug.owners import owner_of
 from decodeplug.prompts import prompt_ids
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "Ready"]
 
 _BY_DEFAULT = ("forced", "lookup")  # the drafters of a constrained request that names none
-
-_INNER = frozenset({"parts", "then"})  # options of constraints that are made of others
 
 
 @dataclass(slots=True)
@@ -64,6 +63,7 @@ class Fit:
         self.registry, self.tokenizer, self.vocabulary = registry, tokenizer, vocabulary
         self.target, self.end_ids, self.defaults = target, end_ids, defaults
         self.configured_sampling = configured_sampling
+        self.constraints = Constraining(registry, tokenizer, vocabulary)
 
     def ready(self, request: Request, *, follows_text: bool = False) -> Ready:
         """Everything that a request needs to run.
@@ -77,9 +77,9 @@ class Fit:
             raise BadOption("request", logprobs=request.logprobs, wanted=f"at most {self.target.vocab_size} ids")
         if request.stop and self.tokenizer is None:
             raise BadOption("request", stop=request.stop, wanted="no stop strings: this host has no tokenizer")
-        spec = None if request.constraint is None else self.spec(request.constraint)
-        constraint = None if spec is None else self.compile(spec)
-        promised = None if constraint is None or spec is None else self._promised(spec, constraint, budget)
+        spec = None if request.constraint is None else self.constraints.spec(request.constraint)
+        constraint = None if spec is None else self.constraints.compile(spec)
+        promised = None if constraint is None or spec is None else self.constraints.promised(spec, constraint, budget)
         end_ids = self.end_ids if request.end_ids is None else frozenset(request.end_ids)
         strategy = self._strategy(request)
         processors = self._processors(request, strategy, len(ids), end_ids)
@@ -98,7 +98,8 @@ class Fit:
         follows_text = (follows_text and self.tokenizer is not None) or bool(request.stop)
         decode = None if self.tokenizer is None else decoder(self.tokenizer)
         if constraint is not None and self.vocabulary is not None:
-            decode = self.vocabulary.decode  # byte for byte: a tokenizer may tidy up what was enforced
+            # Byte for byte: a tokenizer may tidy up what was enforced.
+            decode = partial(self.vocabulary.decode, spoken=getattr(constraint, "spoken_ids", frozenset()))
         job = Job(
             prompt=ids,
             plan=Plan(processors, selector),
@@ -119,60 +120,6 @@ class Fit:
         )
         self._open_lanes(job, request, samples)
         return Ready(request, job, spec, cache)
-
-    def spec(self, constraint: Any) -> ConstraintSpec:
-        """What a request's ``constraint`` means; a mapping that names a kind is the recipe form."""
-        if self._is_recipe(constraint):
-            inner = {name: self._with_inner(value) if name in _INNER else value for name, value in constraint.items()}
-            constraint = self.registry.build("constraint", inner)
-        return self._with_grammars(as_spec(constraint))
-
-    def _with_grammars(self, spec: ConstraintSpec) -> ConstraintSpec:
-        """A spec with the grammars in it that plugins offer by name."""
-        if isinstance(spec, NamedGrammar):
-            return spec.found(lambda name: self.registry.build("grammar", name))
-        if isinstance(spec, Product | Union):
-            return replace(spec, parts=tuple(map(self._with_grammars, spec.parts)))
-        return replace(spec, then=self._with_grammars(spec.then)) if isinstance(spec, Phases) else spec
-
-    def _is_recipe(self, constraint: Any) -> bool:
-        return isinstance(constraint, Mapping) and constraint.get("name") in self.registry.names("constraint")
-
-    def _with_inner(self, value: Any) -> Any:
-        """The value of an option that may be a constraint in its recipe form, or a list of them."""
-        if isinstance(value, list | tuple):
-            return [self._with_inner(part) for part in value]
-        return self.spec(value) if self._is_recipe(value) else value
-
-    def compile(self, spec: ConstraintSpec) -> Constraint:
-        """The compiled constraint, with states of its own.
-
-        :raises BadOption: The host has no tokenizer.
-        """
-        if self.vocabulary is None:
-            raise BadOption("constraint", wanted="a host with a tokenizer: Host(model, tokenizer)")
-        try:
-            return spec.compile(self.vocabulary)
-        except DecodeplugError:
-            raise
-        except Exception as error:
-            raise PluginError(owner_of(spec), spec.kind, "compile", error) from error
-
-    def _promised(self, spec: ConstraintSpec, constraint: Constraint, budget: int) -> Constraint | None:
-        """The constraint held to the budget; None where no text of it is found.
-
-        :raises BudgetTooSmall: Not even the shortest text that is found fits.
-        """
-        assert self.vocabulary is not None
-        call = "start"
-        try:
-            constraint.start()
-            call = "advance"
-            return within_budget(constraint, (type(spec), spec.kind, spec.key()), self.vocabulary, budget)
-        except DecodeplugError:
-            raise
-        except Exception as error:
-            raise PluginError(owner_of(spec), spec.kind, call, error) from error
 
     def _budget(self, prompt_tokens: int, wanted: int | None) -> int:
         window = self.target.context_window

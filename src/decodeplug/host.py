@@ -133,13 +133,14 @@ class Host:
     def accepts(self, constraint: Any, text: str) -> bool:
         """Would this very text, and then the end, be allowed? No model call.
 
-        A JSON schema's layout counts: by default compact JSON is not what would be written.
+        A JSON schema's layout counts.
 
         :raises DecodeplugError: The constraint itself cannot be enforced.
         """
         if self.vocabulary is None:
             raise BadOption("accepts", wanted="a host with a tokenizer: Host(model, tokenizer)")
-        return accepts(self._fit.compile(self._fit.spec(constraint)), self.vocabulary, text)
+        known = self._fit.constraints
+        return accepts(known.compile(known.spec(constraint)), self.vocabulary, text)
 
     def pipeline(self, **options: Any) -> Any:
         """A pipeline that behaves like transformers' ``TextGenerationPipeline`` and decodes here.

@@ -17,7 +17,8 @@ __all__ = ["Chunk", "Result"]
 class Result:
     """The outcome of one request.
 
-    :ivar text: The text, without end token, special tokens and stop string.
+    :ivar text: The text, without end token, special tokens (but one that begins calls, as in Mistral's form)
+        and stop string.
     :ivar token_ids: New ids, the end token included.
     :ivar value: With a constraint: the parsed value, such as the pydantic instance. None if
         the text was cut before the constraint was satisfied.

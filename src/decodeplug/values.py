@@ -160,14 +160,17 @@ class ToolCall:
     """A call that the model asks for.
 
     :ivar name: Of the function. :ivar arguments: By name, as its schema allows them.
+    :ivar id: As the model wrote it; None where it wrote none.
     """
 
     name: str
     arguments: Mapping[str, Any]
+    id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The call as an entry of ``tool_calls`` in a chat message, as chat templates take it."""
-        return {"type": "function", "function": {"name": self.name, "arguments": dict(self.arguments)}}
+        function = {"name": self.name, "arguments": dict(self.arguments)}
+        return {"type": "function", "function": function, **({} if self.id is None else {"id": self.id})}
 
 
 class ToolCalls(tuple[ToolCall, ...]):

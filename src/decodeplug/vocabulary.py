@@ -11,7 +11,7 @@ import copy
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -77,6 +77,12 @@ class Vocabulary:
         return frozenset(self.tokenizer.all_special_ids).union(i for i, token in added.items() if token.special)
 
     @cached_property
+    def _special_names(self) -> dict[int, str]:
+        """The special ids that an added token names, with their names."""
+        added = getattr(self.tokenizer, "added_tokens_decoder", {})
+        return {token: entry.content for token, entry in added.items() if token in self.special_ids}
+
+    @cached_property
     def never_allowed(self) -> frozenset[int]:
         """Ids below ``size`` that no constraint allows: end ids and special ids."""
         return frozenset(token for token in self.end_ids | self.special_ids if 0 <= token < self.size)
@@ -121,6 +127,14 @@ class Vocabulary:
         except ValueError:  # a pre-tokenizer or model that the engine does not know: go by the bytes
             return _engine_from_bytes(self.tokenizer, self.tokenizer_size, self.special_ids, end)
 
+    def special_id(self, name: str) -> int | None:
+        """The id of the special token of this name, for a constraint that speaks of it.
+
+        :returns: None where the name is ordinary text, or ends a text.
+        """
+        named = (token for token, own in self._special_names.items() if own == name)
+        return next((token for token in named if token < self.size and token not in self.end_ids), None)
+
     def token_bytes(self, token: int) -> bytes:
         """The bytes that ``token`` adds to a text; none for special and padded ids.
 
@@ -128,25 +142,36 @@ class Vocabulary:
         """
         return self._bytes([token])
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[int], spoken: Container[int] = ()) -> str:
         """What the ids say, byte for byte; incomplete characters become U+FFFD.
 
         Unlike the tokenizer's own ``decode`` it never strips a space, so a text that
         satisfies a constraint is returned as it was allowed.
-        """
-        return self._bytes(ids).decode("utf-8", "replace")
 
-    def _bytes(self, ids: Iterable[int]) -> bytes:
+        :param spoken: Special ids that stand for their names; all others say nothing.
+        """
+        return self._bytes(ids, spoken).decode("utf-8", "replace")
+
+    def _bytes(self, ids: Iterable[int], spoken: Container[int] = ()) -> bytes:
         engine, special = self.engine(), self.special_ids
         size = min(self.tokenizer_size, engine.vocab_size)
-        return engine.decode_bytes([token for token in ids if 0 <= token < size and token not in special])
+        pieces: list[bytes] = []
+        text: list[int] = []
+        for token in ids:
+            if token in spoken:
+                pieces += (engine.decode_bytes(text), self._special_names[token].encode())
+                text = []
+            elif 0 <= token < size and token not in special:
+                text.append(token)
+        return b"".join((*pieces, engine.decode_bytes(text)))
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, spoken: Container[int] = ()) -> list[int]:
         """Ids that spell exactly ``text``: the tokenizer's own where they do, else the longest that fit.
 
         The tokenizer's own ids may not spell the text (an added leading space, a special
-        token's name read as the token). No special id is returned.
+        token's name read as the token).
 
+        :param spoken: Special ids that stand for their names; no other special id is returned.
         :raises BadOption: These ids cannot spell the text, or it has lone surrogates.
         """
         try:
@@ -156,7 +181,7 @@ class Vocabulary:
                 "vocabulary", text=text[error.start : error.end], wanted="text without surrogates"
             ) from None
         ids = list(self.tokenizer.encode(text, add_special_tokens=False))
-        if self._spells(ids, wanted):
+        if self._spells(ids, wanted, spoken):
             return ids
         engine = self.engine()
         for spell in (engine.tokenize_str, engine.greedy_tokenize):
@@ -165,11 +190,11 @@ class Vocabulary:
                 return ids
         raise BadOption("vocabulary", text=text[:80], wanted="text that the tokenizer's ids can spell")
 
-    def _spells(self, ids: Sequence[int], wanted: bytes) -> bool:
+    def _spells(self, ids: Sequence[int], wanted: bytes, spoken: Container[int] = ()) -> bool:
         special = self.special_ids
-        if any(token in special or token >= self.size for token in ids):
+        if any((token in special and token not in spoken) or token >= self.size for token in ids):
             return False
-        return self._bytes(ids) == wanted
+        return self._bytes(ids, spoken) == wanted
 
     @cached_property
     def never_index(self) -> np.ndarray:

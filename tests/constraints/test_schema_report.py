@@ -125,4 +125,4 @@ def test_keys_in_any_order() -> None:
     for text in ('{"a":1}', '{"a":1,"b.c":true,"a":2}', '{"bxc":true,"a":1}', '{"b.c":true,"a":11}', '{"b.c":1,"a":1}'):
         assert not accepts(free, VOCABULARY, text), text
     with pytest.raises(BadOption, match="'schema' or 'any'"):
-        json_schema(schema, **{"key_order": "random"})
+        json_schema(schema, key_order="random")

@@ -32,6 +32,7 @@ CHECKED = {
     "maxItems": 6,
     "contains": {"const": 12},
 }
+TAGS = {"properties": {"tags": CHECKED}, "required": ["tags"]}
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ CONSTRAINTS: dict[str, Any] = {
     "product": product(json_schema(SCHEMA), regex(r'(?s)\{"name": "[a-z]{0,8}", "age": [0-9], .{0,40}')),
     "phases": phases(json_schema(SCHEMA), marker=" so ", budget=14),
     "tools": tools([{"name": "read", "parameters": SCHEMA}, {"name": "sleep"}], choice="required", parallel=False),
+    "tools, one special token": tools([{"name": "read", "parameters": SCHEMA}], choice="required", form="mistral"),
+    "tools, judged, or free text": tools([{"name": "tag", "parameters": TAGS}], form="llama3"),
     "union": union(regex(r"the (red|blue) [a-z]{4,9}"), choice(["the red bear reads", "a book"]), json_schema(SCHEMA)),
 }
 DRAFTERS: dict[str, list[str]] = {
@@ -94,7 +97,9 @@ BUDGET = 64
 @cache
 def host() -> Host:
     tokenizer = bpe_tokenizer()
-    return Host(tiny_model(vocab=len(tokenizer)), tokenizer, plugins=[])
+    model = tiny_model(vocab=len(tokenizer), padded_to=len(tokenizer) + 1)
+    tokenizer.add_tokens(["[TOOL_CALLS]"], special_tokens=True)
+    return Host(model, tokenizer, plugins=[])
 
 
 def request(prompt: str, selection: str, constraint: str, drafter: str, cache_name: str, seed: int) -> Request:

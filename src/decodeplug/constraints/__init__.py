@@ -10,6 +10,8 @@ from decodeplug.constraints.phases_spec import Phases, phases
 from decodeplug.constraints.product_spec import Product, product
 from decodeplug.constraints.regex_spec import Regex, regex
 from decodeplug.constraints.schema_spec import JsonSchema, json_schema
+from decodeplug.constraints.tool_forms import ToolForm
+from decodeplug.constraints.tool_template import form_of
 from decodeplug.constraints.tools_spec import Tools, tools
 from decodeplug.constraints.union_spec import Union, union
 
@@ -22,11 +24,13 @@ __all__ = [
     "Phases",
     "Product",
     "Regex",
+    "ToolForm",
     "Tools",
     "Union",
     "accepts",
     "as_spec",
     "choice",
+    "form_of",
     "json_schema",
     "lark",
     "phases",

@@ -33,6 +33,7 @@ class Alternatives:
         self.is_exact = all(getattr(part, "is_exact", False) for part in self._parts)
         # A part may say that it refuses tokens which its mask allows.
         self.refuses_late = any(getattr(part, "refuses_late", False) for part in self._parts)
+        self.spoken_ids = frozenset[int]().union(*(getattr(part, "spoken_ids", ()) for part in self._parts))
         self._masks: OrderedDict[States, Tensor] = OrderedDict()
 
     def start(self) -> States:

@@ -26,7 +26,7 @@ def within_budget(constraint: Constraint, key: Hashable, vocabulary: Vocabulary,
         return constraint.within(budget)
     search = search_for(constraint, vocabulary)
     witness = _first(search, constraint, key, vocabulary)
-    return None if witness is None else Witnessed(constraint, search, witness, vocabulary.token_bytes, budget)
+    return None if witness is None else Witnessed(constraint, search, witness, _reader(constraint, vocabulary), budget)
 
 
 def known_text(constraint: Constraint, key: Hashable, vocabulary: Vocabulary) -> tuple[int, ...] | None:
@@ -42,7 +42,16 @@ def search_for(
     """A search for ends of a constraint's texts."""
     engine = getattr(vocabulary, "engine", None)
     spell = _speller(vocabulary) if engine is None else engine().tokenize_bytes
-    return Search(constraint, vocabulary.token_bytes, spell, judge, hints)
+    return Search(constraint, _reader(constraint, vocabulary), spell, judge, hints)
+
+
+def _reader(constraint: Constraint, vocabulary: Any) -> Callable[[int], bytes]:
+    """What an id stands for; special ones that the constraint allows, for their names."""
+    spoken = getattr(constraint, "spoken_ids", frozenset[int]())
+    if not spoken:
+        return vocabulary.token_bytes
+    names = {token: vocabulary.decode([token], spoken).encode() for token in spoken}
+    return lambda token: names.get(token) or vocabulary.token_bytes(token)
 
 
 def _speller(vocabulary: Vocabulary) -> Callable[[bytes], list[int]]:

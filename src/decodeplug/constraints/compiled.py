@@ -35,6 +35,7 @@ class EngineVocabulary(Vocabulary, Protocol):
     never_index: np.ndarray
 
     def engine(self) -> LLTokenizer: ...
+    def special_id(self, name: str) -> int | None: ...
 
 
 class Once(Generic[T]):

@@ -41,6 +41,7 @@ class Intersection:
         self.is_exact = all(getattr(part, "is_exact", False) for part in self._parts)
         # A part may say that it refuses tokens which its mask allows.
         self.refuses_late = any(getattr(part, "refuses_late", False) for part in self._parts)
+        self.spoken_ids = frozenset[int]().union(*(getattr(part, "spoken_ids", ()) for part in self._parts))
         self._masks: OrderedDict[States, Tensor] = OrderedDict()
         self._dead: OrderedDict[tuple[States, int], bool] = OrderedDict()
 

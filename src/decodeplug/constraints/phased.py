@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decodeplug.constraints.any_spelling import allows_any_spelling
+from decodeplug.constraints.markers import MISSED, Marker
 from decodeplug.constraints.token_texts import token_texts
 from decodeplug.contracts import Constraint, Vocabulary
 
@@ -19,7 +21,7 @@ __all__ = ["Bound", "Free", "Phased"]
 class Free:
     """Before the end of the marker.
 
-    :ivar matched: How many bytes of the marker the text ends with. :ivar spent: Tokens so far, where they are counted.
+    :ivar matched: How much of the marker is there. :ivar spent: Tokens so far, where they are counted.
     """
 
     matched: int = 0
@@ -40,14 +42,18 @@ class Phased:
     they are spelt (other bytes that no ids spell are not allowed). The masks of the free phase depend on
     how much of the marker is written, and are made once for each such length.
 
+    A special token that is named as the marker is the only one that the mask leaves where a marker is forced of
+    which nothing is written; ``advance`` takes any spelling.
+
     :param kind: Its name in errors. :param budget: Free tokens after which the marker is forced.
     :param may_end: The text may end before the marker too. :param answer: Ids of a text that ``then`` allows.
+    :ivar spoken_ids: Special ids that it allows, as the text of their names.
     """
 
     def __init__(
         self,
         kind: str,
-        marker: bytes,
+        marker: Marker,
         then: Constraint,
         budget: int | None,
         vocabulary: Vocabulary,
@@ -61,7 +67,10 @@ class Phased:
         self._marker, self._then, self._budget, self._may_end = marker, then, budget, may_end
         self._answer = answer
         self._tokens = token_texts(vocabulary)
-        self._borders = _borders(marker)
+        # The only id where the whole marker is forced, so that no model has to spell what has a token.
+        self._preferred = None if allows_any_spelling(vocabulary) else marker.own
+        own = () if marker.own is None else (marker.own,)
+        self.spoken_ids = frozenset(own).union(getattr(then, "spoken_ids", ()))
         self._entered: dict[bytes, Any | None] = {}
         self._masks: dict[tuple[int, bool], Tensor] = {}
 
@@ -72,16 +81,15 @@ class Phased:
         if isinstance(state, Bound):
             after = self._then.advance(state.state, token)
             return None if after is None else Bound(after)
-        text = self._tokens.texts[token] if 0 <= token < self.size else b""
+        text = self._text(token)
         if not text or (self._must_end(state) and not self._goes_on_with_marker(state.matched, text)):
             return None
-        matched = self._marker[: state.matched] + text
-        found = matched.find(self._marker)
-        if found >= 0:
-            entered = self._enter(matched[found + len(self._marker) :])
+        behind = self._marker.behind(state.matched, text)
+        if behind is not None:
+            entered = self._enter(behind)
             return None if entered is None else Bound(entered)
         spent = state.spent if self._budget is None or self._must_end(state) else state.spent + 1
-        return Free(self._matched_after(state.matched, text), spent)
+        return Free(self._marker.matched_after(state.matched, text), spent)
 
     def allowed(self, state: Free | Bound) -> Tensor:
         """Which ids may follow: ``[size]`` bool on the CPU, not to be modified."""
@@ -97,13 +105,20 @@ class Phased:
         """The rest of the marker when the budget is spent; behind it what ``then`` forces."""
         if isinstance(state, Bound):
             return tuple(self._then.forced(state.state))
-        return tuple(self._tokens.spell(self._marker[state.matched :]) or ()) if self._must_end(state) else ()
+        return self._rest_of_marker(state) if self._must_end(state) else ()
+
+    def _rest_of_marker(self, state: Free) -> tuple[int, ...]:
+        if self._preferred is not None and state.matched == 0:
+            return (self._preferred,)
+        return tuple(self._tokens.spell(self._marker.text[state.matched :]) or ())
 
     def ending(self, state: Free | Bound) -> tuple[int, ...] | None:
         """Before the end of the marker: its rest, and a text of ``then``. None where that is not known."""
-        if isinstance(state, Bound) or self._answer is None:
+        if isinstance(state, Bound):
             return None
-        return (*(self._tokens.spell(self._marker[state.matched :]) or ()), *self._answer)
+        if self._may_end:
+            return ()
+        return None if self._answer is None else (*self._rest_of_marker(state), *self._answer)
 
     def is_accepting(self, state: Free | Bound) -> bool:
         return self._then.is_accepting(state.state) if isinstance(state, Bound) else self._may_end
@@ -111,24 +126,38 @@ class Phased:
     def is_complete(self, state: Free | Bound) -> bool:
         return isinstance(state, Bound) and self._then.is_complete(state.state)
 
+    def _text(self, token: int) -> bytes:
+        if token == self._marker.own:
+            return self._marker.text
+        return self._tokens.texts[token] if 0 <= token < self.size else b""
+
     def _must_end(self, state: Free) -> bool:
         return self._budget is not None and state.spent >= self._budget
 
     def _goes_on_with_marker(self, matched: int, text: bytes) -> bool:
-        rest = self._marker[matched:]
+        rest = self._marker.text[matched:]
         return rest.startswith(text) or text.startswith(rest)
 
     def _free_mask(self, matched: int, must_end: bool) -> Tensor:
         """The mask before the end of the marker: all tokens with text, less those that end it and go on wrongly."""
-        rest, tokens = self._marker[matched:], self._tokens
+        tokens, marker = self._tokens, self._marker
+        if matched == MISSED:
+            return tokens.has_text
         if must_end:
             mask = torch.zeros(self.size, dtype=torch.bool)
-            mask[tokens.along(rest)] = True
+            if self._preferred is not None and matched == 0:
+                mask[self._preferred] = True
+                return mask
+            mask[tokens.along(marker.text[matched:])] = True
         else:
             mask = tokens.has_text.clone()
-        for token, behind in tokens.crossing(self._marker, matched):
-            wanted = not must_end or tokens.texts[token].startswith(rest)
-            mask[token] = wanted and self._enter(behind) is not None
+        if marker.own is not None:
+            mask[marker.own] = not must_end or matched == 0
+        for token, _ in tokens.crossing(marker.text, matched):
+            behind = marker.behind(matched, tokens.texts[token])
+            if behind is not None:
+                wanted = not must_end or self._goes_on_with_marker(matched, tokens.texts[token])
+                mask[token] = wanted and self._enter(behind) is not None
         return mask
 
     def _enter(self, rest: bytes) -> Any | None:
@@ -140,28 +169,3 @@ class Phased:
                 state = None if state is None else self._then.advance(state, token)
             self._entered[rest] = None if tokens is None else state
         return self._entered[rest]
-
-    def _matched_after(self, matched: int, text: bytes) -> int:
-        """How many bytes of the marker the text ends with, if it ended with ``matched`` of them before ``text``.
-
-        Source: the prefix function of Knuth, Morris and Pratt 1977, "Fast pattern matching in strings", section 2.
-        """
-        for byte in text:
-            while matched and self._marker[matched] != byte:
-                matched = self._borders[matched - 1]
-            if self._marker[matched] == byte:
-                matched += 1
-        return matched
-
-
-def _borders(marker: bytes) -> list[int]:
-    """For each beginning of the marker: the longest shorter one that it ends with."""
-    borders = [0] * len(marker)
-    length = 0
-    for end in range(1, len(marker)):
-        while length and marker[length] != marker[end]:
-            length = borders[length - 1]
-        if marker[length] == marker[end]:
-            length += 1
-        borders[end] = length
-    return borders

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from decodeplug.constraints.as_spec import as_spec
 from decodeplug.constraints.budget import known_text
+from decodeplug.constraints.markers import Marker
 from decodeplug.constraints.phased import Phased
 from decodeplug.constraints.token_texts import token_texts
 from decodeplug.contracts import Constraint, Vocabulary
@@ -50,7 +51,8 @@ class Phases:
         if any(tokens.spell(marker[done:]) is None for done in range(len(marker))):
             raise Unsatisfiable(self.kind, because=f"no ids of this vocabulary spell the marker {self.marker!r}")
         answer = known_text(then, (self.kind, type(self.then), self.then.key()), vocabulary)
-        return Phased(f"{self.kind} before {self.then.kind}", marker, then, self.budget, vocabulary, answer=answer)
+        kind = f"{self.kind} before {self.then.kind}"
+        return Phased(kind, Marker(marker), then, self.budget, vocabulary, answer=answer)
 
     def split(self, text: str) -> tuple[str, str]:
         """The thinking before the first marker, and the answer behind it.

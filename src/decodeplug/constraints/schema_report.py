@@ -70,7 +70,8 @@ def explain(
     """
     try:
         spec = json_schema(schema, "compact", formats=formats, draft=draft, registry=registry)
-        is_strict = spec.is_enforced_by_masks(ByteVocabulary())
+        spec.compile(ByteVocabulary())
+        is_strict = spec.form_for(ByteVocabulary()) == 0
     except (UnsupportedSchema, Unsatisfiable) as error:
         keyword = getattr(error, "keyword", "") or "the schema"
         return [Explained(error.pointer, keyword, "refused", error.because)]

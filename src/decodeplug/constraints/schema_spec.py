@@ -85,26 +85,25 @@ class JsonSchema:
         :raises Unsatisfiable: No value satisfies the schema.
         """
         ready = self.prepared()
-        mask, is_strict = self._masks(ready, vocabulary)
+        mask, form = self._masks(ready, vocabulary)
         tidy = mask if ready.is_closed else Tidied(mask, vocabulary.token_bytes)
-        return tidy if is_strict and not ready.wide else self._judged(tidy, ready, vocabulary)
+        return tidy if form == 0 and not ready.wide else self._judged(tidy, ready, vocabulary)
 
-    def is_enforced_by_masks(self, vocabulary: Vocabulary) -> bool:
-        """Are masks all that it needs, but for the checks of keys and numbers?
+    def form_for(self, vocabulary: Vocabulary) -> int:
+        """Which form of the schema the mask engine takes: 0 is the whole of it, others are judged while they are written.
 
         :raises UnsupportedSchema: It cannot be enforced at all. :raises Unsatisfiable: No value satisfies it.
         """
-        self.compile(vocabulary)
         return self._masks(self.prepared(), vocabulary)[1]
 
-    def _masks(self, ready: Prepared, vocabulary: Vocabulary) -> tuple[Constraint, bool]:
-        """The masks, and whether they enforce every keyword; else they leave out those that no mask can."""
+    def _masks(self, ready: Prepared, vocabulary: Vocabulary) -> tuple[Constraint, int]:
+        """The masks, and the form that they are of."""
         if ready.engine is False:
             raise Unsatisfiable("JSON schema", because="the schema is false")
         refused: UnsupportedSchema | None = None
         for form in range(len(ready.forms)):
             try:
-                return self._laid_out(ready, vocabulary, form), form == 0
+                return self._laid_out(ready, vocabulary, form), form
             except UnsupportedSchema as error:
                 refused = refused or error
         assert refused is not None
@@ -156,22 +155,12 @@ class JsonSchema:
                 raise suspect.refused(error) from None
         return ready.grammar(layout, form)
 
-    def check_embeddable(self, vocabulary: Vocabulary) -> None:
-        """Is a mask all that it needs, so that it can be a part of a larger grammar?
+    def embedded(self, form: int) -> str:
+        """This constraint as the right side of a rule in a larger grammar of the engine.
 
-        :raises UnsupportedSchema: It is not, or a keyword cannot be enforced. :raises Unsatisfiable: As ``compile`` does.
+        :param form: As :meth:`form_for` says.
         """
-        ready = self.prepared()
-        if ready.engine is False:
-            raise Unsatisfiable("JSON schema", because="the schema is false")
-        self._mask(ready, vocabulary, "spaced", 0)
-        if ready.wide:
-            because = "it needs more than a mask, which a part of a larger grammar cannot have"
-            raise UnsupportedSchema(ready.wide[0].keyword, ready.wide[0].pointer, because=because)
-
-    def embedded(self) -> str:
-        """This constraint as the right side of a rule in a larger grammar of the engine, once it was checked for that."""
-        grammar = self.prepared().grammar("spaced")
+        grammar = self.prepared().grammar("spaced", form)
         return f"%json {json.dumps(json.loads(grammar)['grammars'][0]['json_schema'])}"
 
     def value(self, text: str) -> Any:

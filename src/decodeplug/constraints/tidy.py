@@ -81,7 +81,7 @@ class TidyJson:
             case 0x5B:  # [
                 return Place(within=(None, within))
             case 0x7D | 0x5D:  # } ]
-                return None if within is None else Place(within=within[1])
+                return Place(within=None if within is None else within[1])  # where the text begins within one
             case 0x2C:  # ,
                 return place._replace(awaits_key=within is not None and within[0] is not None)
             case _:
@@ -103,6 +103,7 @@ class Tidied:
 
     def __init__(self, inner: Constraint, token_bytes: Callable[[int], bytes]) -> None:
         self.name = self.kind = getattr(inner, "kind", type(inner).__name__)
+        self.spoken_ids = getattr(inner, "spoken_ids", frozenset[int]())
         self._inner, self._bytes, self._automaton = inner, token_bytes, TidyJson()
 
     def start(self) -> tuple[Any, Place]:

@@ -79,6 +79,7 @@ class Witnessed:
         if budget is not None and len(witness) > budget:
             raise BudgetTooSmall(budget, len(witness))
         self.guarded = inner
+        self.spoken_ids = getattr(inner, "spoken_ids", frozenset[int]())
         self.name = getattr(inner, "name", type(inner).__name__)
         self.kind = getattr(inner, "kind", self.name)
         self._inner, self._search, self.witness, self._bytes = inner, search, witness, token_bytes

@@ -75,11 +75,12 @@ def check_constraint(
     for path, _, answers in chance.sample(visited, min(len(visited), 20)):
         difference = _ask(compiled, _replay(compiled, path)).differs_in(answers)
         claim(not difference, f"walking {path} again from the start gives another answer: {difference}")
+    spoken = getattr(compiled, "spoken_ids", frozenset[int]())
     for text in texts_accepted:
-        for index, spelling in enumerate(_spellings(vocabulary, text)):
+        for index, spelling in enumerate(_spellings(vocabulary, text, spoken)):
             _check_accepted(compiled, text, spelling, by_mask=index == 0 or not canonical)
     for text in texts_rejected:
-        for spelling in _spellings(vocabulary, text):
+        for spelling in _spellings(vocabulary, text, spoken):
             state = _replay(compiled, spelling)
             claim(state is None or not compiled.is_accepting(state), f"{text!r} was accepted, spelt {spelling}")
 
@@ -231,12 +232,15 @@ def _replay(constraint: Constraint, path: Sequence[int]) -> Any | None:
     return state
 
 
-def _spellings(vocabulary: Vocabulary, text: str) -> list[list[int]]:
-    """The tokenizer's own spelling, and byte by byte where every byte is a token."""
+def _spellings(vocabulary: Any, text: str, spoken: frozenset[int]) -> list[list[int]]:
+    """The tokenizer's own spelling, and byte by byte where every byte is a token.
+
+    :param spoken: Special ids that the constraint allows as the text of their names.
+    """
     single = {
         vocabulary.token_bytes(token): token for token in range(vocabulary.size) if token not in vocabulary.end_ids
     }
-    spellings = [vocabulary.encode(text)]
+    spellings = [vocabulary.encode(text, spoken) if spoken else vocabulary.encode(text)]
     raw = text.encode()
     if all(raw[i : i + 1] in single for i in range(len(raw))):
         spellings.append([single[raw[i : i + 1]] for i in range(len(raw))])
