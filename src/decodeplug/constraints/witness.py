@@ -106,7 +106,9 @@ class Search:
         found = self._shortest(state)
         if found is None:
             found = self.ending(state, b"", TRIES_AT_FIRST)
-        return self._explored(state, _PATIENCE) if found is None and not self.is_judged else found
+        if found is None and not self.is_judged:
+            found = self._explored(state, _PATIENCE)
+        return None if found is None else self._shorter(state, b"", found)
 
     def ending(self, state: Any, text: bytes, tries: int = TRIES, most: float = math.inf) -> tuple[int, ...] | None:
         """Ids of an end for ``text``, or None if none was found; the same answer for the same text.
@@ -126,7 +128,7 @@ class Search:
         if self.is_judged:
             return None
         ids = self._explored(state)
-        return ids if ids is not None and len(ids) <= most else None
+        return ids if ids is not None and len(ids := self._shorter(state, text, ids)) <= most else None
 
     def _shorter(self, state: Any, text: bytes, ids: tuple[int, ...]) -> tuple[int, ...]:
         tail = b"".join(map(self._bytes, ids))
