@@ -22,7 +22,6 @@ LEAST_RIGHT = {
 EACH_PART = pytest.mark.parametrize(("draft", "part"), list(LEAST_RIGHT), ids=" ".join)
 
 
-
 @cache
 def verdicts(draft: str, part: str) -> tuple[Verdict, ...]:
     suite = located()
