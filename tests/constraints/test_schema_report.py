@@ -62,7 +62,8 @@ def test_each_keyword_is_explained_once_and_titles_are_not() -> None:
 
 def test_what_is_open_is_checked_for_keys_and_numbers() -> None:
     assert hows({"type": "number"})[""] == "checked"
-    assert "" not in hows({"type": "integer"})
+    assert hows({"type": "integer"})[""] == "checked"
+    assert "" not in hows({"type": "integer", "minimum": 0, "maximum": 9})
 
 
 def test_formats_may_be_annotations_all_of_them() -> None:

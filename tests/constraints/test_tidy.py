@@ -81,7 +81,9 @@ def test_what_stands_in_strings_is_no_number_and_no_key() -> None:
 @pytest.mark.parametrize(
     ("schema", "closed"),
     [
-        ({"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False}, True),
+        ({"type": "object", "properties": {"a": {"type": "boolean"}}, "additionalProperties": False}, True),
+        ({"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False}, False),
+        ({"type": "integer", "minimum": 0, "maximum": 9}, True),
         ({"type": "object", "properties": {"a": {"type": "integer"}}}, False),
         ({"properties": {}, "additionalProperties": False}, False),
         ({"type": "number"}, False),

@@ -35,6 +35,10 @@ def strict_loads(text: str) -> Any:
         value = float(digits)
         return value if math.isfinite(value) else refuse(f"the number {digits} overflows")
 
+    def integer(digits: str) -> int:
+        number(digits)
+        return int(digits)
+
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(items)
         return value if len(value) == len(items) else refuse("an object has a key twice")
@@ -43,6 +47,7 @@ def strict_loads(text: str) -> Any:
         value = json.loads(
             text,
             parse_float=number,
+            parse_int=integer,
             parse_constant=lambda name: refuse(f"{name} is no JSON"),
             object_pairs_hook=pairs,
         )

@@ -48,7 +48,10 @@ def _without(schema: Any, error: UnsupportedSchema) -> Any | None:
     path = [step.replace("~1", "/").replace("~0", "~") for step in error.pointer.split("/")[1:]]
     here = schema
     for step in path[:-1]:
-        here = here[int(step)] if isinstance(here, list) else here.get(step)
+        if isinstance(here, list):
+            here = here[int(step)] if step.isdigit() and int(step) < len(here) else None
+        else:
+            here = here.get(step)
         if not isinstance(here, dict | list):
             return None
     if not path or not isinstance(here, dict) or path[-1] not in here:

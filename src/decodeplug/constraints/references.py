@@ -17,7 +17,6 @@ from referencing import Registry, Resource
 from referencing.exceptions import NoSuchResource, Unresolvable
 from referencing.jsonschema import DRAFT202012, specification_with
 
-from decodeplug.constraints.schema_over import LEFT_OUT
 from decodeplug.constraints.schema_tree import changed, inner_schemas, pointer_of, subschemas
 from decodeplug.errors import BadOption, UnsupportedSchema
 
@@ -79,9 +78,15 @@ def _is_plain(place: tuple[tuple[str | int, ...], Any]) -> bool:
         return True
     reference = part.get("$ref", "#")
     named = path and any(name in part for name in ("$id", "$anchor"))
-    if named or "$dynamicRef" in part or not isinstance(reference, str) or reference[:2] not in ("#", "#/"):
+    if named or "$dynamicRef" in part or not isinstance(reference, str):
         return False
-    return LEFT_OUT.isdisjoint(reference.split("/"))
+    return reference == "#" or (reference[:2] == "#/" and _is_definition(reference[1:]))
+
+
+def _is_definition(pointer: str) -> bool:
+    """Is it a definition of the whole schema, where every look at the schema's parts comes by?"""
+    _, *steps = pointer.split("/")
+    return len(steps) == 2 and steps[0] in _DEFINITIONS
 
 
 def _specification(validator: type[Validator]) -> Any:
@@ -127,7 +132,7 @@ class _Walk:
         self._pointers: dict[int, str] = {}  # of each dict in each document
         self._targets: dict[int, dict[str, Any]] = {}  # of a dict: its references, and what they lead to
         self._dynamic: list[tuple[dict[str, Any], Any, Any]] = []
-        self._hidden: dict[str, dict[str, Any]] = {}  # targets within keywords that no mask has, by pointer
+        self._hidden: dict[str, dict[str, Any]] = {}  # targets that are no definitions of the whole, by pointer
         self._visited: set[int] = set()
         self._waiting: list[tuple[tuple[str | int, ...], Any, Any]] = []
         self._index(schema, ())
@@ -178,7 +183,7 @@ class _Walk:
 
     def _note_where(self, target: Any) -> None:
         pointer = self._pointers.get(id(target), "")
-        if not LEFT_OUT.isdisjoint(pointer.split("/")):
+        if pointer and not _is_definition(pointer):
             self._hidden[pointer] = target
 
     def _resolved(self, path: tuple[str | int, ...], keyword: str, reference: str, resolver: Any) -> Any:

@@ -133,15 +133,18 @@ def _checked_pattern(keyword: str, pattern: str, path: tuple[str | int, ...]) ->
         raise suspect.refused(error) from None
 
 
-def refusal(schema: Any, message: str) -> DecodeplugError:
+def refusal(schema: Any, message: str, form: Any = None) -> DecodeplugError:
     """The error for what the engine said, with the keyword that it spoke of and where that is.
 
-    The engine names keywords without their places: the first place in the schema is given.
+    The engine names keywords without their places: the first place in the schema is given, or else in ``form``,
+    which is what the engine was given.
     """
     because = first_line(message)
     if unsatisfiable := because.startswith("Unsatisfiable schema: "):
         because = because.removeprefix("Unsatisfiable schema: ")
     path, keyword = _blamed(schema, because)
+    if not keyword and form is not None:
+        path, keyword = _blamed(form, because)
     if unsatisfiable:
         return Unsatisfiable("JSON schema", because=because, pointer=pointer_of(path))
     if because.startswith("Unimplemented keys"):

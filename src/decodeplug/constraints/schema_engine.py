@@ -13,6 +13,7 @@ from llguidance import LLMatcher
 
 from decodeplug.constraints.character_classes import translated
 from decodeplug.constraints.compiled import Once
+from decodeplug.constraints.endless_schema import without_endless
 from decodeplug.constraints.json_value import Judge
 from decodeplug.constraints.references import Documents, gathered, registry_of
 from decodeplug.constraints.schema_check import Suspect, check_schema, dialect
@@ -139,6 +140,7 @@ def _prepare(schema: Any, draft: str | None, formats: str, documents: Documents,
     whole = gathered(schema, validator, documents)
     if whole is not schema:
         suspects = check_schema(whole, validator)
+    whole = without_endless(whole)
     registry = registry_of(documents, validator, _for_the_judge)
 
     def for_engine(part: dict[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from typing import Any
 
 from decodeplug.constraints.schema_tree import changed, pointer_of, subschemas
 
-__all__ = ["LEFT_OUT", "Left", "in_any_order", "keyed", "left_to_judge", "loosened", "too_wide"]
+__all__ = ["Left", "in_any_order", "keyed", "left_to_judge", "loosened", "too_wide"]
 
-LEFT_OUT = frozenset(
+_LEFT_OUT = frozenset(
     [
         "$dynamicAnchor",
         "$dynamicRef",
@@ -76,7 +76,7 @@ def _is_left(keyword: str, part: Mapping[str, Any], formats: Container[str]) -> 
         return not set(part.get("properties", ())) <= set(part.get("required", ()))
     if keyword == "patternProperties":
         return len(part[keyword]) > 1  # patterns that overlap are refused
-    return keyword in LEFT_OUT or keyword == "oneOf"  # of overlapping options, one must hold
+    return keyword in _LEFT_OUT or keyword == "oneOf"  # of overlapping options, one must hold
 
 
 def too_wide(schema: Any) -> tuple[Left, ...]:
@@ -91,9 +91,10 @@ def too_wide(schema: Any) -> tuple[Left, ...]:
 def keyed(schema: Any) -> tuple[Left, ...]:
     """The keywords that say which keys an object has."""
     return tuple(
-        Left("properties", pointer_of((*path, "properties")))
+        Left(keyword, pointer_of((*path, keyword)))
         for path, part in subschemas(schema)
-        if isinstance(part, dict) and part.get("properties")
+        for keyword in ("properties", "required")
+        if isinstance(part, dict) and part.get(keyword)
     )
 
 

@@ -99,7 +99,8 @@ class JsonSchema:
     def _masks(self, ready: Prepared, vocabulary: Vocabulary) -> tuple[Constraint, int]:
         """The masks, and the form that they are of."""
         if ready.engine is False:
-            raise Unsatisfiable("JSON schema", because="the schema is false")
+            because = "the schema is false" if self.schema is False else "it allows nothing, or only values without end"
+            raise Unsatisfiable("JSON schema", because=because)
         refused: UnsupportedSchema | None = None
         for form in range(len(ready.forms)):
             try:
@@ -132,7 +133,7 @@ class JsonSchema:
             (self.text, layout, self.formats, self.draft, self.documents, self.key_order, form),
             vocabulary,
             grammar=lambda: self._grammar(ready, vocabulary, layout, form),
-            refusal=lambda message: refusal(ready.forms[form], message),
+            refusal=lambda message: refusal(self.schema, message, ready.forms[form]),
         )
 
     def _judged(self, mask: Constraint, ready: Prepared, vocabulary: Vocabulary) -> Witnessed:

@@ -160,9 +160,8 @@ def _says_enough(part: Mapping[str, Any]) -> bool:
     """Does a part say by its own type which keys and numbers there are?"""
     kinds = part.get("type", ())
     kinds = {kinds} if isinstance(kinds, str) else set(kinds)
-    if "number" in kinds and not all(
-        {f"{end}imum", f"exclusive{end.title()}imum"} & part.keys() for end in ("min", "max")
-    ):
+    limits = [{f"{end}imum", f"exclusive{end.title()}imum"} & part.keys() for end in ("min", "max")]
+    if {"integer", "number"} & kinds and not all(limits):
         return False
     if "object" in kinds and (part.get("additionalProperties") is not False or "patternProperties" in part):
         return False
