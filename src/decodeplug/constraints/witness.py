@@ -12,7 +12,7 @@ import random
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from decodeplug.constraints.schema_tree import subschemas
 from decodeplug.contracts import Constraint
@@ -21,7 +21,8 @@ __all__ = ["Search", "hints_of", "is_quoted", "missing_bytes"]
 
 TRIES = 12  # walks while a text is written
 TRIES_AT_FIRST = 400  # walks before a schema counts as one without any text
-_LONGEST = 256  # moves of one walk
+_LONGEST = 256  # moves of one walk,
+_LONGEST_AT_FIRST = 4096  # and of the first one: a schema of hundreds of properties has no shorter text
 _EXPANDED = 256  # texts that are gone on from in looking for the shortest one,
 _TRIED = 4096  # and ids that are tried there in all
 _CLASSES = 48  # and kinds of places in looking for any
@@ -30,6 +31,7 @@ _ALIKE = 2  # places where the same ids may follow that are gone on from
 _KINDS = 12  # single bytes that are tried at one of those
 _SECOND = {0xE0: 0xA0, 0xF0: 0x90}  # lead bytes whose second byte may not be 0x80
 _OUTSIDE = b'}])",.;>01tfn-[{: \n'  # what ends something first
+_BEHIND_DIGIT = b'}])",\n.;>01tfn-[{: '  # a number at the end of a line ends with it
 _SAMPLE = b"01aA"
 _INSIDE = b'"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-:.@/_ '
 
@@ -105,14 +107,16 @@ class Search:
         """Ids of a text, or None if none was found: the fewest ids, where few texts can be written."""
         found = self._shortest(state)
         if found is None:
-            found = self.ending(state, b"", TRIES_AT_FIRST)
+            found = self.ending(state, b"", TRIES_AT_FIRST, longest=_LONGEST_AT_FIRST)
         return self._explored(state, _PATIENCE) if found is None and not self.is_judged else found
 
-    def ending(self, state: Any, text: bytes, tries: int = TRIES, most: float = math.inf) -> tuple[int, ...] | None:
+    def ending(
+        self, state: Any, text: bytes, tries: int = TRIES, most: float = math.inf, longest: int = _LONGEST
+    ) -> tuple[int, ...] | None:
         """Ids of an end for ``text``, or None if none was found; the same answer for the same text.
 
         :param tries: How many walks are made before the text counts as one without an end.
-        :param most: How many ids it may have.
+        :param most: How many ids it may have. :param longest: How many moves the first walk may take.
         """
         known = getattr(self._inner, "ending", None)
         ids = None if known is None else known(state)
@@ -120,7 +124,7 @@ class Search:
             return tuple(ids)
         chance = random.Random(zlib.crc32(text))
         for attempt in range(tries if self.is_judged else 1):
-            ids = self._walk(state, text, chance if attempt else None)
+            ids = self._walk(state, text, chance, _LONGEST) if attempt else self._walk(state, text, None, longest)
             if ids is not None and len(ids := self._shorter(state, text, ids)) <= most:
                 return ids
         if self.is_judged:
@@ -133,35 +137,37 @@ class Search:
         spelt = self.spell(tail)
         return tuple(spelt) if len(spelt) < len(ids) and self.fits(state, text, tail) else ids
 
-    def _walk(self, state: Any, text: bytes, chance: random.Random | None) -> tuple[int, ...] | None:
+    def _walk(self, state: Any, text: bytes, chance: random.Random | None, longest: int) -> tuple[int, ...] | None:
         """Walk towards an end: by the shortest way, or by chance."""
-        inner, out, ids, quoted = self._inner, bytearray(), [], is_quoted(text)
-        for _ in range(_LONGEST):
+        inner, out, ids, place = self._inner, bytearray(), [], Place.after(text)
+        for _ in range(longest):
             if inner.is_accepting(state) and (chance is None or chance.random() < 0.7 or inner.is_complete(state)):
                 if self.judge(text + out):
                     return tuple(ids)
                 if inner.is_complete(state):
                     return None
-            step = self._step(state, quoted, chance)
+            step = self._step(state, place, chance)
             if step is None:
                 return None
             state, moved = step
             ids += moved
-            out += b"".join(map(self._bytes, moved))
-            quoted = is_quoted(text + out)
+            piece = b"".join(map(self._bytes, moved))
+            out += piece
+            place = place.then(piece)
         return None
 
-    def _step(self, state: Any, quoted: bool, chance: random.Random | None) -> tuple[Any, Sequence[int]] | None:
+    def _step(self, state: Any, place: Place, chance: random.Random | None) -> tuple[Any, Sequence[int]] | None:
         forced = self._inner.forced(state)
-        for moves in ([forced] if forced else [], self._moves(state, quoted, chance)):
+        for moves in ([forced] if forced else [], self._moves(state, place, chance)):
             for ids in moves:
                 after = self._follow(state, ids)
                 if after is not None:
                     return after, ids
         return None
 
-    def _moves(self, state: Any, quoted: bool, chance: random.Random | None) -> Iterator[Sequence[int]]:
+    def _moves(self, state: Any, place: Place, chance: random.Random | None) -> Iterator[Sequence[int]]:
         """Ids to try next, the most promising first."""
+        quoted = place.quoted
         if chance is not None and self._hints and chance.random() < 0.6:
             for hint in chance.sample(self._hints, min(4, len(self._hints))):
                 if not quoted:
@@ -169,8 +175,9 @@ class Search:
                 elif hint.startswith(b'"'):
                     yield self.spell(hint[1:])
         allowed = self._inner.allowed(state)
-        singles = [self._singles[byte] for byte in (_INSIDE if quoted else _OUTSIDE) if byte in self._singles]
-        open_ = [token for token in singles if allowed[token]]
+        likely = _INSIDE if quoted else _BEHIND_DIGIT if place.behind_digit else _OUTSIDE
+        singles = [self._singles[byte] for byte in likely if byte in self._singles]
+        open_ = [token for token, is_open in zip(singles, allowed[singles].tolist(), strict=True) if is_open]
         if chance is not None and open_ and chance.random() < 0.7:
             chance.shuffle(open_)
         yield from ([token] for token in open_)
@@ -187,12 +194,15 @@ class Search:
             for text, (state, ids) in level.items():
                 if self._inner.is_accepting(state) and self.judge(text):
                     return ids
-            following: dict[bytes, tuple[Any, tuple[int, ...]]] = {}
-            for text, (state, ids) in level.items():
-                tokens = self._inner.allowed(state).nonzero().flatten().tolist()
+            moves: list[list[int]] = []
+            for state, _ in level.values():
+                tokens = self._inner.allowed(state).nonzero().flatten()
                 expanded, tried = expanded + 1, tried + len(tokens)
                 if expanded > _EXPANDED or tried > _TRIED:
                     return None
+                moves.append(tokens.tolist())
+            following: dict[bytes, tuple[Any, tuple[int, ...]]] = {}
+            for (text, (state, ids)), tokens in zip(level.items(), moves, strict=True):
                 for token in tokens:
                     longer = text + self._bytes(token)
                     after = None if longer in following else self._inner.advance(state, token)
@@ -251,14 +261,34 @@ def missing_bytes(text: bytes) -> bytes:
     return b""
 
 
+class Place(NamedTuple):
+    """Where in a JSON text one is.
+
+    :ivar quoted: Inside a string. :ivar escaped: Behind a backslash there. :ivar behind_digit: The last byte is a digit.
+    """
+
+    quoted: bool = False
+    escaped: bool = False
+    behind_digit: bool = False
+
+    @classmethod
+    def after(cls, text: bytes | bytearray) -> Place:
+        """The end of a text."""
+        return cls().then(text)
+
+    def then(self, piece: bytes | bytearray) -> Place:
+        """The end of a text that goes on with ``piece``."""
+        quoted, escaped = self.quoted, self.escaped
+        for byte in piece:
+            if escaped:
+                escaped = False
+            elif quoted and byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                quoted = not quoted
+        return Place(quoted, escaped, piece[-1:].isdigit() if piece else self.behind_digit)
+
+
 def is_quoted(text: bytes | bytearray) -> bool:
     """Does a JSON text end inside a string?"""
-    quoted = escaped = False
-    for byte in text:
-        if escaped:
-            escaped = False
-        elif quoted and byte == 0x5C:
-            escaped = True
-        elif byte == 0x22:
-            quoted = not quoted
-    return quoted
+    return Place.after(text).quoted
