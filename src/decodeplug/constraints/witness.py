@@ -11,7 +11,7 @@ import math
 import random
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from decodeplug.constraints.schema_tree import subschemas
@@ -66,7 +66,7 @@ class Search:
     """Looks for ends of texts under one constraint.
 
     :param inner: The constraint. :param token_bytes: What an id stands for.
-    :param spell: Ids of a text, which may begin in the middle of a character.
+    :param spell: Ids of a text, which may begin in the middle of a character. :param singles: The ids of single bytes.
     :param judge: Is this whole text valid? None: the constraint alone knows.
     :param hints: Pieces of JSON worth trying where a value or a string begins.
     """
@@ -76,11 +76,12 @@ class Search:
         inner: Constraint,
         token_bytes: Callable[[int], bytes],
         spell: Callable[[bytes], list[int]],
+        singles: Mapping[int, int],
         judge: Callable[[bytes], bool] | None = None,
         hints: Sequence[bytes] = (),
     ) -> None:
         self._inner, self._bytes, self.spell, self._judge, self._hints = inner, token_bytes, spell, judge, hints
-        self._singles = {byte: ids[0] for byte in range(256) if len(ids := spell(bytes([byte]))) == 1}
+        self._singles = singles
 
     @property
     def is_judged(self) -> bool:
