@@ -94,7 +94,8 @@ class MaskConstraint:
         with self._lock:
             cursor = self._cursors.latest
             if cursor.state is not state or not cursor.matcher.try_consume_tokens([token]):
-                if not self._move_and_consume(state, token):
+                is_refused = cursor.state is state and not cursor.matcher.is_error()
+                if is_refused or not self._move_and_consume(state, token):
                     return None
                 cursor = self._cursors.latest
             matcher = cursor.matcher

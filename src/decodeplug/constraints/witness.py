@@ -14,6 +14,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from decodeplug.constraints.schema_tree import subschemas
 from decodeplug.contracts import Constraint
 
@@ -31,7 +33,7 @@ _ALIKE = 2  # places where the same ids may follow that are gone on from
 _KINDS = 12  # single bytes that are tried at one of those
 _SECOND = {0xE0: 0xA0, 0xF0: 0x90}  # lead bytes whose second byte may not be 0x80
 _OUTSIDE = b'}])",.;>01tfn-[{: \n'  # what ends something first
-_BEHIND_DIGIT = b'}])",\n.;>01tfn-[{: '  # a number at the end of a line ends with it
+_IN_LINES = b'}])"\n,.;>01tfn-[{: '  # where lines are broken, a number or a list may end with the line
 _SAMPLE = b"01aA"
 _INSIDE = b'"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-:.@/_ '
 
@@ -175,14 +177,16 @@ class Search:
                     yield self.spell(hint)
                 elif hint.startswith(b'"'):
                     yield self.spell(hint[1:])
-        allowed = self._inner.allowed(state)
-        likely = _INSIDE if quoted else _BEHIND_DIGIT if place.behind_digit else _OUTSIDE
+        likely = _INSIDE if quoted else _IN_LINES if place.in_lines else _OUTSIDE
         singles = [self._singles[byte] for byte in likely if byte in self._singles]
+        if chance is None:  # to ask for one after the other costs less than a mask
+            yield from ([token] for token in singles)
+        allowed = self._inner.allowed(state)
         open_ = [token for token, is_open in zip(singles, allowed[singles].tolist(), strict=True) if is_open]
         if chance is not None and open_ and chance.random() < 0.7:
             chance.shuffle(open_)
         yield from ([token] for token in open_)
-        others = allowed.nonzero().flatten().tolist()
+        others = np.flatnonzero(allowed.numpy()).tolist()
         if chance is not None and len(others) > 8:
             others = chance.sample(others, 8)
         yield from ([token] for token in others[:8])
@@ -195,11 +199,14 @@ class Search:
             for text, (state, ids) in level.items():
                 if self._inner.is_accepting(state) and self.judge(text):
                     return ids
+            expanded += len(level)
+            if expanded > _EXPANDED:
+                return None
             moves: list[list[int]] = []
             for state, _ in level.values():
-                tokens = self._inner.allowed(state).nonzero().flatten()
-                expanded, tried = expanded + 1, tried + len(tokens)
-                if expanded > _EXPANDED or tried > _TRIED:
+                tokens = np.flatnonzero(self._inner.allowed(state).numpy())  # torch's own takes five times as long
+                tried += len(tokens)
+                if tried > _TRIED:
                     return None
                 moves.append(tokens.tolist())
             following: dict[bytes, tuple[Any, tuple[int, ...]]] = {}
@@ -265,12 +272,12 @@ def missing_bytes(text: bytes) -> bytes:
 class Place(NamedTuple):
     """Where in a JSON text one is.
 
-    :ivar quoted: Inside a string. :ivar escaped: Behind a backslash there. :ivar behind_digit: The last byte is a digit.
+    :ivar quoted: Inside a string. :ivar escaped: Behind a backslash there. :ivar in_lines: Lines were broken outside strings.
     """
 
     quoted: bool = False
     escaped: bool = False
-    behind_digit: bool = False
+    in_lines: bool = False
 
     @classmethod
     def after(cls, text: bytes | bytearray) -> Place:
@@ -279,7 +286,7 @@ class Place(NamedTuple):
 
     def then(self, piece: bytes | bytearray) -> Place:
         """The end of a text that goes on with ``piece``."""
-        quoted, escaped = self.quoted, self.escaped
+        quoted, escaped, in_lines = self
         for byte in piece:
             if escaped:
                 escaped = False
@@ -287,7 +294,9 @@ class Place(NamedTuple):
                 escaped = True
             elif byte == 0x22:
                 quoted = not quoted
-        return Place(quoted, escaped, piece[-1:].isdigit() if piece else self.behind_digit)
+            elif byte == 0x0A and not quoted:
+                in_lines = True
+        return Place(quoted, escaped, in_lines)
 
 
 def is_quoted(text: bytes | bytearray) -> bool:
