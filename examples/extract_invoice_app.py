@@ -36,10 +36,6 @@ class Invoice(BaseModel):
     currency: Literal["EUR", "GBP", "USD"]
 
 
-class Unfinished(Exception):  # noqa: N818 - says what happened
-    """The budget was spent before the invoice was complete."""
-
-
 @dataclass
 class Order:
     """A letter that waits, and where its invoice goes."""
@@ -66,8 +62,7 @@ class Extractor:
     async def extract(self, letter: str) -> Invoice:
         """The invoice in a letter.
 
-        :raises DecodeplugError: The request was refused, or failed.
-        :raises Unfinished: The budget was too small.
+        :raises DecodeplugError: The request was refused, as where the budget is too small, or failed.
         """
         question = f"{letter}\n\nExtract the invoice number, the total and the currency as JSON."
         messages = [{"role": "user", "content": question}]
@@ -96,17 +91,14 @@ class Extractor:
             results = self._host.generate_batch([order.request for order in orders], return_errors=True)
         except Exception as error:  # the model itself failed, and with it everybody
             return [error for _ in orders]
-        return [
-            result.error or result.value or Unfinished(f"{result.finish_reason} after {result.text!r}")
-            for result in results
-        ]
+        return [result.error or result.value for result in results]  # a text is complete, or refused at the start
 
 
 async def read(extractor: Extractor, name: str, letter: str) -> str:
     """One line about one letter: what a handler would answer."""
     try:
         invoice = await extractor.extract(letter)
-    except (DecodeplugError, Unfinished) as error:
+    except DecodeplugError as error:
         return f"{name}: not read, {type(error).__name__}: {error}"
     doubt = "" if invoice.total in letter else " (this total does not occur in the letter: have it checked)"
     return f"{name}: number {invoice.number}, {invoice.total} {invoice.currency}{doubt}"

@@ -38,13 +38,11 @@ class Bear(BaseModel):
 def invent(host: Host, max_new_tokens: int) -> Bear:
     """A bear of the model's own invention.
 
-    :raises ValueError: The budget was too small for a whole bear.
+    :raises BudgetTooSmall: Not even the shortest bear fits.
     """
     question = "Invent a teddy bear: its first name, last name, age, hobby and favourite books. Answer in JSON."
-    result = host.generate([{"role": "user", "content": question}], constraint=Bear, max_new_tokens=max_new_tokens)
-    if result.value is None:
-        raise ValueError(f"the bear is not finished after {max_new_tokens} tokens: {result.text}")
-    return result.value
+    messages = [{"role": "user", "content": question}]
+    return host.generate(messages, constraint=Bear, max_new_tokens=max_new_tokens).value
 
 
 def next_token(host: Host, prompt: str, temperatures: Sequence[float], count: int) -> dict[float, dict[str, float]]:

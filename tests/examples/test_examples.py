@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import xml.etree.ElementTree as Xml
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from decodeplug import Host
@@ -56,6 +58,16 @@ def test_invoices_are_read_at_once_and_the_one_that_cannot_be_fails_alone(capsys
     assert garden.startswith("garden: number ")
     assert books.startswith("books: number ")
     assert "ContextOverflow" in long
+
+
+@pytest.mark.smollm2
+def test_a_table_is_booked_by_rules_that_no_mask_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    *explained, budget, booking, tax = run("table_booking", "--max-new-tokens", "90", capsys=capsys).splitlines()
+    assert "/properties/guests/uniqueItems: checked" in explained
+    assert "/if: rewritten" in explained
+    assert budget.startswith("8 tokens are not enough, ")
+    jsonschema.validate(json.loads(booking), importlib.import_module("table_booking").BOOKING)
+    assert tax.endswith("nats from what the model would have written")
 
 
 def test_a_model_that_fails_leaves_no_caller_of_the_invoice_app_waiting() -> None:

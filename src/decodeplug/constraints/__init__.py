@@ -9,6 +9,7 @@ from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.constraints.phases_spec import Phases, phases
 from decodeplug.constraints.product_spec import Product, product
 from decodeplug.constraints.regex_spec import Regex, regex
+from decodeplug.constraints.schema_report import explain
 from decodeplug.constraints.schema_spec import JsonSchema, json_schema
 from decodeplug.constraints.tool_forms import ToolForm
 from decodeplug.constraints.tool_template import form_of
@@ -30,6 +31,7 @@ __all__ = [
     "accepts",
     "as_spec",
     "choice",
+    "explain",
     "form_of",
     "json_schema",
     "lark",

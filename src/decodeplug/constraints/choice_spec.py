@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from llguidance import LLMatcher
 
 from decodeplug.constraints.compiled import compile_grammar, expression_in, first_line
 from decodeplug.constraints.masks import MaskConstraint
+from decodeplug.constraints.token_choice import TokenChoice
 from decodeplug.contracts import Vocabulary
 from decodeplug.errors import BadOption, InvalidResult, UnsupportedGrammar
 
@@ -72,17 +73,23 @@ class Choice:
         return text
 
 
-def choice(options: Iterable[str]) -> Choice:
+def choice(options: Iterable[str] | Iterable[Sequence[int]]) -> Choice | TokenChoice:
     """Constrain the text to one of ``options``; ``r.value`` is the one that was written.
 
-    :raises BadOption: No option, or one that is not a string.
+    How likely each of them is, ``host.score(prompt, option)`` says.
+
+    :param options: Strings, or sequences of ids, which are taken as they are, however else their text could be spelt.
+    :raises BadOption: No option, or one that is neither a string nor ids.
     """
     if isinstance(options, str | bytes) or not isinstance(options, Iterable):
-        raise BadOption("choice", options=options, wanted="a list of strings")
+        raise BadOption("choice", options=options, wanted="a list of strings, or of sequences of ids")
+    given: list[Any] = list(options)
+    if given and all(isinstance(option, list | tuple) for option in given):
+        return TokenChoice(tuple(dict.fromkeys(map(tuple, given))))
     try:
-        return Choice(tuple(dict.fromkeys(options)))
+        return Choice(tuple(dict.fromkeys(given)))
     except TypeError:  # something that cannot be hashed, hence no string
-        return Choice(tuple(options))
+        return Choice(tuple(given))
 
 
 def _literally(text: str) -> str:

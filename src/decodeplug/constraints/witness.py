@@ -12,14 +12,15 @@ import random
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from decodeplug.constraints.json_place import JsonPlace
 from decodeplug.constraints.schema_tree import subschemas
 from decodeplug.contracts import Constraint
 
-__all__ = ["Search", "hints_of", "is_quoted", "missing_bytes"]
+__all__ = ["Search", "hints_of", "missing_bytes"]
 
 TRIES = 12  # walks while a text is written
 TRIES_AT_FIRST = 400  # walks before a schema counts as one without any text
@@ -111,7 +112,9 @@ class Search:
         found = self._shortest(state)
         if found is None:
             found = self.ending(state, b"", TRIES_AT_FIRST, longest=_LONGEST_AT_FIRST)
-        return self._explored(state, _PATIENCE) if found is None and not self.is_judged else found
+        if found is None and not self.is_judged:
+            found = self._explored(state, _PATIENCE)
+        return None if found is None else self._shorter(state, b"", found)
 
     def ending(
         self, state: Any, text: bytes, tries: int = TRIES, most: float = math.inf, longest: int = _LONGEST
@@ -133,7 +136,7 @@ class Search:
         if self.is_judged:
             return None
         ids = self._explored(state)
-        return ids if ids is not None and len(ids) <= most else None
+        return ids if ids is not None and len(ids := self._shorter(state, text, ids)) <= most else None
 
     def _shorter(self, state: Any, text: bytes, ids: tuple[int, ...]) -> tuple[int, ...]:
         tail = b"".join(map(self._bytes, ids))
@@ -142,7 +145,7 @@ class Search:
 
     def _walk(self, state: Any, text: bytes, chance: random.Random | None, longest: int) -> tuple[int, ...] | None:
         """Walk towards an end: by the shortest way, or by chance."""
-        inner, out, ids, place = self._inner, bytearray(), [], Place.after(text)
+        inner, out, ids, place = self._inner, bytearray(), [], JsonPlace.after(text)
         for _ in range(longest):
             if inner.is_accepting(state) and (chance is None or chance.random() < 0.7 or inner.is_complete(state)):
                 if self.judge(text + out):
@@ -159,7 +162,7 @@ class Search:
             place = place.then(piece)
         return None
 
-    def _step(self, state: Any, place: Place, chance: random.Random | None) -> tuple[Any, Sequence[int]] | None:
+    def _step(self, state: Any, place: JsonPlace, chance: random.Random | None) -> tuple[Any, Sequence[int]] | None:
         forced = self._inner.forced(state)
         for moves in ([forced] if forced else [], self._moves(state, place, chance)):
             for ids in moves:
@@ -168,7 +171,7 @@ class Search:
                     return after, ids
         return None
 
-    def _moves(self, state: Any, place: Place, chance: random.Random | None) -> Iterator[Sequence[int]]:
+    def _moves(self, state: Any, place: JsonPlace, chance: random.Random | None) -> Iterator[Sequence[int]]:
         """Ids to try next, the most promising first."""
         quoted = place.quoted
         if chance is not None and self._hints and chance.random() < 0.6:
@@ -177,7 +180,7 @@ class Search:
                     yield self.spell(hint)
                 elif hint.startswith(b'"'):
                     yield self.spell(hint[1:])
-        likely = _INSIDE if quoted else _IN_LINES if place.in_lines else _OUTSIDE
+        likely = _INSIDE if quoted else _IN_LINES if place.in_lines and chance is None else _OUTSIDE
         singles = [self._singles[byte] for byte in likely if byte in self._singles]
         if chance is None:  # to ask for one after the other costs less than a mask
             yield from ([token] for token in singles)
@@ -267,38 +270,3 @@ def missing_bytes(text: bytes) -> bytes:
         if lead < 0x80:
             break
     return b""
-
-
-class Place(NamedTuple):
-    """Where in a JSON text one is.
-
-    :ivar quoted: Inside a string. :ivar escaped: Behind a backslash there. :ivar in_lines: Lines were broken outside strings.
-    """
-
-    quoted: bool = False
-    escaped: bool = False
-    in_lines: bool = False
-
-    @classmethod
-    def after(cls, text: bytes | bytearray) -> Place:
-        """The end of a text."""
-        return cls().then(text)
-
-    def then(self, piece: bytes | bytearray) -> Place:
-        """The end of a text that goes on with ``piece``."""
-        quoted, escaped, in_lines = self
-        for byte in piece:
-            if escaped:
-                escaped = False
-            elif quoted and byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                quoted = not quoted
-            elif byte == 0x0A and not quoted:
-                in_lines = True
-        return Place(quoted, escaped, in_lines)
-
-
-def is_quoted(text: bytes | bytearray) -> bool:
-    """Does a JSON text end inside a string?"""
-    return Place.after(text).quoted

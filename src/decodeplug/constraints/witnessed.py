@@ -8,19 +8,23 @@ be finished, and what is finished is valid.
 from __future__ import annotations
 
 import math
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from decodeplug.constraints.witness import Search, is_quoted, missing_bytes
+from decodeplug.constraints.json_place import is_quoted
+from decodeplug.constraints.witness import Search, missing_bytes
 from decodeplug.contracts import Constraint
 from decodeplug.errors import BudgetTooSmall
 
 __all__ = ["Witnessed", "WitnessedState"]
 
 _CHILDREN = 64  # answers kept at a state
+_RECENT = 64  # states that are kept though nobody else holds them: each has the whole text so far
 _CUTS = 6  # places of the old witness that a new one may go on from
 _AGAIN = 8  # where no witness is known, one is looked for after so many tokens
 
@@ -32,14 +36,14 @@ class WitnessedState:
         ``inf`` without a budget.
     """
 
-    __slots__ = ("children", "ending", "inner", "left", "tail", "text", "valid")
+    __slots__ = ("__weakref__", "children", "ending", "inner", "left", "tail", "text", "valid")
 
     def __init__(
         self, inner: Any, text: bytes, tail: bytes | None, left: float, ending: tuple[int, ...] | None
     ) -> None:
         self.inner, self.text, self.tail, self.left = inner, text, tail, left
         self.ending = ending  # the ids of the tail, once somebody asked
-        self.children: dict[int, WitnessedState | None] = {}
+        self.children: dict[int, weakref.ref[WitnessedState] | None] = {}  # None: refused
         self.valid: bool | None = None
 
     def _key(self) -> tuple[Any, bytes | None, float]:
@@ -88,6 +92,7 @@ class Witnessed:
         self._first = b"".join(map(token_bytes, witness))
         left = math.inf if budget is None else budget
         self._start = WitnessedState(inner.start(), b"", self._first, left, witness)
+        self._recent: deque[WitnessedState | None] = deque(maxlen=_RECENT)
 
     def within(self, budget: int) -> Witnessed:
         """The same, with a budget.
@@ -129,11 +134,15 @@ class Witnessed:
 
     def advance(self, state: WitnessedState, token: int) -> WitnessedState | None:
         if token in state.children:
-            return state.children[token]
+            known = state.children[token]
+            after = None if known is None else known()
+            if known is None or after is not None:
+                return after
         after = self._advanced(state, token)
         if len(state.children) >= _CHILDREN:
             state.children.clear()
-        state.children[token] = after
+        state.children[token] = None if after is None else weakref.ref(after)
+        self._recent.append(after)
         return after
 
     def _advanced(self, state: WitnessedState, token: int) -> WitnessedState | None:
