@@ -105,6 +105,16 @@ class MaskConstraint:
             self._recent.append(after)
             return after
 
+    def ends_after(self, state: State, ids: Sequence[int]) -> bool:
+        """May the text go on with these ids, and end there? No state is made for what lies between.
+
+        :raises UnsupportedGrammar: The engine gave up (a limit of its lexer or parser).
+        """
+        if not self._are_text(ids) or (state.stopped and ids):
+            return False
+        with self._lock:
+            return bool(self._ask(state, lambda matcher: _ends_after(matcher, ids)))
+
     def _move_and_consume(self, state: State, token: int) -> int | None:
         return self._ask(state, lambda matcher: matcher.try_consume_tokens([token]))
 
@@ -210,3 +220,11 @@ class MaskConstraint:
             raise EngineGaveUpError(reason)
         self._cursors.drop(cursor)
         return None
+
+
+def _ends_after(matcher: LLMatcher, ids: Sequence[int]) -> bool:
+    consumed = matcher.try_consume_tokens(list(ids))
+    ends = consumed == len(ids) and matcher.is_accepting()
+    if consumed and not matcher.is_error():
+        matcher.rollback(consumed)
+    return ends

@@ -12,10 +12,12 @@ import random
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from decodeplug.constraints.following import ends_after, followed
 from decodeplug.constraints.json_place import JsonPlace
 from decodeplug.constraints.schema_tree import subschemas
 from decodeplug.contracts import Constraint
@@ -24,6 +26,7 @@ __all__ = ["Search", "hints_of", "missing_bytes"]
 
 TRIES = 12  # walks while a text is written
 TRIES_AT_FIRST = 400  # walks before a schema counts as one without any text
+_SPELT = 256  # texts whose ids are kept
 _LONGEST = 256  # moves of one walk,
 _LONGEST_AT_FIRST = 4096  # and of the first one: a schema of hundreds of properties has no shorter text
 _EXPANDED = 256  # texts that are gone on from in looking for the shortest one,
@@ -78,12 +81,14 @@ class Search:
         self,
         inner: Constraint,
         token_bytes: Callable[[int], bytes],
-        spell: Callable[[bytes], list[int]],
+        spell: Callable[[bytes], Sequence[int]],
         singles: Mapping[int, int],
         judge: Callable[[bytes], bool] | None = None,
         hints: Sequence[bytes] = (),
     ) -> None:
-        self._inner, self._bytes, self.spell, self._judge, self._hints = inner, token_bytes, spell, judge, hints
+        self._inner, self._bytes, self._judge, self._hints = inner, token_bytes, judge, hints
+        # While a string is written, the text after it stays the same from token to token.
+        self.spell: Callable[[bytes], tuple[int, ...]] = lru_cache(_SPELT)(lambda text: tuple(spell(text)))
         self._singles = singles
 
     @property
@@ -96,16 +101,10 @@ class Search:
 
     def fits(self, state: Any, text: bytes, tail: bytes) -> bool:
         """Is ``text + tail`` valid, where the constraint is at ``state`` after ``text``?"""
-        after = self._follow(state, self.spell(tail))
-        return after is not None and self._inner.is_accepting(after) and self.judge(text + tail)
+        return ends_after(self._inner, state, self.spell(tail)) and self.judge(text + tail)
 
     def _follow(self, state: Any, ids: Sequence[int]) -> Any | None:
-        after = state
-        for token in ids:
-            after = self._inner.advance(after, token)
-            if after is None:
-                return None
-        return after
+        return followed(self._inner, state, ids)
 
     def first(self, state: Any) -> tuple[int, ...] | None:
         """Ids of a text, or None if none was found: the fewest ids, where few texts can be written."""
