@@ -69,6 +69,7 @@ class Vocabulary:
             raise BadOption("vocabulary", end_ids=wrong, wanted=f"ids below {logits_width}, the width of the logits")
         self._lock = threading.Lock()
         self._engine: LLTokenizer | None = None
+        self._token_bytes: dict[int, bytes] = {}
 
     @cached_property
     def special_ids(self) -> frozenset[int]:
@@ -140,7 +141,10 @@ class Vocabulary:
 
         A SentencePiece token keeps its leading space, also at the beginning of a text.
         """
-        return self._bytes([token])
+        known = self._token_bytes.get(token)
+        if known is None:
+            known = self._token_bytes[token] = self._bytes([token])
+        return known
 
     def decode(self, ids: Iterable[int], spoken: Container[int] = ()) -> str:
         """What the ids say, byte for byte; incomplete characters become U+FFFD.

@@ -11,6 +11,7 @@ import pytest
 
 from decodeplug import Host
 from decodeplug.constraints import choice, json_schema, lark, phases, product, regex, union, within_budget
+from decodeplug.constraints.budget import known_text
 from decodeplug.errors import BudgetTooSmall
 from decodeplug.plugin import CharacterConstraint
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer, check_constraint, tiny_model
@@ -41,6 +42,7 @@ class Balanced(CharacterConstraint):
 
 
 SMALL = {"type": "integer", "minimum": 0, "maximum": 12}
+CLOSED = {"type": "object", "additionalProperties": False}
 OPEN = {
     "name": {"type": "string"},
     "numbers": {"type": "array", "items": {"type": "number"}},
@@ -153,6 +155,28 @@ def test_where_only_some_texts_can_be_written_the_needed_budget_is_that_of_the_s
     FINITE[name].value(
         text_within(bounded(name, vocabulary, least, finite=True), VOCABULARIES[vocabulary], least, random.Random(1))
     )
+
+
+@pytest.mark.parametrize("number", [{"type": "number"}, {"type": "integer", "minimum": 10}])
+def test_a_number_at_the_end_of_a_line_ends(number: dict[str, Any]) -> None:
+    before = {f"p{place}": {"type": "string"} for place in range(6)}
+    properties = {**before, "size": number}
+    spec = json_schema({"properties": properties, "required": list(properties), **CLOSED}, "indent=2")
+    vocabulary = VOCABULARIES["merged"]
+    held = within_budget(spec.compile(vocabulary), (spec.key(), "line"), vocabulary, 200)
+    assert held is not None
+
+
+@pytest.mark.parametrize("layout", ["spaced", "model", "indent=1"])
+def test_the_promise_is_given_for_objects_of_hundreds_of_properties(layout: str) -> None:
+    kinds = ({"type": "string"}, {"type": "number"}, {"enum": ["low", "high"]}, {"type": "array", "items": SMALL})
+    properties = {f"p{place}": kinds[place % 4] for place in range(200)}
+    spec = json_schema({"properties": properties, "required": list(properties), **CLOSED}, layout)
+    vocabulary = VOCABULARIES["merged"]
+    compiled = spec.compile(vocabulary)
+    held = within_budget(compiled, (spec.key(), "wide"), vocabulary, 100_000)
+    assert held is not None
+    spec.value(vocabulary.decode(known_text(compiled, (spec.key(), "wide"), vocabulary) or ()))
 
 
 @pytest.mark.parametrize("name", ["object, model", "unique, spaced", "regex", "balanced"])

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decodeplug.constraints.following import ends_after
 from decodeplug.contracts import Constraint
 from decodeplug.errors import Unsatisfiable
 
@@ -44,6 +45,10 @@ class Alternatives:
             None if own is None else part.advance(own, token) for part, own in zip(self._parts, state, strict=True)
         )
         return None if all(own is None for own in after) else after
+
+    def ends_after(self, state: States, ids: Sequence[int]) -> bool:
+        """May the text go on with these ids, and end there?"""
+        return any(ends_after(part, own, ids) for part, own in self._alive(state))
 
     def is_accepting(self, state: States) -> bool:
         return any(part.is_accepting(own) for part, own in self._alive(state))

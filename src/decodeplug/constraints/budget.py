@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from decodeplug.constraints.compiled import Once
-from decodeplug.constraints.token_texts import token_texts
+from decodeplug.constraints.token_texts import single_bytes, token_texts
 from decodeplug.constraints.witness import Search
 from decodeplug.constraints.witnessed import Witnessed
 from decodeplug.contracts import Constraint, Vocabulary
@@ -42,7 +42,8 @@ def search_for(
     """A search for ends of a constraint's texts."""
     engine = getattr(vocabulary, "engine", None)
     spell = _speller(vocabulary) if engine is None else engine().tokenize_bytes
-    return Search(constraint, _reader(constraint, vocabulary), spell, judge, hints)
+    singles = single_bytes(vocabulary, spell)
+    return Search(constraint, _reader(constraint, vocabulary), spell, singles, judge, hints)
 
 
 def _reader(constraint: Constraint, vocabulary: Any) -> Callable[[int], bytes]:

@@ -153,6 +153,7 @@ def _constraint(kind: str, key: Hashable, vocabulary: EngineVocabulary, source: 
         origin=(kind, key, vocabulary.fingerprint),
         source=source,
         size=vocabulary.size,
+        engine_size=engine.vocab_size,
         never=vocabulary.never_allowed,
         never_index=vocabulary.never_index,
         spell=lambda text: (engine.tokenize_str if any_spelling else engine.greedy_tokenize)(text),

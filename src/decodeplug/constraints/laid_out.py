@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -29,7 +29,7 @@ class LaidOut:
     the two forces: behind a key the schema leaves a colon or whitespace, and the layout no whitespace.
 
     :param schema: Compiled with free whitespace, and for any spelling. :param layout: The automaton, compiled.
-    :param spell: Ids of a text, as the tokenizer splits it.
+    :param spell: Ids of a text, as the tokenizer splits it. :param singles: The ids of single bytes.
     :param token_bytes: What an id stands for.
     """
 
@@ -40,12 +40,12 @@ class LaidOut:
         schema: MaskConstraint,
         layout: ByteMasks,
         spell: Callable[[bytes], list[int]],
+        singles: Mapping[int, int],
         token_bytes: Callable[[int], bytes],
     ) -> None:
         self.kind = self.name = schema.kind
         self.size = schema.size
         self._schema, self._layout, self._spell, self._bytes = schema, layout, spell, token_bytes
-        singles = {byte: ids[0] for byte in range(256) if len(ids := spell(bytes([byte]))) == 1}
         self._singles = torch.tensor(list(singles.values()))
         self._begins = torch.tensor([token for byte, token in singles.items() if byte not in b" \t\r\n}]"])
         self._closing = [singles[byte] for byte in b"}]" if byte in singles]

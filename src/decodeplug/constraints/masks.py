@@ -42,7 +42,7 @@ class MaskConstraint:
     :param kind: The constraint's name in errors.
     :param origin: What makes states of equal constraints equal.
     :param source: Gives matchers before the first token.
-    :param size: Ids below which masks speak. :param never: Ids that are never allowed:
+    :param size: Ids below which masks speak. :param engine_size: Ids of the engine's tokenizer. :param never: Ids that are never allowed:
         end ids and special ones. :param never_index: The same, as an int64 index array.
     :param spell: Ids that spell a text, none of them special.
     :param any_spelling: The grammar was told not to force the tokenizer's own spelling.
@@ -58,6 +58,7 @@ class MaskConstraint:
         origin: Hashable,
         source: Source,
         size: int,
+        engine_size: int,
         never: frozenset[int],
         never_index: np.ndarray,
         spell: Callable[[str], list[int]],
@@ -66,6 +67,7 @@ class MaskConstraint:
         self.kind, self.size = kind, size
         self._never, self._never_index, self._spell = never, never_index, spell
         self._any_spelling = any_spelling
+        self._bits = np.zeros(-(-engine_size // 32), np.uint32)  # where the engine writes; one mask at a time
         self._lock = threading.RLock()
         matcher, build = source.copy()
         self._start = State(None, -1, origin, matcher.is_accepting(), matcher.is_stopped())
@@ -92,7 +94,8 @@ class MaskConstraint:
         with self._lock:
             cursor = self._cursors.latest
             if cursor.state is not state or not cursor.matcher.try_consume_tokens([token]):
-                if not self._move_and_consume(state, token):
+                is_refused = cursor.state is state and not cursor.matcher.is_error()
+                if is_refused or not self._move_and_consume(state, token):
                     return None
                 cursor = self._cursors.latest
             matcher = cursor.matcher
@@ -101,6 +104,16 @@ class MaskConstraint:
             adopt(state, after)
             self._recent.append(after)
             return after
+
+    def ends_after(self, state: State, ids: Sequence[int]) -> bool:
+        """May the text go on with these ids, and end there? No state is made for what lies between.
+
+        :raises UnsupportedGrammar: The engine gave up (a limit of its lexer or parser).
+        """
+        if not self._are_text(ids) or (state.stopped and ids):
+            return False
+        with self._lock:
+            return bool(self._ask(state, lambda matcher: _ends_after(matcher, ids)))
 
     def _move_and_consume(self, state: State, token: int) -> int | None:
         return self._ask(state, lambda matcher: matcher.try_consume_tokens([token]))
@@ -123,17 +136,22 @@ class MaskConstraint:
         return mask
 
     def _filled(self, state: State) -> Tensor:
-        bits = None if state.stopped else self._ask(state, lambda matcher: matcher.compute_bitmask())
-        raw = np.zeros(1, np.uint8) if bits is None else np.frombuffer(bits, np.uint8)
+        is_filled = not state.stopped and self._ask(state, self._fill_bits) is not None
+        raw = self._bits.view(np.uint8) if is_filled else np.zeros(1, np.uint8)
         allowed = np.unpackbits(raw, count=self.size, bitorder="little").view(np.bool_)
         allowed[self._never_index] = False
         if not state.accepting and not allowed.any():
-            spelled = None if bits is None else self._ask(state, self._spelled)
+            spelled = self._ask(state, self._spelled) if is_filled else None
             if not spelled:
                 because = f"after {state.depth} tokens no id of this vocabulary may follow, and the text may not end"
                 raise Unsatisfiable(self.kind, because=because)
             allowed[spelled[0]] = True
         return torch.from_numpy(allowed)
+
+    def _fill_bits(self, matcher: LLMatcher) -> bool:
+        """Into memory of ours: bytes of the engine's own would be made and thrown away for each mask."""
+        matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
+        return True
 
     def forced(self, state: State) -> tuple[int, ...]:
         """Ids of the text that must follow; the model's own tokenizer may split it otherwise."""
@@ -202,3 +220,11 @@ class MaskConstraint:
             raise EngineGaveUpError(reason)
         self._cursors.drop(cursor)
         return None
+
+
+def _ends_after(matcher: LLMatcher, ids: Sequence[int]) -> bool:
+    consumed = matcher.try_consume_tokens(list(ids))
+    ends = consumed == len(ids) and matcher.is_accepting()
+    if consumed and not matcher.is_error():
+        matcher.rollback(consumed)
+    return ends

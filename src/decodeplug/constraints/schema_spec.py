@@ -26,6 +26,7 @@ from decodeplug.constraints.schema_check import dialect, refusal
 from decodeplug.constraints.schema_engine import FREE, LAYOUTS, Prepared, prepared
 from decodeplug.constraints.schema_source import WANTED, schema_of
 from decodeplug.constraints.tidy import Tidied
+from decodeplug.constraints.token_texts import single_bytes
 from decodeplug.constraints.witness import hints_of
 from decodeplug.constraints.witnessed import Witnessed
 from decodeplug.contracts import Constraint, Vocabulary
@@ -121,7 +122,7 @@ class JsonSchema:
         free = self._mask(ready, AnySpelling.of(vocabulary), FREE, form)
         automaton = compile_automaton("layout", layout, Indented(width), vocabulary)
         spell = with_engine(self.kind, vocabulary).engine().tokenize_bytes
-        indented = LaidOut(free, automaton, spell, vocabulary.token_bytes)
+        indented = LaidOut(free, automaton, spell, single_bytes(vocabulary, spell), vocabulary.token_bytes)
         if layout != "model":
             return indented
         flat = [self._mask(ready, vocabulary, name, form) for name in ("spaced", "compact")]
@@ -223,8 +224,10 @@ def json_schema(
         text = json.dumps(plain, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadOption("json-schema", schema=type(schema).__name__, wanted=f"{WANTED} ({error})") from None
-    plain = json.loads(text)
-    documents = () if registry is None else documents_for(plain, dialect(plain, draft), registry)
+    documents = ()
+    if registry is not None:
+        plain = json.loads(text)
+        documents = documents_for(plain, dialect(plain, draft), registry)
     make = partial(
         JsonSchema,
         layout=layout,

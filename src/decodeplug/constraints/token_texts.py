@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from decodeplug.constraints.trie import Trie
 from decodeplug.contracts import Vocabulary
 
-__all__ = ["TokenTexts", "token_texts"]
+__all__ = ["TokenTexts", "single_bytes", "token_texts"]
 
 
 class TokenTexts:
@@ -78,6 +79,7 @@ class TokenTexts:
 
 
 _KNOWN: weakref.WeakKeyDictionary[Any, TokenTexts] = weakref.WeakKeyDictionary()
+_SINGLES: weakref.WeakKeyDictionary[Any, Mapping[int, int]] = weakref.WeakKeyDictionary()
 _LOCK = threading.Lock()
 
 
@@ -88,4 +90,18 @@ def token_texts(vocabulary: Vocabulary) -> TokenTexts:
         known = _KNOWN.get(own)
         if known is None:
             known = _KNOWN[own] = TokenTexts(own)
+    return known
+
+
+def single_bytes(vocabulary: Vocabulary, spell: Callable[[bytes], Sequence[int]]) -> Mapping[int, int]:
+    """Byte -> the id that stands for it alone, where there is one; found once for each vocabulary.
+
+    :param spell: Ids of a text, as this vocabulary splits it.
+    """
+    own: Any = getattr(vocabulary, "vocabulary", vocabulary)
+    with _LOCK:
+        known = _SINGLES.get(own)
+        if known is None:
+            spelt = {byte: spell(bytes([byte])) for byte in range(256)}
+            known = _SINGLES[own] = {byte: ids[0] for byte, ids in spelt.items() if len(ids) == 1}
     return known

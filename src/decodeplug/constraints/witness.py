@@ -11,17 +11,24 @@ import math
 import random
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
+from decodeplug.constraints.following import ends_after, followed
+from decodeplug.constraints.json_place import JsonPlace
 from decodeplug.constraints.schema_tree import subschemas
 from decodeplug.contracts import Constraint
 
-__all__ = ["Search", "hints_of", "is_quoted", "missing_bytes"]
+__all__ = ["Search", "hints_of", "missing_bytes"]
 
 TRIES = 12  # walks while a text is written
 TRIES_AT_FIRST = 400  # walks before a schema counts as one without any text
-_LONGEST = 256  # moves of one walk
+_SPELT = 256  # texts whose ids are kept
+_LONGEST = 256  # moves of one walk,
+_LONGEST_AT_FIRST = 4096  # and of the first one: a schema of hundreds of properties has no shorter text
 _EXPANDED = 256  # texts that are gone on from in looking for the shortest one,
 _TRIED = 4096  # and ids that are tried there in all
 _CLASSES = 48  # and kinds of places in looking for any
@@ -30,6 +37,7 @@ _ALIKE = 2  # places where the same ids may follow that are gone on from
 _KINDS = 12  # single bytes that are tried at one of those
 _SECOND = {0xE0: 0xA0, 0xF0: 0x90}  # lead bytes whose second byte may not be 0x80
 _OUTSIDE = b'}])",.;>01tfn-[{: \n'  # what ends something first
+_IN_LINES = b'}])"\n,.;>01tfn-[{: '  # where lines are broken, a number or a list may end with the line
 _SAMPLE = b"01aA"
 _INSIDE = b'"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-:.@/_ '
 
@@ -64,7 +72,7 @@ class Search:
     """Looks for ends of texts under one constraint.
 
     :param inner: The constraint. :param token_bytes: What an id stands for.
-    :param spell: Ids of a text, which may begin in the middle of a character.
+    :param spell: Ids of a text, which may begin in the middle of a character. :param singles: The ids of single bytes.
     :param judge: Is this whole text valid? None: the constraint alone knows.
     :param hints: Pieces of JSON worth trying where a value or a string begins.
     """
@@ -73,12 +81,15 @@ class Search:
         self,
         inner: Constraint,
         token_bytes: Callable[[int], bytes],
-        spell: Callable[[bytes], list[int]],
+        spell: Callable[[bytes], Sequence[int]],
+        singles: Mapping[int, int],
         judge: Callable[[bytes], bool] | None = None,
         hints: Sequence[bytes] = (),
     ) -> None:
-        self._inner, self._bytes, self.spell, self._judge, self._hints = inner, token_bytes, spell, judge, hints
-        self._singles = {byte: ids[0] for byte in range(256) if len(ids := spell(bytes([byte]))) == 1}
+        self._inner, self._bytes, self._judge, self._hints = inner, token_bytes, judge, hints
+        # While a string is written, the text after it stays the same from token to token.
+        self.spell: Callable[[bytes], tuple[int, ...]] = lru_cache(_SPELT)(lambda text: tuple(spell(text)))
+        self._singles = singles
 
     @property
     def is_judged(self) -> bool:
@@ -90,31 +101,27 @@ class Search:
 
     def fits(self, state: Any, text: bytes, tail: bytes) -> bool:
         """Is ``text + tail`` valid, where the constraint is at ``state`` after ``text``?"""
-        after = self._follow(state, self.spell(tail))
-        return after is not None and self._inner.is_accepting(after) and self.judge(text + tail)
+        return ends_after(self._inner, state, self.spell(tail)) and self.judge(text + tail)
 
     def _follow(self, state: Any, ids: Sequence[int]) -> Any | None:
-        after = state
-        for token in ids:
-            after = self._inner.advance(after, token)
-            if after is None:
-                return None
-        return after
+        return followed(self._inner, state, ids)
 
     def first(self, state: Any) -> tuple[int, ...] | None:
         """Ids of a text, or None if none was found: the fewest ids, where few texts can be written."""
         found = self._shortest(state)
         if found is None:
-            found = self.ending(state, b"", TRIES_AT_FIRST)
+            found = self.ending(state, b"", TRIES_AT_FIRST, longest=_LONGEST_AT_FIRST)
         if found is None and not self.is_judged:
             found = self._explored(state, _PATIENCE)
         return None if found is None else self._shorter(state, b"", found)
 
-    def ending(self, state: Any, text: bytes, tries: int = TRIES, most: float = math.inf) -> tuple[int, ...] | None:
+    def ending(
+        self, state: Any, text: bytes, tries: int = TRIES, most: float = math.inf, longest: int = _LONGEST
+    ) -> tuple[int, ...] | None:
         """Ids of an end for ``text``, or None if none was found; the same answer for the same text.
 
         :param tries: How many walks are made before the text counts as one without an end.
-        :param most: How many ids it may have.
+        :param most: How many ids it may have. :param longest: How many moves the first walk may take.
         """
         known = getattr(self._inner, "ending", None)
         ids = None if known is None else known(state)
@@ -122,7 +129,7 @@ class Search:
             return tuple(ids)
         chance = random.Random(zlib.crc32(text))
         for attempt in range(tries if self.is_judged else 1):
-            ids = self._walk(state, text, chance if attempt else None)
+            ids = self._walk(state, text, chance, _LONGEST) if attempt else self._walk(state, text, None, longest)
             if ids is not None and len(ids := self._shorter(state, text, ids)) <= most:
                 return ids
         if self.is_judged:
@@ -135,48 +142,53 @@ class Search:
         spelt = self.spell(tail)
         return tuple(spelt) if len(spelt) < len(ids) and self.fits(state, text, tail) else ids
 
-    def _walk(self, state: Any, text: bytes, chance: random.Random | None) -> tuple[int, ...] | None:
+    def _walk(self, state: Any, text: bytes, chance: random.Random | None, longest: int) -> tuple[int, ...] | None:
         """Walk towards an end: by the shortest way, or by chance."""
-        inner, out, ids, quoted = self._inner, bytearray(), [], is_quoted(text)
-        for _ in range(_LONGEST):
+        inner, out, ids, place = self._inner, bytearray(), [], JsonPlace.after(text)
+        for _ in range(longest):
             if inner.is_accepting(state) and (chance is None or chance.random() < 0.7 or inner.is_complete(state)):
                 if self.judge(text + out):
                     return tuple(ids)
                 if inner.is_complete(state):
                     return None
-            step = self._step(state, quoted, chance)
+            step = self._step(state, place, chance)
             if step is None:
                 return None
             state, moved = step
             ids += moved
-            out += b"".join(map(self._bytes, moved))
-            quoted = is_quoted(text + out)
+            piece = b"".join(map(self._bytes, moved))
+            out += piece
+            place = place.then(piece)
         return None
 
-    def _step(self, state: Any, quoted: bool, chance: random.Random | None) -> tuple[Any, Sequence[int]] | None:
+    def _step(self, state: Any, place: JsonPlace, chance: random.Random | None) -> tuple[Any, Sequence[int]] | None:
         forced = self._inner.forced(state)
-        for moves in ([forced] if forced else [], self._moves(state, quoted, chance)):
+        for moves in ([forced] if forced else [], self._moves(state, place, chance)):
             for ids in moves:
                 after = self._follow(state, ids)
                 if after is not None:
                     return after, ids
         return None
 
-    def _moves(self, state: Any, quoted: bool, chance: random.Random | None) -> Iterator[Sequence[int]]:
+    def _moves(self, state: Any, place: JsonPlace, chance: random.Random | None) -> Iterator[Sequence[int]]:
         """Ids to try next, the most promising first."""
+        quoted = place.quoted
         if chance is not None and self._hints and chance.random() < 0.6:
             for hint in chance.sample(self._hints, min(4, len(self._hints))):
                 if not quoted:
                     yield self.spell(hint)
                 elif hint.startswith(b'"'):
                     yield self.spell(hint[1:])
+        likely = _INSIDE if quoted else _IN_LINES if place.in_lines and chance is None else _OUTSIDE
+        singles = [self._singles[byte] for byte in likely if byte in self._singles]
+        if chance is None:  # to ask for one after the other costs less than a mask
+            yield from ([token] for token in singles)
         allowed = self._inner.allowed(state)
-        singles = [self._singles[byte] for byte in (_INSIDE if quoted else _OUTSIDE) if byte in self._singles]
-        open_ = [token for token in singles if allowed[token]]
+        open_ = [token for token, is_open in zip(singles, allowed[singles].tolist(), strict=True) if is_open]
         if chance is not None and open_ and chance.random() < 0.7:
             chance.shuffle(open_)
         yield from ([token] for token in open_)
-        others = allowed.nonzero().flatten().tolist()
+        others = np.flatnonzero(allowed.numpy()).tolist()
         if chance is not None and len(others) > 8:
             others = chance.sample(others, 8)
         yield from ([token] for token in others[:8])
@@ -189,12 +201,18 @@ class Search:
             for text, (state, ids) in level.items():
                 if self._inner.is_accepting(state) and self.judge(text):
                     return ids
-            following: dict[bytes, tuple[Any, tuple[int, ...]]] = {}
-            for text, (state, ids) in level.items():
-                tokens = self._inner.allowed(state).nonzero().flatten().tolist()
-                expanded, tried = expanded + 1, tried + len(tokens)
-                if expanded > _EXPANDED or tried > _TRIED:
+            expanded += len(level)
+            if expanded > _EXPANDED:
+                return None
+            moves: list[list[int]] = []
+            for state, _ in level.values():
+                tokens = np.flatnonzero(self._inner.allowed(state).numpy())  # torch's own takes five times as long
+                tried += len(tokens)
+                if tried > _TRIED:
                     return None
+                moves.append(tokens.tolist())
+            following: dict[bytes, tuple[Any, tuple[int, ...]]] = {}
+            for (text, (state, ids)), tokens in zip(level.items(), moves, strict=True):
                 for token in tokens:
                     longer = text + self._bytes(token)
                     after = None if longer in following else self._inner.advance(state, token)
@@ -251,16 +269,3 @@ def missing_bytes(text: bytes) -> bytes:
         if lead < 0x80:
             break
     return b""
-
-
-def is_quoted(text: bytes | bytearray) -> bool:
-    """Does a JSON text end inside a string?"""
-    quoted = escaped = False
-    for byte in text:
-        if escaped:
-            escaped = False
-        elif quoted and byte == 0x5C:
-            escaped = True
-        elif byte == 0x22:
-            quoted = not quoted
-    return quoted

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from decodeplug.constraints.witness import Search, is_quoted, missing_bytes
+from decodeplug.constraints.json_place import is_quoted
+from decodeplug.constraints.witness import Search, missing_bytes
 from decodeplug.contracts import Constraint
 from decodeplug.errors import BudgetTooSmall
 
@@ -86,6 +87,7 @@ class Witnessed:
         self.name = getattr(inner, "name", type(inner).__name__)
         self.kind = getattr(inner, "kind", self.name)
         self._inner, self._search, self.witness, self._bytes = inner, search, witness, token_bytes
+        self._longest = 4 * len(witness) + 256  # moves of a walk to another end
         self._tight = 2 * len(witness) + 32  # tokens left below which every token needs a witness
         self._first = b"".join(map(token_bytes, witness))
         left = math.inf if budget is None else budget
@@ -156,7 +158,7 @@ class Witnessed:
             if self._has_room(after) and (keeps or self._search.fits(inner, text, tail)):
                 return after
         is_wanted = state.tail is not None or left % _AGAIN == 0
-        ending = self._search.ending(inner, text, most=left) if is_wanted else None
+        ending = self._search.ending(inner, text, most=left, longest=self._longest) if is_wanted else None
         if ending is not None:
             return WitnessedState(inner, text, b"".join(map(self._bytes, ending)), left, ending)
         is_free = not self._search.is_judged and (state.tail is None or left > self._tight)
