@@ -174,6 +174,16 @@ def test_decimals_are_compared_exactly() -> None:
     assert json_schema({"type": "integer"}).value("2.0") == 2
 
 
+def test_multiples_are_decided_however_many_digits_a_number_has() -> None:
+    spec = json_schema({"multipleOf": 1.5})
+    long = 3 * 10**400
+    assert spec.value(str(long)) == long
+    assert spec.value("1.5e300") == 1.5e300
+    for text in (str(long + 1), "2e300"):
+        with pytest.raises(InvalidResult, match="not a multiple"):
+            spec.value(text)
+
+
 def test_formats_are_enforced_unless_they_are_annotations() -> None:
     schema = {"type": "string", "format": "date"}
     texts = ('"2024-02-29"', '"2024-02-31"', '"soon"')

@@ -123,3 +123,8 @@ def test_a_keyword_that_the_draft_does_not_have_means_nothing_and_stays() -> Non
 def test_where_annotations_are_looked_at_nothing_is_rewritten() -> None:
     schema = {"if": {"required": ["a"]}, "items": {"unevaluatedProperties": False}}
     assert rewritten(schema, keywords_of(jsonschema.Draft202012Validator)) == schema
+
+
+def test_options_keep_their_places_because_references_count_them() -> None:
+    schema = {"oneOf": [False, {"type": "string"}, {"const": 1}]}
+    assert rewritten(schema, keywords_of(jsonschema.Draft202012Validator)) == schema

@@ -35,10 +35,7 @@ def check(
 
     documents = dict(map(_document, registry or ()))
     given, _ = schema_of(file if file.endswith(".json") else f"{file}.json")
-    options: dict[str, Any] = {"draft": draft}
-    if engine == "llguidance":
-        options |= {"formats": formats, "registry": documents or None}
-    rows = _explainer(engine)(given, **options)
+    rows = _explainer(engine)(given, formats=formats, draft=draft, registry=documents or None)
     listed = [{"pointer": row.pointer, "keyword": row.keyword, "how": row.how, "because": row.because} for row in rows]
     is_refused = any(row["how"] == "refused" for row in listed)
     if as_json:
@@ -60,7 +57,9 @@ def _document(given: str) -> tuple[str, Any]:
 
 
 def _explainer(engine: str) -> Callable[..., Any]:
-    """What explains a schema for an engine: ours, or the ``explain`` of the plugin's JSON schema constraint.
+    """What explains a schema for an engine: ours, or the ``explain`` of the factory of a plugin's JSON schema constraint.
+
+    It is called as ``schema_report.explain`` is, and its rows have the same attributes.
 
     :raises UnknownPart: No plugin has one.
     """

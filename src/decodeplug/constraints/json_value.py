@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import cache
 from typing import Any, NoReturn
 
@@ -19,6 +19,8 @@ from decodeplug.constraints.schema_tree import pointer_of
 from decodeplug.errors import InvalidResult
 
 __all__ = ["Judge", "strict_loads"]
+
+_LARGEST_QUOTIENT = 700  # digits beside those of the text that a number divided by a multiple may have: 1e308 / 1e-323
 
 
 def strict_loads(text: str) -> Any:
@@ -90,7 +92,8 @@ class Judge:
         """
         value = strict_loads(text)
         try:
-            error = next(self._validator.iter_errors(json.loads(text, parse_float=Decimal)), None)
+            with localcontext(prec=len(text) + _LARGEST_QUOTIENT):
+                error = next(self._validator.iter_errors(json.loads(text, parse_float=Decimal)), None)
         except (ArithmeticError, RecursionError, _UndecidedError) as failure:
             raise InvalidResult(text, because=f"it could not be validated: {failure}") from None
         if isinstance(error, ValidationError):

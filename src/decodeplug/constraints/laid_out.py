@@ -1,4 +1,4 @@
-"""A constraint whose whitespace is free, and an automaton that says where it stands: both together."""
+"""JSON in a layout: a constraint whose whitespace is free, and an automaton that says where it stands, both together."""
 
 from __future__ import annotations
 
@@ -9,16 +9,42 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from decodeplug.constraints.byte_masks import ByteMasks
-from decodeplug.constraints.layout import Place
-from decodeplug.constraints.masks import MaskConstraint
+from decodeplug.constraints.alternatives import Alternatives
+from decodeplug.constraints.any_spelling import AnySpelling
+from decodeplug.constraints.byte_masks import ByteMasks, compile_automaton
+from decodeplug.constraints.compiled import with_engine
+from decodeplug.constraints.layout import Indented, Place
+from decodeplug.constraints.schema_engine import FREE, LAYOUTS
+from decodeplug.constraints.token_texts import single_bytes
+from decodeplug.contracts import Constraint, Vocabulary
 
-__all__ = ["LaidOut"]
+__all__ = ["LaidOut", "in_layout"]
 
 _MASKS = 16  # masks kept, each one byte per id
 _FORCED = 48  # texts in a row that are followed
 
 State = tuple[Any, Any]
+
+
+def in_layout(
+    kind: str, layout: str, masks: Callable[[str, Vocabulary], Constraint], vocabulary: Vocabulary
+) -> Constraint:
+    """JSON with whitespace where a layout wants it.
+
+    :param kind: The constraint's name in errors. :param layout: One that ``json_schema`` knows.
+    :param masks: The constraint for the name of a layout in ``LAYOUTS``, compiled for a vocabulary.
+    """
+    if layout in LAYOUTS:
+        return masks(layout, vocabulary)
+    width = None if layout == "model" else int(layout.removeprefix("indent="))
+    free = masks(FREE, AnySpelling.of(vocabulary))
+    automaton = compile_automaton("layout", layout, Indented(width), vocabulary)
+    spell = with_engine(kind, vocabulary).engine().tokenize_bytes
+    indented = LaidOut(kind, free, automaton, spell, single_bytes(vocabulary, spell), vocabulary)
+    if layout != "model":
+        return indented
+    flat = [masks(name, vocabulary) for name in ("spaced", "compact")]
+    return Alternatives(kind, [*flat, indented], vocabulary.size)
 
 
 class LaidOut:
@@ -28,24 +54,25 @@ class LaidOut:
     has that is asked when it is chosen. What is forced is more than what each of
     the two forces: behind a key the schema leaves a colon or whitespace, and the layout no whitespace.
 
+    :param kind: The constraint's name in errors.
     :param schema: Compiled with free whitespace, and for any spelling. :param layout: The automaton, compiled.
     :param spell: Ids of a text, as the tokenizer splits it. :param singles: The ids of single bytes.
-    :param token_bytes: What an id stands for.
     """
 
     refuses_late = True
 
     def __init__(
         self,
-        schema: MaskConstraint,
+        kind: str,
+        schema: Constraint,
         layout: ByteMasks,
         spell: Callable[[bytes], list[int]],
         singles: Mapping[int, int],
-        token_bytes: Callable[[int], bytes],
+        vocabulary: Vocabulary,
     ) -> None:
-        self.kind = self.name = schema.kind
-        self.size = schema.size
-        self._schema, self._layout, self._spell, self._bytes = schema, layout, spell, token_bytes
+        self.kind = self.name = kind
+        self.size = vocabulary.size
+        self._schema, self._layout, self._spell, self._bytes = schema, layout, spell, vocabulary.token_bytes
         self._singles = torch.tensor(list(singles.values()))
         self._begins = torch.tensor([token for byte, token in singles.items() if byte not in b" \t\r\n}]"])
         self._closing = [singles[byte] for byte in b"}]" if byte in singles]
@@ -95,7 +122,7 @@ class LaidOut:
         for _ in range(_FORCED):
             if self.is_accepting(state):
                 break
-            for ids in (self._schema.forced(state[0]), self._layout.forced(state[1]), self._only_byte(state)):
+            for ids in (tuple(self._schema.forced(state[0])), self._layout.forced(state[1]), self._only_byte(state)):
                 piece, behind = self._followed(state, ids)
                 if piece:
                     break

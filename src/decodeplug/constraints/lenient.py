@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import warnings
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from decodeplug.constraints.byte_vocabulary import ByteVocabulary
+from decodeplug.contracts import ConstraintSpec
 from decodeplug.errors import UnsupportedSchema
-
-if TYPE_CHECKING:
-    from decodeplug.constraints.schema_spec import JsonSchema
 
 __all__ = ["leniently"]
 
@@ -18,11 +16,14 @@ _MOST = 200  # keywords that are left out before it is no longer the same schema
 _NO_SCHEMA = "it is not a schema"
 
 
-class Make(Protocol):
-    def __call__(self, text: str, *, dropped: tuple[str, ...]) -> JsonSchema: ...
+Spec = TypeVar("Spec", bound=ConstraintSpec, covariant=True)
 
 
-def leniently(text: str, make: Make) -> JsonSchema:
+class Make(Protocol[Spec]):
+    def __call__(self, text: str, *, dropped: tuple[str, ...]) -> Spec: ...
+
+
+def leniently(text: str, make: Make[Spec]) -> Spec:
     """A schema without the keywords that are refused, one after the other; warns of each.
 
     :param text: The schema. :param make: Makes the constraint of what is left.

@@ -67,12 +67,15 @@ _OPTIONS = "x-guidance"
 class Prepared:
     """A checked schema.
 
-    :ivar forms: What the mask engine is given, one form after the other until it takes one: the schema, and forms that allow
-        more. :ivar judge: The last judge of a text. :ivar left: Keywords that the first form may have and no mask enforces.
-    :ivar wide: Keywords that the engine takes for less than they say. :ivar suspects: Patterns that should be
-        tried before use. :ivar is_closed: No text repeats a key, or has a number that overflows.
+    :ivar plain: The schema with its references made pointers, its patterns' classes written out, and no formats but those
+        that assert. :ivar forms: What the mask engine is given, one form after the other until it takes one: an equal
+        schema, and forms that allow more. :ivar judge: The last judge of a text. :ivar left: Keywords that the first form
+        may have and no mask enforces. :ivar wide: Keywords that the engine takes for less than they say.
+    :ivar suspects: Patterns that should be tried before use. :ivar is_closed: No text repeats a key, or has a number that
+        overflows.
     """
 
+    plain: Any
     forms: tuple[Any, ...]
     judge: Judge
     left: tuple[Left, ...]
@@ -155,7 +158,7 @@ def _prepare(schema: Any, draft: str | None, formats: str, documents: Documents,
     engine = changed(changed(whole, _with_plain_patterns), for_engine)
     if isinstance(engine, dict) and isinstance(validator.META_SCHEMA, Mapping):
         engine["$schema"] = validator.META_SCHEMA.get("$schema") or validator.META_SCHEMA.get("$id")
-    wide = too_wide(engine)
+    plain, wide = engine, too_wide(engine)
     if key_order == "any":
         engine, wide = in_any_order(engine), wide + keyed(engine)
     checked = validator.FORMAT_CHECKER.checkers
@@ -164,6 +167,7 @@ def _prepare(schema: Any, draft: str | None, formats: str, documents: Documents,
     if left_to_judge(engine, checked):
         forms += (loosened(equal, checked), loosened(engine, checked))
     return Prepared(
+        plain,
         forms,
         Judge(_for_the_judge(json.dumps(schema)), validator, formats == "assert", registry),
         left_to_judge(equal, checked),

@@ -116,8 +116,7 @@ def _one_of(part: Schema) -> Any:
         del part["oneOf"]
         part["not"] = next(option for option in options if option not in _ANYTHING)
         return _negation(part)
-    part["oneOf"] = options
-    return part
+    return part  # with those that allow nothing: a reference may count the options
 
 
 def _condition(part: Schema) -> Any:

@@ -11,22 +11,17 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from decodeplug.constraints.alternatives import Alternatives
-from decodeplug.constraints.any_spelling import AnySpelling
 from decodeplug.constraints.budget import search_for
-from decodeplug.constraints.byte_masks import compile_automaton
 from decodeplug.constraints.compiled import Once, compile_grammar, with_engine
-from decodeplug.constraints.laid_out import LaidOut
-from decodeplug.constraints.layout import Indented
+from decodeplug.constraints.laid_out import in_layout
 from decodeplug.constraints.lenient import leniently
 from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.constraints.references import Documents, documents_for
 from decodeplug.constraints.regex_spec import Regex
 from decodeplug.constraints.schema_check import dialect, refusal
-from decodeplug.constraints.schema_engine import FREE, LAYOUTS, Prepared, prepared
+from decodeplug.constraints.schema_engine import Prepared, prepared
 from decodeplug.constraints.schema_source import WANTED, schema_of
 from decodeplug.constraints.tidy import Tidied
-from decodeplug.constraints.token_texts import single_bytes
 from decodeplug.constraints.witness import hints_of
 from decodeplug.constraints.witnessed import Witnessed
 from decodeplug.contracts import Constraint, Vocabulary
@@ -113,20 +108,8 @@ class JsonSchema:
 
     def _laid_out(self, ready: Prepared, vocabulary: Vocabulary, form: int) -> Constraint:
         """The masks, with whitespace where the layout wants it."""
-        layout = self.layout
-        if layout == "model" and ready.is_scalar:
-            layout = "compact"
-        if layout in LAYOUTS:
-            return self._mask(ready, vocabulary, layout, form)
-        width = None if layout == "model" else int(layout.removeprefix("indent="))
-        free = self._mask(ready, AnySpelling.of(vocabulary), FREE, form)
-        automaton = compile_automaton("layout", layout, Indented(width), vocabulary)
-        spell = with_engine(self.kind, vocabulary).engine().tokenize_bytes
-        indented = LaidOut(free, automaton, spell, single_bytes(vocabulary, spell), vocabulary.token_bytes)
-        if layout != "model":
-            return indented
-        flat = [self._mask(ready, vocabulary, name, form) for name in ("spaced", "compact")]
-        return Alternatives(self.kind, [*flat, indented], vocabulary.size)
+        layout = "compact" if self.layout == "model" and ready.is_scalar else self.layout
+        return in_layout(self.kind, layout, lambda name, known: self._mask(ready, known, name, form), vocabulary)
 
     def _mask(self, ready: Prepared, vocabulary: Vocabulary, layout: str, form: int) -> MaskConstraint:
         return compile_grammar(
