@@ -114,21 +114,28 @@ class Search:
         """Ids of an end for ``text``, or None if none was found; the same answer for the same text.
 
         :param tries: How many walks are made before the text counts as one without an end.
-        :param most: How many ids it may have.
+        :param most: How many ids it should have: the first end that has no more, else the shortest that was found.
         """
+        shortest: tuple[int, ...] | None = None
+        for ids in self._endings(state, text, tries):
+            if len(ids) <= most:
+                return ids
+            shortest = ids if shortest is None or len(ids) < len(shortest) else shortest
+        return shortest
+
+    def _endings(self, state: Any, text: bytes, tries: int) -> Iterator[tuple[int, ...]]:
         known = getattr(self._inner, "ending", None)
         ids = None if known is None else known(state)
-        if ids is not None and len(ids) <= most:
-            return tuple(ids)
+        if ids is not None:
+            yield tuple(ids)
         chance = random.Random(zlib.crc32(text))
         for attempt in range(tries if self.is_judged else 1):
             ids = self._walk(state, text, chance if attempt else None)
-            if ids is not None and len(ids := self._shorter(state, text, ids)) <= most:
-                return ids
-        if self.is_judged:
-            return None
-        ids = self._explored(state)
-        return ids if ids is not None and len(ids := self._shorter(state, text, ids)) <= most else None
+            if ids is not None:
+                yield self._shorter(state, text, ids)
+        ids = None if self.is_judged else self._explored(state)
+        if ids is not None:
+            yield self._shorter(state, text, ids)
 
     def _shorter(self, state: Any, text: bytes, ids: tuple[int, ...]) -> tuple[int, ...]:
         tail = b"".join(map(self._bytes, ids))
@@ -170,16 +177,27 @@ class Search:
                     yield self.spell(hint)
                 elif hint.startswith(b'"'):
                     yield self.spell(hint[1:])
-        allowed = self._inner.allowed(state)
+        allowed = self._inner.allowed(state).numpy()  # reading single entries of a tensor is slow
         singles = [self._singles[byte] for byte in (_INSIDE if quoted else _OUTSIDE) if byte in self._singles]
         open_ = [token for token in singles if allowed[token]]
+        open_ = open_ if quoted else self._line_ends_first(state, open_)
         if chance is not None and open_ and chance.random() < 0.7:
             chance.shuffle(open_)
         yield from ([token] for token in open_)
-        others = allowed.nonzero().flatten().tolist()
+        others = allowed.nonzero()[0].tolist()
         if chance is not None and len(others) > 8:
             others = chance.sample(others, 8)
         yield from ([token] for token in others[:8])
+
+    def _line_ends_first(self, state: Any, open_: list[int]) -> list[int]:
+        """With a new line in front, where it leads to a closing bracket: after it no comma may follow."""
+        comma, line = self._singles.get(0x2C), self._singles.get(0x0A)
+        if comma not in open_ or line not in open_:
+            return open_
+        after = self._inner.advance(state, line)
+        if after is None or self._inner.allowed(after)[comma]:
+            return open_
+        return [line, *(token for token in open_ if token != line)]
 
     def _shortest(self, start: Any) -> tuple[int, ...] | None:
         """The text with the fewest ids, by breadth; None where many ids may follow somewhere, or there are many texts."""
@@ -232,7 +250,7 @@ class Search:
 
     def _bytes_that_may_follow(self, state: Any, *, all_of_them: bool) -> list[tuple[int, ...]]:
         """Single bytes, of letters and digits only some where many may follow, unless all are wanted."""
-        allowed = self._inner.allowed(state)
+        allowed = self._inner.allowed(state).numpy()
         found = [byte for byte, token in self._singles.items() if allowed[token]]
         if len(found) > _KINDS and not all_of_them:
             found = [byte for byte in found if byte in _SAMPLE or not (chr(byte).isalnum() or byte >= 0x80)][
