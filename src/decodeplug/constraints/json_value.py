@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from decimal import Decimal
+from decimal import Decimal, getcontext, localcontext
 from functools import cache
 from typing import Any, NoReturn
 
@@ -126,4 +126,15 @@ def _exact_kind(validator: type[Validator]) -> Any:
         return isinstance(instance, int) and not isinstance(instance, bool)
 
     types = validator.TYPE_CHECKER.redefine("number", is_number).redefine("integer", is_integer)
-    return validators.extend(validator, {"pattern": _pattern}, type_checker=types)
+    return validators.extend(validator, {"pattern": _pattern, "multipleOf": _multiple_of}, type_checker=types)
+
+
+def _multiple_of(judge: Any, step: Any, instance: Any, schema: Any) -> Any:
+    if not judge.is_type(instance, "number"):
+        return
+    whole, part = Decimal(instance), Decimal(step)
+    # All digits of the quotient: with fewer, decimal refuses to divide.
+    digits = max(whole.adjusted() - part.adjusted(), 0) + 2
+    with localcontext(prec=max(digits, getcontext().prec)):
+        if whole % part:
+            yield ValidationError(f"{instance} is not a multiple of {step}")
