@@ -225,3 +225,31 @@ def test_where_no_text_is_found_the_trace_says_that_nothing_is_promised(host: Ho
     result = host.generate("Now: ", constraint=Sum(), max_new_tokens=6)
     assert (result.finish_reason, result.value) == ("length", None)
     assert any("budget" in note for note in result.trace.notes)
+
+
+def followed(schema: Any, text: str, budget: int, layout: str = "compact") -> Any:
+    """The constraint and its state after the bytes of ``text``; None for one that is refused."""
+    spec, vocabulary = json_schema(schema, layout), VOCABULARIES["bytes"]
+    constraint: Any = within_budget(spec.compile(vocabulary), spec.key(), vocabulary, budget)
+    state = constraint.start()
+    for byte in text.encode():
+        assert state is not None
+        state = constraint.advance(state, byte)
+    return constraint, state
+
+
+def test_a_witness_is_kept_behind_any_character_and_any_beginning() -> None:
+    constraint, state = followed({"type": "string", "pattern": "b$"}, '"\u03e8', 64)
+    assert constraint.surely(state), "\u03e8 does not end in 0x80, as the nearest character does"
+    spec, vocabulary = json_schema({"type": "string", "pattern": "b$"}, "compact"), VOCABULARIES["merged"]
+    merged: Any = within_budget(spec.compile(vocabulary), spec.key(), vocabulary, 64)
+    begun = next(token for token in range(vocabulary.size) if vocabulary.token_bytes(token) == b'",')
+    assert merged.surely(merged.advance(merged.start(), begun)), "one token with the quote and what follows it"
+
+
+def test_a_beginning_whose_only_end_is_too_long_is_refused_while_there_is_much_room() -> None:
+    schema = {"type": "array", "items": {"const": {"b": None, "größe": True}}}
+    _, state = followed(schema, "[\n     ", 64, "model")
+    assert state is not None, "with a step of five spaces it has 64 bytes"
+    _, state = followed(schema, "[\n      ", 64, "model")
+    assert state is None, "and with six it has 70"

@@ -133,3 +133,11 @@ def test_a_layout_that_does_not_exist_is_refused(layout: Any) -> None:
 def test_whitespace_around_a_scalar_is_no_question() -> None:
     constraint = json_schema({"enum": ["a", 1]}).compile(VOCABULARY)
     assert [accepts(constraint, VOCABULARY, text) for text in ('"a"', "1", ' "a"', "1\n")] == [True, True, False, False]
+
+
+def test_a_line_that_nothing_may_stand_in_is_not_begun_by_a_token_with_its_spaces_either() -> None:
+    constraint = json_schema({"type": "array", "items": {"const": {"b": 1}}, "maxItems": 0}, "model").compile(MERGED)
+    inside = constraint.advance(constraint.start(), ord("["))
+    indents = [token for token in range(MERGED.size) if MERGED.token_bytes(token).startswith(b"\n")]
+    assert any(MERGED.token_bytes(token).endswith(b" ") for token in indents), "else this tests nothing"
+    assert all(constraint.advance(inside, token) is None for token in indents)

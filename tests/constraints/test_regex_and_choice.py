@@ -267,3 +267,14 @@ def test_what_is_no_list_of_strings_is_refused(options: Any) -> None:
 
 def test_a_text_with_surrogates_is_never_accepted() -> None:
     assert not accepts(regex("(?s).*").compile(BYTES), BYTES, "\ud800")
+
+
+@pytest.mark.parametrize("pattern", [r"(?i)\W", r"(?i:\W)", r"(?i)[\W]", r"(?i)[^\w]"])
+def test_no_word_character_is_let_in_by_another_case_of_what_is_none(pattern: str) -> None:
+    spec = regex(pattern)
+    constraint = spec.compile(BYTES)
+    for char in "\u0264\u03b9\u019b":  # each has another case that is no word character, to Python
+        assert not accepts(constraint, BYTES, char)
+    assert accepts(constraint, BYTES, "-")
+    assert accepts(constraint, BYTES, "€")
+    assert not accepts(regex(r"(?i)[^\W]").compile(BYTES), BYTES, "\u0345")

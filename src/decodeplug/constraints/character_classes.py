@@ -7,6 +7,7 @@ space are: by version of Unicode, by marks and number signs, by ASCII or not.
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ __all__ = ["members", "translated"]
 
 _CODES = 0x110000
 _SURROGATES = slice(0xD800, 0xE000)
+_EITHER_CASE = re.compile(r"\(\?[a-zA-Z]*i")
 _OPENING = re.compile(r"\[\^?\]?")
 _ECMA = {
     "d": "[0-9]",
@@ -32,12 +34,13 @@ def translated(pattern: str, *, ecma: bool = False) -> str:
     """
     parts: list[str] = []
     at, in_class, negated = 0, False, False
+    either_case = _EITHER_CASE.search(pattern) is not None
     while at < len(pattern):
         char = pattern[at]
         if char == "\\":
             letter = pattern[at + 1]
             if letter in "dwsDWS":
-                ranges = _inside(letter, ecma, in_class and negated)
+                ranges = _inside(letter, ecma, in_class and negated, either_case)
                 parts.append(ranges if in_class else f"[{ranges}]")
             else:
                 parts.append(char + letter)
@@ -57,10 +60,12 @@ def translated(pattern: str, *, ecma: bool = False) -> str:
 
 
 @cache
-def _inside(letter: str, ecma: bool, negated: bool) -> str:
+def _inside(letter: str, ecma: bool, negated: bool, either_case: bool) -> str:
     """The characters that ``\\d`` (or w, s, D, W, S) stands for, as the inside of a class.
 
     :param negated: The class is a negated one: what only one reading excludes is excluded.
+    :param either_case: Case may be ignored, by which an engine adds the other case of every character that is written
+        out: leave out those whose other case is no member.
     """
     meant = members("\\" + letter.lower())
     if ecma:
@@ -69,9 +74,23 @@ def _inside(letter: str, ecma: bool, negated: bool) -> str:
     if letter.isupper():
         meant = ~meant
         meant[_SURROGATES] = False  # no text has them
+        if either_case and not negated:
+            meant = meant & ~_changes_sides(letter)
     edges = np.flatnonzero(np.diff(meant, prepend=False, append=False)).reshape(-1, 2)
     spans = [(int(low), int(high) - 1) for low, high in edges]
     return "".join(_escaped(low) if low == high else f"{_escaped(low)}-{_escaped(high)}" for low, high in spans)
+
+
+@cache
+def _changes_sides(letter: str) -> np.ndarray:
+    """Characters that are no members of ``\\d`` (or w, s) while another case of them is, or may be in a newer Unicode."""
+    inside = members("\\" + letter.lower())
+    found = np.zeros(_CODES, np.bool_)
+    for code in np.flatnonzero(~inside).tolist():
+        char = chr(code)
+        cases = {char.lower(), char.upper()} - {char}
+        found[code] = unicodedata.category(char) == "Cn" or any(len(one) == 1 and inside[ord(one)] for one in cases)
+    return found
 
 
 @cache

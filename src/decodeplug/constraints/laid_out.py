@@ -93,7 +93,7 @@ class LaidOut:
         """Does the schema have what must follow the beginning of a line?"""
         if place.mode == "end":
             return any(self._schema.advance(inner, token) is not None for token in self._closing)
-        if place.spaces == 0 and place.mode in ("margin", "measured"):
+        if place.mode in ("margin", "measured"):
             return bool(self._schema.allowed(inner)[self._begins].any())
         return True
 

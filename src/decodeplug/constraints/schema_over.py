@@ -6,9 +6,9 @@ while the text is written (:mod:`decodeplug.constraints.witnessed`).
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from decodeplug.constraints.schema_tree import changed, pointer_of, subschemas
 
@@ -81,11 +81,34 @@ def _is_left(keyword: str, part: Mapping[str, Any], formats: Container[str]) -> 
 
 def too_wide(schema: Any) -> tuple[Left, ...]:
     """The keywords of a schema that the mask enforces, but not to the letter: the judge must look as well."""
-    return tuple(
-        Left("format", pointer_of((*path, "format")))
-        for path, part in subschemas(schema)
-        if isinstance(part, dict) and part.get("format") in _WIDE_FORMATS
-    )
+    parts = [(path, part) for path, part in subschemas(schema) if isinstance(part, dict)]
+    formats = [(path, "format") for path, part in parts if part.get("format") in _WIDE_FORMATS]
+    return tuple(Left(keyword, pointer_of((*path, keyword))) for path, keyword in (*formats, *_narrow(parts)))
+
+
+def _narrow(parts: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[tuple[tuple[Any, ...], str]]:
+    """Exclusive bounds that the engine takes for inclusive ones: whole numbers, with a bound on the other side (wherever
+    in the schema: parts may hold together) less than 1 away."""
+    others = {
+        "exclusiveMinimum": _numbers(parts, "maximum", "exclusiveMaximum"),
+        "exclusiveMaximum": _numbers(parts, "minimum", "exclusiveMinimum"),
+    }
+    return [
+        (path, keyword)
+        for path, part in parts
+        for keyword, bounds in others.items()
+        if _is_number(bound := part.get(keyword))
+        and bound % 1 == 0
+        and any(0 < abs(other - bound) < 1 for other in bounds)
+    ]
+
+
+def _numbers(parts: Sequence[tuple[tuple[Any, ...], dict[str, Any]]], *keywords: str) -> set[float]:
+    return {part[keyword] for _, part in parts for keyword in keywords if _is_number(part.get(keyword))}
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def keyed(schema: Any) -> tuple[Left, ...]:

@@ -121,21 +121,29 @@ class Search:
         """Ids of an end for ``text``, or None if none was found; the same answer for the same text.
 
         :param tries: How many walks are made before the text counts as one without an end.
-        :param most: How many ids it may have. :param longest: How many moves the first walk may take.
+        :param most: How many ids it should have: the first end that has no more, else the shortest that was found.
+        :param longest: How many moves the first walk may take.
         """
+        shortest: tuple[int, ...] | None = None
+        for ids in self._endings(state, text, tries, longest):
+            if len(ids) <= most:
+                return ids
+            shortest = ids if shortest is None or len(ids) < len(shortest) else shortest
+        return shortest
+
+    def _endings(self, state: Any, text: bytes, tries: int, longest: int) -> Iterator[tuple[int, ...]]:
         known = getattr(self._inner, "ending", None)
         ids = None if known is None else known(state)
-        if ids is not None and len(ids) <= most:
-            return tuple(ids)
+        if ids is not None:
+            yield tuple(ids)
         chance = random.Random(zlib.crc32(text))
         for attempt in range(tries if self.is_judged else 1):
             ids = self._walk(state, text, chance, _LONGEST) if attempt else self._walk(state, text, None, longest)
-            if ids is not None and len(ids := self._shorter(state, text, ids)) <= most:
-                return ids
-        if self.is_judged:
-            return None
-        ids = self._explored(state)
-        return ids if ids is not None and len(ids := self._shorter(state, text, ids)) <= most else None
+            if ids is not None:
+                yield self._shorter(state, text, ids)
+        ids = None if self.is_judged else self._explored(state)
+        if ids is not None:
+            yield self._shorter(state, text, ids)
 
     def _shorter(self, state: Any, text: bytes, ids: tuple[int, ...]) -> tuple[int, ...]:
         tail = b"".join(map(self._bytes, ids))
@@ -250,7 +258,7 @@ class Search:
 
     def _bytes_that_may_follow(self, state: Any, *, all_of_them: bool) -> list[tuple[int, ...]]:
         """Single bytes, of letters and digits only some where many may follow, unless all are wanted."""
-        allowed = self._inner.allowed(state)
+        allowed = self._inner.allowed(state).numpy()
         found = [byte for byte, token in self._singles.items() if allowed[token]]
         if len(found) > _KINDS and not all_of_them:
             found = [byte for byte in found if byte in _SAMPLE or not (chr(byte).isalnum() or byte >= 0x80)][

@@ -26,6 +26,7 @@ __all__ = ["Witnessed", "WitnessedState"]
 _CHILDREN = 64  # answers kept at a state
 _RECENT = 64  # states that are kept though nobody else holds them: each has the whole text so far
 _CUTS = 6  # places of the old witness that a new one may go on from
+_COMPLETING = bytes(range(0x80, 0xC0))  # all bytes of a character but its first
 _AGAIN = 8  # where no witness is known, one is looked for after so many tokens
 
 
@@ -159,19 +160,19 @@ class Witnessed:
                 return after
         is_wanted = state.tail is not None or left % _AGAIN == 0
         ending = self._search.ending(inner, text, most=left, longest=self._longest) if is_wanted else None
-        if ending is not None:
+        if ending is not None and len(ending) <= left:
             return WitnessedState(inner, text, b"".join(map(self._bytes, ending)), left, ending)
-        is_free = not self._search.is_judged and (state.tail is None or left > self._tight)
+        is_free = not self._search.is_judged and (state.tail is None or (ending is None and left > self._tight))
         return WitnessedState(inner, text, None, left, None) if is_free else None
 
     def _guesses(self, state: WitnessedState, piece: bytes, text: bytes) -> Iterator[bytes]:
         """Ends that cost less than to search for one; first of all the old one, where the text keeps to it."""
-        if state.tail is None:
-            return
-        if state.tail.startswith(piece):
-            yield state.tail[len(piece) :]
+        tail = self._first if state.tail is None else state.tail
+        if tail.startswith(piece):
+            yield tail[len(piece) :]
         rest = missing_bytes(text)
-        for guess in _patched(state.tail, piece):
+        # What completed a character that was begun does not go on from another one.
+        for guess in _patched(tail.lstrip(_COMPLETING), piece):
             yield rest + guess
         for guess in self._grafted(text) if self._search.is_judged else ():
             yield rest + guess
@@ -211,6 +212,8 @@ def _patched(tail: bytes, piece: bytes) -> Iterator[bytes]:
             yield tail[overlap:]
     likely = [index for index, byte in enumerate(tail) if byte in b'",]}'][:_CUTS]
     others = [index for index, byte in enumerate(tail) if not chr(byte).isalnum() and index not in likely][:_CUTS]
-    for cut in (*likely, *others):
+    behind = [index + 1 for index in likely if tail[index] == 0x22]  # a piece may have begun a string as well
+    for cut in (*likely, *behind, *others):
         if cut not in tried:
+            tried.add(cut)
             yield tail[cut:]
