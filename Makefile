@@ -47,7 +47,7 @@ plugins: $(READY)  ## Install every plugin into an environment of its own and ru
 docs: $(READY)  ## Run every snippet of the README and the docs
 	$(BIN)/python -m pytest tests/docs
 
-bench: $(READY)  ## Benchmarks side by side with their peers, in an environment of their own
+bench: $(READY)  ## Benchmarks side by side with their peers, in an environment of their own: TOKENIZER=folder of a large one
 	test -d $(BENCH_VENV) || $(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet $(shell grep '^torch==' constraints.txt)
 	$(BENCH_VENV)/bin/python -m pip install --quiet -r benchmarks/requirements.txt -e '.[demo]'
@@ -57,6 +57,7 @@ bench: $(READY)  ## Benchmarks side by side with their peers, in an environment 
 	$(BENCH_VENV)/bin/python benchmarks/free_text.py
 	$(BENCH_VENV)/bin/python benchmarks/json_end_to_end.py
 	$(BENCH_VENV)/bin/python benchmarks/extraction.py
+	$(BENCH_VENV)/bin/python benchmarks/masks.py $(if $(TOKENIZER),--tokenizer "$(TOKENIZER)")
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) $(BENCH_VENV) .pytest_cache .ruff_cache .hypothesis build dist

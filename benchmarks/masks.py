@@ -88,7 +88,7 @@ def measure_masks(vocabulary: Vocabulary, step: int) -> dict[str, list[Walk]]:
         layout: [walk_schema(case, layout, layout, vocabulary) for case in cases] for layout in ("spaced", "compact")
     }
     rows["patterns"] = [
-        walk_spec(regex(str(case.given)), LLMatcher.grammar_from_regex(case.given), case.text, vocabulary)
+        walk_spec(regex(str(case.given)), LLMatcher.grammar_from_regex(str(case.given)), case.text, vocabulary)
         for case in PATTERNS[::step]
     ]
     rows["choices"] = [

@@ -41,10 +41,13 @@ class Alternatives:
         return tuple(part.start() for part in self._parts)
 
     def advance(self, state: States, token: int) -> States | None:
-        after = tuple(
-            None if own is None else part.advance(own, token) for part, own in zip(self._parts, state, strict=True)
-        )
-        return None if all(own is None for own in after) else after
+        alive = False
+        after: list[Any] = []
+        for part, own in zip(self._parts, state, strict=True):
+            next_own = None if own is None else part.advance(own, token)
+            alive = alive or next_own is not None
+            after.append(next_own)
+        return tuple(after) if alive else None
 
     def ends_after(self, state: States, ids: Sequence[int]) -> bool:
         """May the text go on with these ids, and end there?"""

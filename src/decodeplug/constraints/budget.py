@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 from decodeplug.constraints.compiled import Once
 from decodeplug.constraints.token_texts import single_bytes, token_texts
@@ -13,7 +13,15 @@ from decodeplug.contracts import Constraint, Vocabulary
 
 __all__ = ["known_text", "search_for", "within_budget"]
 
-_TEXTS: Once[tuple[int, ...] | None] = Once(256)
+
+class _Text(NamedTuple):
+    """A text of a constraint: its ids and its bytes."""
+
+    ids: tuple[int, ...]
+    text: bytes
+
+
+_TEXTS: Once[_Text | None] = Once(256)
 
 
 def within_budget(constraint: Constraint, key: Hashable, vocabulary: Vocabulary, budget: int) -> Constraint | None:
@@ -24,16 +32,17 @@ def within_budget(constraint: Constraint, key: Hashable, vocabulary: Vocabulary,
     """
     if isinstance(constraint, Witnessed):
         return constraint.within(budget)
-    search = search_for(constraint, vocabulary)
-    witness = _first(search, constraint, key, vocabulary)
-    return None if witness is None else Witnessed(constraint, search, witness, _reader(constraint, vocabulary), budget)
+    search, reader = search_for(constraint, vocabulary), _reader(constraint, vocabulary)
+    first = _first(search, constraint, key, vocabulary)
+    return None if first is None else Witnessed(constraint, search, first.ids, reader, budget, first.text)
 
 
 def known_text(constraint: Constraint, key: Hashable, vocabulary: Vocabulary) -> tuple[int, ...] | None:
     """Ids of a text that a constraint allows, few of them; None if none was found."""
     if isinstance(constraint, Witnessed):
         return constraint.witness
-    return _first(search_for(constraint, vocabulary), constraint, key, vocabulary)
+    first = _first(search_for(constraint, vocabulary), constraint, key, vocabulary)
+    return None if first is None else first.ids
 
 
 def search_for(
@@ -60,8 +69,12 @@ def _speller(vocabulary: Vocabulary) -> Callable[[bytes], list[int]]:
     return lambda text: texts.spell(text) or []
 
 
-def _first(search: Search, constraint: Constraint, key: Hashable, vocabulary: Vocabulary) -> tuple[int, ...] | None:
+def _first(search: Search, constraint: Constraint, key: Hashable, vocabulary: Vocabulary) -> _Text | None:
+    def find() -> _Text | None:
+        ids = search.first(constraint.start())
+        return None if ids is None else _Text(ids, b"".join(map(_reader(constraint, vocabulary), ids)))
+
     fingerprint = getattr(vocabulary, "fingerprint", None)
     if fingerprint is None:
-        return search.first(constraint.start())
-    return _TEXTS.get((key, fingerprint), lambda: search.first(constraint.start()))
+        return find()
+    return _TEXTS.get((key, fingerprint), find)

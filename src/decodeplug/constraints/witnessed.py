@@ -68,6 +68,7 @@ class Witnessed:
     :param inner: The constraint: it allows every valid text, and perhaps more.
     :param search: Finds ends of texts, and asks the judge. :param witness: The ids of a valid text.
     :param token_bytes: What an id stands for. :param budget: Tokens of a text at most; None for no limit.
+    :param text: The bytes of the witness, where somebody knows them.
     :raises BudgetTooSmall: The witness has more tokens.
     """
 
@@ -80,6 +81,7 @@ class Witnessed:
         witness: tuple[int, ...],
         token_bytes: Callable[[int], bytes],
         budget: int | None = None,
+        text: bytes | None = None,
     ) -> None:
         if budget is not None and len(witness) > budget:
             raise BudgetTooSmall(budget, len(witness))
@@ -90,7 +92,7 @@ class Witnessed:
         self._inner, self._search, self.witness, self._bytes = inner, search, witness, token_bytes
         self._longest = 4 * len(witness) + 256  # moves of a walk to another end
         self._tight = 2 * len(witness) + 32  # tokens left below which every token needs a witness
-        self._first = b"".join(map(token_bytes, witness))
+        self._first = b"".join(map(token_bytes, witness)) if text is None else text
         left = math.inf if budget is None else budget
         self._start = WitnessedState(inner.start(), b"", self._first, left, witness)
         self._recent: deque[WitnessedState | None] = deque(maxlen=_RECENT)
@@ -100,7 +102,7 @@ class Witnessed:
 
         :raises BudgetTooSmall: The witness has more tokens.
         """
-        return Witnessed(self._inner, self._search, self.witness, self._bytes, budget)
+        return Witnessed(self._inner, self._search, self.witness, self._bytes, budget, self._first)
 
     def start(self) -> WitnessedState:
         return self._start
