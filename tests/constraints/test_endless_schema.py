@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from decodeplug import Host
 from decodeplug.constraints import accepts, json_schema
 from decodeplug.constraints.endless_schema import without_endless
-from decodeplug.errors import Unsatisfiable
-from decodeplug.testing import byte_tokenizer
+from decodeplug.errors import Unsatisfiable, UnsupportedSchema
+from decodeplug.testing import byte_tokenizer, tiny_model
 from decodeplug.vocabulary import Vocabulary
 
 BYTES = byte_tokenizer()
@@ -21,8 +22,6 @@ ENDLESS: list[Any] = [
     {"type": "array", "items": {"$ref": "#"}, "uniqueItems": True, "minItems": 1},
     {"type": "array", "prefixItems": [{}, {"$ref": "#"}], "minItems": 2},
     {"type": "array", "contains": {"$ref": "#"}},
-    {"allOf": [{"$ref": "#"}]},
-    {"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}], "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
 ]  # fmt: skip
 
 
@@ -48,6 +47,32 @@ def test_a_schema_that_no_finite_value_satisfies_is_refused_as_such(schema: Any)
 )
 def test_a_schema_that_comes_to_an_end_somewhere_stays_as_it_is(schema: Any) -> None:
     assert without_endless(schema) is schema
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"allOf": [{"$ref": "#"}]},
+        {"not": {"$ref": "#"}},
+        {"anyOf": [{"$ref": "#"}, {"type": "null"}]},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"if": {"$ref": "#/$defs/a"}}}},
+    ],
+    ids=str,
+)
+def test_a_schema_that_asks_itself_about_the_same_value_is_refused(schema: Any) -> None:
+    with pytest.raises(UnsupportedSchema, match="leads back") as caught:
+        json_schema(schema)
+    assert caught.value.keyword == "$ref"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_key_is_begun_where_all_keys_are_used(seed: int) -> None:
+    schema = {"type": "object", "patternProperties": {"^[ab]$": {"enum": [1]}}, "additionalProperties": False}
+    with Host(tiny_model(vocab=len(BYTES)), BYTES, plugins=[]) as host:
+        result = host.generate(
+            "x", constraint=json_schema(schema, "spaced"), processors=["temperature=30"], seed=seed, max_new_tokens=90
+        )
+    assert result.value is not None
 
 
 def test_a_part_without_end_is_never_begun() -> None:

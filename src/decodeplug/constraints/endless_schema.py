@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from decodeplug.constraints.schema_tree import subschemas
 
-__all__ = ["without_endless"]
+__all__ = ["target_of", "without_endless"]
 
 
 def without_endless(schema: Any) -> Any:
@@ -22,7 +22,7 @@ def without_endless(schema: Any) -> Any:
     ends: set[int] = set()  # parts that some finite value satisfies, as far as is known
 
     def knows(inner: Any) -> bool:
-        part = _target(schema, inner) if isinstance(inner, str) else inner
+        part = target_of(schema, inner) if isinstance(inner, str) else inner
         return id(part) in ends if isinstance(part, dict) else part is not False
 
     more = True
@@ -57,7 +57,7 @@ def _first_items(part: dict[str, Any]) -> list[Any]:
     return [*needed, *([part["contains"]] if "contains" in part and part.get("minContains", 1) > 0 else [])]
 
 
-def _target(schema: Any, reference: str) -> Any:
+def target_of(schema: Any, reference: str) -> Any:
     """What a reference leads to; True where it leads nowhere, which is for others to say."""
     here = schema
     for step in reference.removeprefix("#").split("/")[1:]:

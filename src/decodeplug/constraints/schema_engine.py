@@ -21,6 +21,7 @@ from decodeplug.constraints.schema_meta import keywords_of
 from decodeplug.constraints.schema_over import Left, in_any_order, keyed, left_to_judge, loosened, too_wide
 from decodeplug.constraints.schema_rewrite import rewritten
 from decodeplug.constraints.schema_tree import changed
+from decodeplug.constraints.self_reference import refuse_circles
 from decodeplug.constraints.tidy import is_closed
 
 __all__ = ["FREE", "LAYOUTS", "Prepared", "prepared"]
@@ -143,6 +144,7 @@ def _prepare(schema: Any, draft: str | None, formats: str, documents: Documents,
     whole = gathered(schema, validator, documents)
     if whole is not schema:
         suspects = check_schema(whole, validator)
+    refuse_circles(whole)
     whole = without_endless(whole)
     registry = registry_of(documents, validator, _for_the_judge)
 

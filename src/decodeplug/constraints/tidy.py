@@ -100,6 +100,7 @@ class Tidied:
     """A constraint, and an automaton that refuses what the mask of the constraint allows. Implements ``contracts.Constraint``."""
 
     refuses_late = True
+    needs_witness = True
 
     def __init__(self, inner: Constraint, token_bytes: Callable[[int], bytes]) -> None:
         self.name = self.kind = getattr(inner, "kind", type(inner).__name__)

@@ -27,6 +27,7 @@ __all__ = ["Search", "hints_of", "missing_bytes"]
 TRIES = 12  # walks while a text is written
 TRIES_AT_FIRST = 400  # walks before a schema counts as one without any text
 _SPELT = 256  # texts whose ids are kept
+_LOST = 20  # walks that may come to no end before no more are made
 _LONGEST = 256  # moves of one walk,
 _LONGEST_AT_FIRST = 4096  # and of the first one: a schema of hundreds of properties has no shorter text
 _EXPANDED = 256  # texts that are gone on from in looking for the shortest one,
@@ -87,6 +88,7 @@ class Search:
         hints: Sequence[bytes] = (),
     ) -> None:
         self._inner, self._bytes, self._judge, self._hints = inner, token_bytes, judge, hints
+        self._lost = 0  # walks of this search for an end that came to none
         # While a string is written, the text after it stays the same from token to token.
         self.spell: Callable[[bytes], tuple[int, ...]] = lru_cache(_SPELT)(lambda text: tuple(spell(text)))
         self._singles = singles
@@ -137,7 +139,10 @@ class Search:
         if ids is not None:
             yield tuple(ids)
         chance = random.Random(zlib.crc32(text))
+        self._lost = 0
         for attempt in range(tries if self.is_judged else 1):
+            if self._lost > _LOST:
+                break
             ids = self._walk(state, text, chance, _LONGEST) if attempt else self._walk(state, text, None, longest)
             if ids is not None:
                 yield self._shorter(state, text, ids)
@@ -167,6 +172,7 @@ class Search:
             piece = b"".join(map(self._bytes, moved))
             out += piece
             place = place.then(piece)
+        self._lost += 1
         return None
 
     def _step(self, state: Any, place: JsonPlace, chance: random.Random | None) -> tuple[Any, Sequence[int]] | None:

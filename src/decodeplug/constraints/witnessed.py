@@ -94,6 +94,8 @@ class Witnessed:
         self._tight = 2 * len(witness) + 32  # tokens left below which every token needs a witness
         self._first = b"".join(map(token_bytes, witness)) if text is None else text
         left = math.inf if budget is None else budget
+        # Where a mask is too wide, a token without a witness may lead to where none stands.
+        self._is_strict = search.is_judged or getattr(inner, "needs_witness", False)
         self._start = WitnessedState(inner.start(), b"", self._first, left, witness)
         self._recent: deque[WitnessedState | None] = deque(maxlen=_RECENT)
 
@@ -164,7 +166,7 @@ class Witnessed:
         ending = self._search.ending(inner, text, most=left, longest=self._longest) if is_wanted else None
         if ending is not None and len(ending) <= left:
             return WitnessedState(inner, text, b"".join(map(self._bytes, ending)), left, ending)
-        is_free = not self._search.is_judged and (state.tail is None or (ending is None and left > self._tight))
+        is_free = not self._is_strict and (state.tail is None or (ending is None and left > self._tight))
         return WitnessedState(inner, text, None, left, None) if is_free else None
 
     def _guesses(self, state: WitnessedState, piece: bytes, text: bytes) -> Iterator[bytes]:
@@ -212,6 +214,9 @@ def _patched(tail: bytes, piece: bytes) -> Iterator[bytes]:
         if piece.endswith(tail[:overlap]):
             tried.add(overlap)
             yield tail[overlap:]
+    if 0 < len(piece) < len(tail):
+        tried.add(len(piece))
+        yield tail[len(piece) :]  # instead of as much of it
     likely = [index for index, byte in enumerate(tail) if byte in b'",]}'][:_CUTS]
     others = [index for index, byte in enumerate(tail) if not chr(byte).isalnum() and index not in likely][:_CUTS]
     behind = [index + 1 for index in likely if tail[index] == 0x22]  # a piece may have begun a string as well
