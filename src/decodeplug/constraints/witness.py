@@ -28,6 +28,7 @@ _CLASSES = 48  # and kinds of places in looking for any
 _PATIENCE = 6000  # single bytes that are tried before a constraint counts as one without any text
 _ALIKE = 2  # places where the same ids may follow that are gone on from
 _KINDS = 12  # single bytes that are tried at one of those
+_SIGNS = 40  # of more, those that are no letters, the printable ones first
 _SECOND = {0xE0: 0xA0, 0xF0: 0x90}  # lead bytes whose second byte may not be 0x80
 _OUTSIDE = b'}])",.;>01tfn-[{: \n'  # what ends something first
 _SAMPLE = b"01aA"
@@ -253,9 +254,8 @@ class Search:
         allowed = self._inner.allowed(state).numpy()
         found = [byte for byte, token in self._singles.items() if allowed[token]]
         if len(found) > _KINDS and not all_of_them:
-            found = [byte for byte in found if byte in _SAMPLE or not (chr(byte).isalnum() or byte >= 0x80)][
-                : 2 * _KINDS
-            ]
+            found = [byte for byte in found if byte in _SAMPLE or not (chr(byte).isalnum() or byte >= 0x80)]
+            found = sorted(found, key=lambda byte: byte < 0x20)[:_SIGNS]
         return [(self._singles[byte],) for byte in found]
 
 
