@@ -62,6 +62,7 @@ SPECS: dict[str, Any] = {
         for layout in ("model", "spaced")
     },
     "regex": regex("[a-z]+@[a-z]{3}"),
+    "regex that goes round": regex(r"[a-z]{2,}@(?:[a-z]+\.)+[a-z]{2,4}"),
     "balanced": Balanced(),
     "lark": lark("arithmetic"),
     "grammar": lark("json"),

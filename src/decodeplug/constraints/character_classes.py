@@ -15,6 +15,7 @@ import numpy as np
 __all__ = ["members", "translated"]
 
 _CODES = 0x110000
+_CASED = 0x20000  # only in the first two planes of Unicode are there letters with a case
 _SURROGATES = slice(0xD800, 0xE000)
 _EITHER_CASE = re.compile(r"\(\?[a-zA-Z]*i")
 _OPENING = re.compile(r"\[\^?\]?")
@@ -86,7 +87,7 @@ def _changes_sides(letter: str) -> np.ndarray:
     """Characters that are no members of ``\\d`` (or w, s) while another case of them is, or may be in a newer Unicode."""
     inside = members("\\" + letter.lower())
     found = np.zeros(_CODES, np.bool_)
-    for code in np.flatnonzero(~inside).tolist():
+    for code in np.flatnonzero(~inside[:_CASED]).tolist():
         char = chr(code)
         cases = {char.lower(), char.upper()} - {char}
         found[code] = unicodedata.category(char) == "Cn" or any(len(one) == 1 and inside[ord(one)] for one in cases)

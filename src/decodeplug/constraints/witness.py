@@ -32,10 +32,11 @@ _LONGEST = 256  # moves of one walk,
 _LONGEST_AT_FIRST = 4096  # and of the first one: a schema of hundreds of properties has no shorter text
 _EXPANDED = 256  # texts that are gone on from in looking for the shortest one,
 _TRIED = 4096  # and ids that are tried there in all
-_CLASSES = 48  # and kinds of places in looking for any
+_CLASSES = 96  # and kinds of places in looking for any
 _PATIENCE = 6000  # single bytes that are tried before a constraint counts as one without any text
 _ALIKE = 2  # places where the same ids may follow that are gone on from
 _KINDS = 12  # single bytes that are tried at one of those
+_SIGNS = 40  # of more, those that are no letters, the printable ones first
 _SECOND = {0xE0: 0xA0, 0xF0: 0x90}  # lead bytes whose second byte may not be 0x80
 _OUTSIDE = b'}])",.;>01tfn-[{: \n'  # what ends something first
 _IN_LINES = b'}])"\n,.;>01tfn-[{: '  # where lines are broken, a number or a list may end with the line
@@ -236,13 +237,14 @@ class Search:
         return None
 
     def _explored(self, start: Any, patience: int = 0) -> tuple[int, ...] | None:
-        """An end, by breadth over kinds of places: where the same ids may follow, the nearest few stand for all.
+        """An end, by breadth over kinds of places: where the same ids may follow equally far away, a few stand for all.
 
         :param patience: How many single bytes may be tried; 0: some of those that may follow, at a few places.
         """
         first = self._kind(start)
         waiting: deque[tuple[Any, tuple[int, ...], Any]] = deque([(start, (), first)])
-        seen = Counter([(None, first)])  # pairs of neighbours
+        # Pairs of neighbours, each by how far away: [a-z]+([.][a-z]{2})+ comes through the same ones again and again.
+        seen = Counter([(0, None, first)])
         tried = 0
         while waiting and (tried < patience if patience else len(seen) <= _CLASSES):
             state, ids, kind = waiting.popleft()
@@ -253,10 +255,10 @@ class Search:
             tried += len(moves)
             for moved in moves:
                 after = self._follow(state, moved)
-                pair = None if after is None else (kind, self._kind(after))
+                pair = None if after is None else (len(ids) + len(moved), kind, self._kind(after))
                 if pair is not None and seen[pair] < _ALIKE:
                     seen[pair] += 1
-                    waiting.append((after, (*ids, *moved), pair[1]))
+                    waiting.append((after, (*ids, *moved), pair[2]))
         return None
 
     def _kind(self, state: Any) -> tuple[bool, bytes]:
@@ -267,9 +269,8 @@ class Search:
         allowed = self._inner.allowed(state).numpy()
         found = [byte for byte, token in self._singles.items() if allowed[token]]
         if len(found) > _KINDS and not all_of_them:
-            found = [byte for byte in found if byte in _SAMPLE or not (chr(byte).isalnum() or byte >= 0x80)][
-                : 2 * _KINDS
-            ]
+            found = [byte for byte in found if byte in _SAMPLE or not (chr(byte).isalnum() or byte >= 0x80)]
+            found = sorted(found, key=lambda byte: byte < 0x20)[:_SIGNS]
         return [(self._singles[byte],) for byte in found]
 
 
