@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from llguidance import LLMatcher
+from measure import Clock
 
 __all__ = ["ConstraintWalker", "EngineWalker", "Figures", "Walk", "Walker", "walk_both"]
 
@@ -96,10 +96,13 @@ class Walk:
         return Figures(more).medians
 
 
-def walk_both(ours: Callable[[], Walker], theirs: Callable[[], Walker], tokens: Sequence[int], rounds: int = 8) -> Walk:
+def walk_both(
+    ours: Callable[[], Walker], theirs: Callable[[], Walker], tokens: Sequence[int], clock: Clock, rounds: int = 8
+) -> Walk:
     """Walk along a text, both sides token by token; who is first alternates.
 
-    :param ours: A walker at the beginning, new for each round. :param rounds: The first of them is told apart.
+    :param ours: A walker at the beginning, new for each round. :param clock: Says seconds.
+    :param rounds: The first of them is told apart.
     """
     spent: list[list[tuple[float, float, float, float]]] = []
     count = len(tokens)
@@ -111,11 +114,11 @@ def walk_both(ours: Callable[[], Walker], theirs: Callable[[], Walker], tokens: 
             taken = [0.0] * 4
             moved = True
             for side in order:
-                began = time.perf_counter()
+                began = clock()
                 sides[side].mask()
-                masked = time.perf_counter()
+                masked = clock()
                 moved = sides[side].move(token) and moved
-                taken[side], taken[2 + side] = masked - began, time.perf_counter() - masked
+                taken[side], taken[2 + side] = masked - began, clock() - masked
             spent[-1].append((taken[0] * 1e6, taken[1] * 1e6, taken[2] * 1e6, taken[3] * 1e6))
             if not moved:
                 count = place + 1

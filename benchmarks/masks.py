@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from mask_cases import CHOICES, LAID_OUT, PATTERNS, PLAIN, SchemaCase, laid_out
 from mask_checked_cases import CHECKED
 from mask_waiting import FirstMask, first_masks, hidden, refusals
 from mask_walk import ConstraintWalker, EngineWalker, Walk, walk_both
-from measure import Spread
+from measure import Clock, Spread
 from report import describe_machine, judge, show_line, show_table, show_verdicts, write_json
 
 from decodeplug import Host
@@ -34,6 +34,7 @@ from decodeplug.constraints import choice, json_schema, regex, within_budget
 from decodeplug.vocabulary import Vocabulary
 
 BUDGET = 1000
+CLOCKS = {"wall": time.perf_counter, "cpu": time.thread_time}
 MASKS = ["constraint", "tokens", "mask, us: mean", "engine", "ratio", "p99", "engine", "ratio"]
 MASKS += ["advance, us: mean", "engine", "first time: mask, us: mean", "engine"]
 CHECKS = ["keyword, layouts all together", "tokens", "added, us a token: median", "p90", "p99", "max", "refused"]
@@ -61,19 +62,20 @@ def mask_row(name: str, walks: Sequence[Walk]) -> list[str]:
     return cells + [f"{statistics.fmean(figures):.1f}" for figures in first]
 
 
-def walk_schema(case: SchemaCase, layout: str, written: str, vocabulary: Vocabulary) -> Walk:
+def walk_schema(case: SchemaCase, layout: str, written: str, vocabulary: Vocabulary, clock: Clock) -> Walk:
     """Along a value of a schema. The engine alone has no layouts: where ours has one of its own, the engine gets "any"."""
     spec, text = json_schema(case.schema, layout=layout), laid_out(case.value, written)
     grammar = spec.prepared().grammar(layout if layout in ("spaced", "compact") else "any")
-    return walk_spec(spec, grammar, text, vocabulary)
+    return walk_spec(spec, grammar, text, vocabulary, clock)
 
 
-def walk_spec(spec: Any, grammar: str, text: str, vocabulary: Vocabulary) -> Walk:
+def walk_spec(spec: Any, grammar: str, text: str, vocabulary: Vocabulary, clock: Clock) -> Walk:
     root = LLMatcher(vocabulary.engine(), grammar, log_level=0)
     return walk_both(
         lambda: ConstraintWalker(spec.compile(vocabulary)),
         lambda: EngineWalker(root.deep_copy()),
         vocabulary.encode(text),
+        clock,
     )
 
 
@@ -81,26 +83,27 @@ def literal(options: Sequence[str]) -> str:
     return "|".join(options)  # the options have nothing in them that means something in a pattern
 
 
-def measure_masks(vocabulary: Vocabulary, step: int) -> dict[str, list[Walk]]:
+def measure_masks(vocabulary: Vocabulary, step: int, clock: Clock) -> dict[str, list[Walk]]:
     """Walks by row. Those of "model" beside the engine with free whitespace, which is not the same grammar."""
     cases = PLAIN[::step]
     rows = {
-        layout: [walk_schema(case, layout, layout, vocabulary) for case in cases] for layout in ("spaced", "compact")
+        layout: [walk_schema(case, layout, layout, vocabulary, clock) for case in cases]
+        for layout in ("spaced", "compact")
     }
     rows["patterns"] = [
-        walk_spec(regex(str(case.given)), LLMatcher.grammar_from_regex(str(case.given)), case.text, vocabulary)
+        walk_spec(regex(str(case.given)), LLMatcher.grammar_from_regex(str(case.given)), case.text, vocabulary, clock)
         for case in PATTERNS[::step]
     ]
     rows["choices"] = [
-        walk_spec(choice(case.given), LLMatcher.grammar_from_regex(literal(case.given)), case.text, vocabulary)
+        walk_spec(choice(case.given), LLMatcher.grammar_from_regex(literal(case.given)), case.text, vocabulary, clock)
         for case in CHOICES
     ]
     for written in LAID_OUT:
-        rows[f"model, {written}"] = [walk_schema(case, "model", written, vocabulary) for case in cases]
+        rows[f"model, {written}"] = [walk_schema(case, "model", written, vocabulary, clock) for case in cases]
     return rows
 
 
-def walk_checked(case: SchemaCase, written: str, vocabulary: Vocabulary) -> Walk:
+def walk_checked(case: SchemaCase, written: str, vocabulary: Vocabulary, clock: Clock) -> Walk:
     """A constraint as a host holds it, beside its masks alone."""
     spec = json_schema(case.schema, layout="model" if written == "lines" else written)
 
@@ -113,14 +116,19 @@ def walk_checked(case: SchemaCase, written: str, vocabulary: Vocabulary) -> Walk
         compiled = spec.compile(vocabulary)
         return ConstraintWalker(getattr(compiled, "guarded", compiled))
 
-    return walk_both(ours, masks, vocabulary.encode(laid_out(case.value, written)))
+    return walk_both(ours, masks, vocabulary.encode(laid_out(case.value, written)), clock)
 
 
-def measure_checks(vocabulary: Vocabulary, step: int) -> tuple[dict[str, list[Walk]], dict[str, list[Walk]]]:
+def measure_checks(
+    vocabulary: Vocabulary, step: int, clock: Clock
+) -> tuple[dict[str, list[Walk]], dict[str, list[Walk]]]:
     """By case: with a judge, and with the budget alone."""
 
     def walks(cases: Sequence[SchemaCase]) -> dict[str, list[Walk]]:
-        return {case.name: [walk_checked(case, written, vocabulary) for written in LAID_OUT] for case in cases[::step]}
+        return {
+            case.name: [walk_checked(case, written, vocabulary, clock) for written in LAID_OUT]
+            for case in cases[::step]
+        }
 
     return walks(CHECKED), walks(PLAIN)
 
@@ -147,19 +155,19 @@ def measure(
     name: str, vocabulary: Vocabulary, options: argparse.Namespace
 ) -> tuple[dict[str, float | None], dict[str, Rows]]:
     """Figures to judge, and tables, of one vocabulary."""
-    step = 4 if options.quick else 1
+    step, clock = 4 if options.quick else 1, CLOCKS[options.clock]
     tables: dict[str, Rows] = {}
-    rows = measure_masks(vocabulary, step)
+    rows = measure_masks(vocabulary, step, clock)
     exact = [walk for row in ("spaced", "compact", "patterns", "choices") for walk in rows[row]]
     tables["masks"] = [mask_row(row, walks) for row, walks in rows.items()] + [mask_row("ALL BUT MODEL", exact)]
     show_table(f"{name}: masks", MASKS, tables["masks"], options.markdown)
 
-    judged, budgeted = measure_checks(vocabulary, step)
+    judged, budgeted = measure_checks(vocabulary, step, clock)
     tables["checks"] = list(check_rows(judged, budgeted))
     show_table(f"{name}: checks beside the masks", CHECKS, tables["checks"], options.markdown)
 
     firsts = {
-        (count, layout): first_masks(count, layout, vocabulary, 3 if options.quick else 7)
+        (count, layout): first_masks(count, layout, vocabulary, 3 if options.quick else 7, clock)
         for count in (20, 200)
         for layout in ("spaced", "model")
     }
@@ -209,12 +217,18 @@ def main() -> None:
     parser.add_argument("--tokenizer", metavar="FOLDER", help="a tokenizer with a large vocabulary; it is judged")
     parser.add_argument("--quick", action="store_true", help="every fourth case: a fair sample")
     parser.add_argument("--no-model", action="store_true", help="without the embedded model")
+    parser.add_argument(
+        "--clock",
+        choices=CLOCKS,
+        default="wall",
+        help="cpu: seconds of this thread alone, where others use the machine",
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1)")
     parser.add_argument("--markdown", action="store_true", help="tables in markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    show_line(describe_machine())
+    show_line(f"{describe_machine()}; clock: {options.clock}")
     figures: dict[str, float | None] = {}
     tables: dict[str, Any] = {}
     wait = None
@@ -232,7 +246,7 @@ def main() -> None:
     verdicts = judge("masks", {**figures, "wait_share_at_most": wait})
     show_verdicts(verdicts, options.markdown)
     if options.json:
-        write_json(options.json, verdicts, tables=tables, figures=asdict(verdicts[0]) and figures)
+        write_json(options.json, verdicts, tables=tables, clock=options.clock)
 
 
 if __name__ == "__main__":

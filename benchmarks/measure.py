@@ -13,7 +13,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-__all__ = ["Forwards", "Run", "Spread", "cost_by_width", "fastest", "speedups", "take_turns", "watch"]
+__all__ = ["Clock", "Forwards", "Run", "Spread", "cost_by_width", "fastest", "speedups", "take_turns", "watch"]
+
+Clock = Callable[[], float]
+"""Says seconds, from any beginning."""
 
 
 @dataclass

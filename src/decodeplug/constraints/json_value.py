@@ -55,12 +55,14 @@ def strict_loads(text: str) -> Any:
         )
     except (ValueError, RecursionError) as error:  # ValueError: also integers of over 4,300 digits
         raise InvalidResult(text, because=f"it is not JSON: {error}") from None
-    if any("\ud800" <= char <= "\udfff" for char in text) or _has_surrogates(text, value):
+    if _has_surrogates(text, value):
         refuse("a string has a lone surrogate")
     return value
 
 
 def _has_surrogates(text: str, value: Any) -> bool:
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        return True
     if "\\u" not in text:
         return False
     try:
