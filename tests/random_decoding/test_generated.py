@@ -76,7 +76,7 @@ def check_generated(strategy: Any, whole_texts: Any, count: int, least: float) -
     tried()
     taken = [whole for whole in found if whole is not None]
     assert len(taken) > least * count, "few may be refused"
-    assert sum(taken) > 0.98 * TEXTS * len(taken), "and next to none of the texts cut"
+    assert sum(taken) > 0.95 * TEXTS * len(taken), "and next to none of the texts cut"
 
 
 def test_random_texts_of_generated_schemas_are_valid() -> None:

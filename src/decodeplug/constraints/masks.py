@@ -94,7 +94,7 @@ class MaskConstraint:
         with self._lock:
             cursor = self._cursors.latest
             if cursor.state is not state or not cursor.matcher.try_consume_tokens([token]):
-                is_refused = cursor.state is state and not cursor.matcher.is_error()
+                is_refused = cursor.state is state and not cursor.matcher.is_error() and not self._cursors.are_stale
                 if is_refused or not self._move_and_consume(state, token):
                     return None
                 cursor = self._cursors.latest

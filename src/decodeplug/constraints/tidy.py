@@ -105,6 +105,7 @@ class Tidied:
     def __init__(self, inner: Constraint, token_bytes: Callable[[int], bytes]) -> None:
         self.name = self.kind = getattr(inner, "kind", type(inner).__name__)
         self.spoken_ids = getattr(inner, "spoken_ids", frozenset[int]())
+        self.is_exact = getattr(inner, "is_exact", False)
         self._inner, self._bytes, self._automaton = inner, token_bytes, TidyJson()
 
     def start(self) -> tuple[Any, Place]:
