@@ -16,6 +16,16 @@ from decodeplug.constraints import json_schema
 LAYOUTS = ("model", "spaced", "compact", "indent=2", "any")
 SHARE = 16  # of how many schemas the fast tests take one
 FOLDERS = [(draft, part) for draft in ("2020-12", "7") for part in ("required", "format")]
+REFUSED = {
+    "ecmascript-regex",
+    "idn-hostname",
+    "iri",
+    "iri-reference",
+    "regex",
+    "relative-json-pointer",
+    "uri-reference",
+    "uri-template",
+}
 SLOW = {"dynamicRef"}
 """Looking for a first text takes half a minute where hardly any text is valid."""
 
@@ -50,7 +60,7 @@ def whole_texts(group: Group, remotes: Any, seed: int, count: int) -> int | None
 def check_all(chosen: list[Group], remotes: Any, seeds: range, count: int) -> None:
     found = [whole_texts(group, remotes, seed, count) for group in chosen for seed in seeds]
     taken = [whole for whole in found if whole is not None]
-    assert len(taken) >= len(found) // 3 or chosen[0].part == "format", "else this tests little"
+    assert len(taken) >= len(found) // 3, "else this tests little"
     assert sum(taken) > count * len(taken) * 0.9, "most texts are finished"
 
 
@@ -58,7 +68,8 @@ def check_all(chosen: list[Group], remotes: Any, seeds: range, count: int) -> No
 def test_random_texts_of_some_schemas_of_the_suite_are_valid(draft: str, part: str) -> None:
     known, remotes = suite(draft, part)
     share = SHARE if part == "required" else SHARE // 4
-    check_all([group for group in known if group.keyword not in SLOW][3::share], remotes, range(1), 3)
+    asked = [group for group in known if group.keyword not in SLOW | REFUSED]
+    check_all(asked[3::share], remotes, range(1), 3)
 
 
 @pytest.mark.slow
