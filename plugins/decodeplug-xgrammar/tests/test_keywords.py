@@ -99,6 +99,16 @@ def test_older_drafts_mean_what_they_say(draft: str, schema: Any) -> None:
     assert differences(schema, draft, POOL) == []
 
 
+@pytest.mark.parametrize(("low", "high"), [(0, 63), (0, 64), (1, 65), (63, 127), (64, 128), (65, 200), (130, None)])
+def test_lengths_are_counted_in_characters_however_long_a_string_is(low: int, high: int | None) -> None:
+    limits = {"minLength": low} | ({} if high is None else {"maxLength": high})
+    constraint = json_schema({"type": "string", **limits}, "compact").compile(BYTES)
+    lengths = [*range(8), *range(60, 70), *range(124, 134), *range(190, 204), 300]
+    texts = {length: json.dumps(('a"é\n' * 80)[:length], ensure_ascii=False) for length in lengths}
+    allowed = [length for length in lengths if accepts(constraint, BYTES, texts[length])]
+    assert allowed == [length for length in lengths if low <= length and (high is None or length <= high)]
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_limits_of_numbers_are_followed_to_the_last_digit(seed: int) -> None:
     chance = random.Random(seed)

@@ -11,7 +11,7 @@ from xgrammar import Grammar
 
 from decodeplug_xgrammar.ebnf import MOST_SPACE, SEPARATORS
 from decodeplug_xgrammar.engine import last_line
-from decodeplug_xgrammar.normal_form import NormalForm
+from decodeplug_xgrammar.normal_form import OWN_RULE, NormalForm
 
 __all__ = ["grammar_of"]
 
@@ -59,5 +59,5 @@ def _corrected(text: str, layout: str) -> str:
 
 def _with_rules(text: str, form: NormalForm) -> str:
     """Put our own rules where their placeholders stand."""
-    text = re.sub(rf'"\\"{form.tag}:(\d+)@\\""', r"decodeplug_\1", text)
-    return text + "".join(f"decodeplug_{number} ::= {body}\n" for body, number in form.rules.items())
+    text = re.sub(rf'"\\"{form.tag}:(\d+)@\\""', rf"{OWN_RULE}\1", text)
+    return text + "".join(f"{OWN_RULE}{number} ::= {body}\n" for body, number in form.rules.items())

@@ -27,6 +27,10 @@ class Walk(Protocol):
         """The normal form of a schema inside."""
         ...
 
+    def name(self, body: str) -> str:
+        """The name of a rule with this EBNF expression, for others to refer to; the same for the same expression."""
+        ...
+
     def rule(self, body: str) -> Normal:
         """A normal form for exactly the texts of an EBNF expression."""
         ...

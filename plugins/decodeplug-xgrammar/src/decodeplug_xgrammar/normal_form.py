@@ -28,7 +28,10 @@ from decodeplug_xgrammar.forms import TYPES, Normal, Path, union
 from decodeplug_xgrammar.judging import has_references, judge_of
 from decodeplug_xgrammar.scalars import integer, number, string
 
-__all__ = ["NormalForm", "Refused", "normal_form"]
+__all__ = ["OWN_RULE", "NormalForm", "Refused", "normal_form"]
+
+OWN_RULE = "decodeplug_"
+"""What the names of our own rules begin with; their numbers follow."""
 
 _DECIDING = ("$ref", "anyOf", "oneOf", "allOf")
 _LIMITS = frozenset({"exclusiveMaximum", "exclusiveMinimum"})  # in draft 4 a part of the keywords that they belong to
@@ -67,7 +70,7 @@ class NormalForm:
 
     :ivar tag: What placeholders begin with. :ivar root: Its normal form; False where no finite value satisfies it.
     :ivar definitions: Name -> normal form of what references refer to.
-    :ivar rules: EBNF of each placeholder -> its number.
+    :ivar rules: EBNF of each rule of ours -> its number, which its placeholder has.
     :ivar seen: Pointer -> keyword of everything that asserts something and was read.
     :ivar refused: What has no normal form; if there is any, the rest allows more than the schema.
     """
@@ -127,9 +130,14 @@ class _Walk:
     def refuse(self, path: Path, keyword: str, because: str, *steps: str) -> None:
         self.form.refused.append(Refused(keyword, pointer_of((*path, keyword, *steps)), because))
 
+    def name(self, body: str) -> str:
+        return f"{OWN_RULE}{self._number(body)}"
+
     def rule(self, body: str) -> Normal:
-        number = self.form.rules.setdefault(body, len(self.form.rules))
-        return {"const": f"{self.form.tag}:{number}@"}
+        return {"const": f"{self.form.tag}:{self._number(body)}@"}
+
+    def _number(self, body: str) -> int:
+        return self.form.rules.setdefault(body, len(self.form.rules))
 
     def normal(self, schema: Any, path: Path) -> Normal:
         if not isinstance(schema, dict):

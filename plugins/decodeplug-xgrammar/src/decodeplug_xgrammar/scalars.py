@@ -20,6 +20,7 @@ _INTEGERS = 2**63 - 1  # XGrammar's integers have 64 bits
 _LARGEST_MULTIPLE = 1024  # beyond these two XGrammar drops multipleOf
 _WIDEST_RANGE = 10_000
 _LARGEST_LIMIT = 10**9  # with six decimals, what a double still keeps apart from its neighbours
+_BLOCK = 64  # characters: each takes some ms to compile, and tokens that go on in the next block are looked at anew
 _DECIMALS = Decimal("0.000001")  # what XGrammar writes at most behind the point of a number with limits
 
 _HEX = "[0-9A-Fa-f]"
@@ -50,7 +51,7 @@ def string(walk: Walk, part: Mapping[str, Any], path: Path) -> Normal:
         if max(low, high or 0) > COUNTS:
             walk.refuse(path, lengths[-1], "XGrammar does not count so far")
             return {"type": "string"}
-        return walk.rule(f'"\\"" {repeated(f"({JSON_CHARACTER})", low, None if high is None else int(high))} "\\""')
+        return walk.rule(_of_length(walk, low, None if high is None else int(high)))
     pattern = part["pattern"] if read[0] == "pattern" else _FORMATS.get(part["format"])
     if pattern is None:
         walk.refuse(path, "format", f"XGrammar allows texts that are no {part['format']}")
@@ -60,6 +61,39 @@ def string(walk: Walk, part: Mapping[str, Any], path: Path) -> Normal:
     except UnsupportedGrammar as error:
         walk.refuse(path, read[0], error.because)
         return {"type": "string"}
+
+
+def _of_length(walk: Walk, low: int, high: int | None) -> str:
+    """The EBNF of strings with so many characters.
+
+    XGrammar keeps masks for places in a rule. It has none for a character with escapes that is merely repeated, and
+    looks at each token anew: 30 ms to seconds a mask. So the places of one block are written out, and it is repeated.
+    """
+    blocks, first = divmod(low, _BLOCK)
+    begin = f'"\\"" {repeated(_exactly(walk, _BLOCK), blocks, blocks)} {_exactly(walk, first)}'
+    if high is None:
+        return f'{begin} ({JSON_CHARACTER})* "\\""'
+    blocks, last = divmod(high - low, _BLOCK)
+    if not blocks:
+        return f"{begin} {_up_to(walk, last)}"
+    block = _exactly(walk, _BLOCK)
+    fewer = f"{repeated(block, 0, blocks - 1)} {_up_to(walk, _BLOCK - 1)}"
+    return f"{begin} ({fewer} | {repeated(block, blocks, blocks)} {_up_to(walk, last)})"
+
+
+def _exactly(walk: Walk, count: int) -> str:
+    rest = '""'
+    for _ in range(count):
+        rest = walk.name(f"{JSON_CHARACTER} {rest}")
+    return rest
+
+
+def _up_to(walk: Walk, most: int) -> str:
+    """At most so many characters, and the quote behind them."""
+    rest = '"\\""'
+    for _ in range(most):
+        rest = walk.name(f'"\\"" | {JSON_CHARACTER} {rest}')
+    return rest
 
 
 def integer(walk: Walk, part: Mapping[str, Any], path: Path) -> Normal:
