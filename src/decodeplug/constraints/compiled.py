@@ -156,6 +156,7 @@ def _constraint(kind: str, key: Hashable, vocabulary: EngineVocabulary, source: 
         engine_size=engine.vocab_size,
         never=vocabulary.never_allowed,
         never_index=vocabulary.never_index,
+        end=engine.eos_token,
         spell=lambda text: (engine.tokenize_str if any_spelling else engine.greedy_tokenize)(text),
         any_spelling=any_spelling,
     )

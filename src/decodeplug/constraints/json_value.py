@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from decimal import Decimal, localcontext
 from functools import cache
 from typing import Any, NoReturn
@@ -29,17 +30,20 @@ def strict_loads(text: str) -> Any:
     :raises InvalidResult: It is no JSON; or it has what JSON readers disagree about: NaN and infinities,
         numbers that overflow, one key twice, lone surrogates.
     """
+    return _loads(text, float)
+
+
+def _loads(text: str, fraction: Callable[[str], Any]) -> Any:
+    """As ``strict_loads``, with what numbers that are no integers are read by."""
 
     def refuse(because: str) -> NoReturn:
         raise InvalidResult(text, because=because)
 
-    def number(digits: str) -> float:
-        value = float(digits)
-        return value if math.isfinite(value) else refuse(f"the number {digits} overflows")
+    def number(digits: str) -> Any:
+        return fraction(digits) if math.isfinite(float(digits)) else refuse(f"the number {digits} overflows")
 
     def integer(digits: str) -> int:
-        number(digits)
-        return int(digits)
+        return int(digits) if math.isfinite(float(digits)) else refuse(f"the number {digits} overflows")
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(items)
@@ -55,18 +59,19 @@ def strict_loads(text: str) -> Any:
         )
     except (ValueError, RecursionError) as error:  # ValueError: also integers of over 4,300 digits
         raise InvalidResult(text, because=f"it is not JSON: {error}") from None
-    if _has_surrogates(text, value):
+    if _has_surrogates(text):
         refuse("a string has a lone surrogate")
     return value
 
 
-def _has_surrogates(text: str, value: Any) -> bool:
+def _has_surrogates(text: str) -> bool:
+    """Has a JSON text half of a character that is written as two, itself or by an escape?"""
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
         return True
     if "\\u" not in text:
         return False
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        json.dumps(json.loads(text), ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return True
     return False
@@ -92,24 +97,27 @@ class Judge:
 
         :raises InvalidResult: It is no strict JSON, or with the pointer of the value that does not satisfy the schema.
         """
-        value = strict_loads(text)
+        self._validate(text)
+        return strict_loads(text)
+
+    def accepts(self, raw: bytes) -> bool:
+        """Is this text, as UTF-8, valid?"""
+        try:
+            self._validate(raw.decode())
+        except (InvalidResult, UnicodeDecodeError):
+            return False
+        return True
+
+    def _validate(self, text: str) -> None:
+        value = _loads(text, Decimal)
         try:
             with localcontext(prec=len(text) + _LARGEST_QUOTIENT):
-                error = next(self._validator.iter_errors(json.loads(text, parse_float=Decimal)), None)
+                error = next(self._validator.iter_errors(value), None)
         except (ArithmeticError, RecursionError, _UndecidedError) as failure:
             raise InvalidResult(text, because=f"it could not be validated: {failure}") from None
         if isinstance(error, ValidationError):
             where = pointer_of(list(error.absolute_path)) or "the top"
             raise InvalidResult(text, because=f"{error.message} (at {where})")
-        return value
-
-    def accepts(self, raw: bytes) -> bool:
-        """Is this text, as UTF-8, valid?"""
-        try:
-            self.check(raw.decode())
-        except (InvalidResult, UnicodeDecodeError):
-            return False
-        return True
 
 
 class _UndecidedError(Exception):

@@ -44,7 +44,7 @@ class MaskConstraint:
     :param source: Gives matchers before the first token.
     :param size: Ids below which masks speak. :param engine_size: Ids of the engine's tokenizer. :param never: Ids that are never allowed:
         end ids and special ones. :param never_index: The same, as an int64 index array.
-    :param spell: Ids that spell a text, none of them special.
+    :param end: The id that ends a text for the engine. :param spell: Ids that spell a text, none of them special.
     :param any_spelling: The grammar was told not to force the tokenizer's own spelling.
     """
 
@@ -61,11 +61,12 @@ class MaskConstraint:
         engine_size: int,
         never: frozenset[int],
         never_index: np.ndarray,
+        end: int,
         spell: Callable[[str], list[int]],
         any_spelling: bool = False,
     ) -> None:
         self.kind, self.size = kind, size
-        self._never, self._never_index, self._spell = never, never_index, spell
+        self._never, self._never_index, self._end, self._spell = never, never_index, end, spell
         self._any_spelling = any_spelling
         self._bits = np.zeros(-(-engine_size // 32), np.uint32)  # where the engine writes; one mask at a time
         self._lock = threading.RLock()
@@ -110,10 +111,13 @@ class MaskConstraint:
 
         :raises UnsupportedGrammar: The engine gave up (a limit of its lexer or parser).
         """
-        if not self._are_text(ids) or (state.stopped and ids):
+        if not ids:
+            return state.accepting
+        if state.stopped or not self._are_text(ids):
             return False
+        whole = [*ids, self._end]  # to look ahead costs a twentieth of moving to the end and back
         with self._lock:
-            return bool(self._ask(state, lambda matcher: _ends_after(matcher, ids)))
+            return self._ask(state, lambda matcher: matcher.validate_tokens(whole)) == len(whole)
 
     def _move_and_consume(self, state: State, token: int) -> int | None:
         return self._ask(state, lambda matcher: matcher.try_consume_tokens([token]))
@@ -220,11 +224,3 @@ class MaskConstraint:
             raise EngineGaveUpError(reason)
         self._cursors.drop(cursor)
         return None
-
-
-def _ends_after(matcher: LLMatcher, ids: Sequence[int]) -> bool:
-    consumed = matcher.try_consume_tokens(list(ids))
-    ends = consumed == len(ids) and matcher.is_accepting()
-    if consumed and not matcher.is_error():
-        matcher.rollback(consumed)
-    return ends
