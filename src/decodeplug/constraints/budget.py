@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from decodeplug.constraints.compiled import Once
@@ -46,13 +46,17 @@ def known_text(constraint: Constraint, key: Hashable, vocabulary: Vocabulary) ->
 
 
 def search_for(
-    constraint: Constraint, vocabulary: Vocabulary, judge: Callable[[bytes], bool] | None = None, hints: Any = ()
+    constraint: Constraint,
+    vocabulary: Vocabulary,
+    judge: Callable[[bytes], bool] | None = None,
+    hints: Sequence[bytes] = (),
+    mend: Callable[[bytes], Iterator[Any]] | None = None,
 ) -> Search:
-    """A search for ends of a constraint's texts."""
+    """A search for ends of a constraint's texts; the rest is as ``Search`` says."""
     engine = getattr(vocabulary, "engine", None)
     spell = _speller(vocabulary) if engine is None else engine().tokenize_bytes
     singles = single_bytes(vocabulary, spell)
-    return Search(constraint, _reader(constraint, vocabulary), spell, singles, judge, hints)
+    return Search(constraint, _reader(constraint, vocabulary), spell, singles, judge, hints, mend)
 
 
 def _reader(constraint: Constraint, vocabulary: Any) -> Callable[[int], bytes]:

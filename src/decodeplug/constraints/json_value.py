@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal, localcontext
 from functools import cache
 from typing import Any, NoReturn
@@ -15,12 +16,14 @@ from jsonschema.protocols import Validator
 from referencing import Registry
 
 from decodeplug.constraints.formats import format_checker
+from decodeplug.constraints.mending import mended
 from decodeplug.constraints.pattern import found_in
 from decodeplug.constraints.schema_tree import pointer_of
 from decodeplug.errors import InvalidResult
 
 __all__ = ["Judge", "strict_loads"]
 
+_MENDED = 4  # faults of one text that are looked at
 _LARGEST_QUOTIENT = 700  # digits beside those of the text that a number divided by a multiple may have: 1e308 / 1e-323
 
 
@@ -107,6 +110,17 @@ class Judge:
         except (InvalidResult, UnicodeDecodeError):
             return False
         return True
+
+    def closer(self, raw: bytes) -> Iterator[Any]:
+        """Values that come closer to the schema than this text, which is not valid."""
+        try:
+            value = _loads(raw.decode(), Decimal)
+            with localcontext(prec=len(raw) + _LARGEST_QUOTIENT):
+                errors = list(itertools.islice(self._validator.iter_errors(value), _MENDED))
+                better = [one for error in errors if isinstance(error, ValidationError) for one in mended(value, error)]
+        except (ArithmeticError, RecursionError, InvalidResult, UnicodeDecodeError, _UndecidedError):
+            return
+        yield from better
 
     def _validate(self, text: str) -> None:
         value = _loads(text, Decimal)

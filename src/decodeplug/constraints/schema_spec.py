@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from decodeplug.constraints.budget import search_for
 from decodeplug.constraints.compiled import Once, compile_grammar, with_engine
+from decodeplug.constraints.hints import hints_of
 from decodeplug.constraints.laid_out import in_layout
 from decodeplug.constraints.lenient import leniently
 from decodeplug.constraints.masks import MaskConstraint
@@ -22,7 +23,6 @@ from decodeplug.constraints.schema_check import dialect, refusal
 from decodeplug.constraints.schema_engine import Prepared, prepared
 from decodeplug.constraints.schema_source import WANTED, schema_of
 from decodeplug.constraints.tidy import Tidied
-from decodeplug.constraints.witness import hints_of
 from decodeplug.constraints.witnessed import Witnessed
 from decodeplug.contracts import Constraint, Vocabulary
 from decodeplug.errors import BadOption, InvalidResult, Unsatisfiable, UnsupportedGrammar, UnsupportedSchema
@@ -122,7 +122,7 @@ class JsonSchema:
 
     def _judged(self, mask: Constraint, ready: Prepared, vocabulary: Vocabulary) -> Witnessed:
         """Masks that allow too much, and a judge beside them."""
-        search = search_for(mask, vocabulary, ready.judge.accepts, hints_of(ready.engine))
+        search = search_for(mask, vocabulary, ready.judge.accepts, hints_of(ready.engine), ready.judge.closer)
         fingerprint = with_engine(self.kind, vocabulary).fingerprint
         witness = _WITNESSES.get((self.key(), fingerprint), lambda: search.first(mask.start()))
         if witness is None:

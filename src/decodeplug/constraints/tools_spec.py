@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Literal
 
 from decodeplug.constraints.budget import known_text, search_for
 from decodeplug.constraints.compiled import compile_grammar, first_line, with_engine
+from decodeplug.constraints.hints import hints_of
 from decodeplug.constraints.markers import Marker
 from decodeplug.constraints.phased import Phased
 from decodeplug.constraints.schema_spec import JsonSchema, json_schema
 from decodeplug.constraints.tidy import Tidied
 from decodeplug.constraints.tool_forms import FORMS, HERMES, ToolForm
-from decodeplug.constraints.witness import hints_of
 from decodeplug.constraints.witnessed import Witnessed
 from decodeplug.contracts import Constraint, Vocabulary
 from decodeplug.errors import BadOption, InvalidResult, UnsupportedGrammar, UnsupportedSchema

@@ -6,28 +6,29 @@ masks towards the end of the text, by the shortest way first and then by chance,
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from decodeplug.constraints.completion import completions
 from decodeplug.constraints.following import ends_after, followed
 from decodeplug.constraints.json_place import JsonPlace
-from decodeplug.constraints.schema_tree import subschemas
 from decodeplug.contracts import Constraint
 
-__all__ = ["Search", "hints_of", "missing_bytes"]
+__all__ = ["Search", "missing_bytes"]
 
 TRIES = 12  # walks while a text is written
 TRIES_AT_FIRST = 400  # walks before a schema counts as one without any text
 _SPELT = 256  # texts whose ids are kept
 _LOST = 20  # walks that may come to no end before no more are made
+_MENDED = 3  # walks whose text, if the judge refuses it, is mended,
+_MENDS = 32  # and texts that the judge is asked about for that
 _LONGEST = 256  # moves of one walk,
 _LONGEST_AT_FIRST = 4096  # and of the first one: a schema of hundreds of properties has no shorter text
 _EXPANDED = 256  # texts that are gone on from in looking for the shortest one,
@@ -44,30 +45,16 @@ _SAMPLE = b"01aA"
 _INSIDE = b'"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-:.@/_ '
 
 
-def hints_of(schema: Any) -> tuple[bytes, ...]:
-    """Pieces of JSON that a schema speaks of: constants, enums, examples, names of properties."""
-    found: dict[bytes, None] = {}
-    for _, part in subschemas(schema):
-        if not isinstance(part, dict):
-            continue
-        for keyword in ("const", "default"):
-            if keyword in part:
-                found[_dumps(part[keyword])] = None
-        for keyword in ("enum", "examples", "required"):
-            if isinstance(part.get(keyword), list):
-                found.update(dict.fromkeys(map(_dumps, part[keyword])))
-        for keyword in ("properties", "dependentRequired", "dependentSchemas", "dependencies"):
-            if isinstance(part.get(keyword), dict):
-                found.update(dict.fromkeys(map(_dumps, part[keyword])))
-        for names in (
-            part.get("dependentRequired", {}).values() if isinstance(part.get("dependentRequired"), dict) else ()
-        ):
-            found.update(dict.fromkeys(map(_dumps, names)))
-    return tuple(found)[:200]
+class _Walk(NamedTuple):
+    """Where a walk came to.
 
+    :ivar ids: Of the end that it found. :ivar refused: Else, the last whole text that the judge did not take.
+    :ivar is_lost: It came to no end at all.
+    """
 
-def _dumps(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "ignore")
+    ids: tuple[int, ...] | None = None
+    refused: bytes | None = None
+    is_lost: bool = False
 
 
 class Search:
@@ -76,7 +63,8 @@ class Search:
     :param inner: The constraint. :param token_bytes: What an id stands for.
     :param spell: Ids of a text, which may begin in the middle of a character. :param singles: The ids of single bytes.
     :param judge: Is this whole text valid? None: the constraint alone knows.
-    :param hints: Pieces of JSON worth trying where a value or a string begins.
+    :param hints: Pieces of JSON worth trying where a value or a string begins. :param mend: Values that come closer to
+        what the judge wants than a text which it refuses.
     """
 
     def __init__(
@@ -87,9 +75,9 @@ class Search:
         singles: Mapping[int, int],
         judge: Callable[[bytes], bool] | None = None,
         hints: Sequence[bytes] = (),
+        mend: Callable[[bytes], Iterator[Any]] | None = None,
     ) -> None:
-        self._inner, self._bytes, self._judge, self._hints = inner, token_bytes, judge, hints
-        self._lost = 0  # walks of this search for an end that came to none
+        self._inner, self._bytes, self._judge, self._mend, self.hints = inner, token_bytes, judge, mend, hints
         # While a string is written, the text after it stays the same from token to token.
         self.spell: Callable[[bytes], tuple[int, ...]] = lru_cache(_SPELT)(lambda text: tuple(spell(text)))
         self._singles = singles
@@ -140,11 +128,15 @@ class Search:
         if ids is not None:
             yield tuple(ids)
         chance = random.Random(zlib.crc32(text))
-        self._lost = 0
+        lost = 0
         for attempt in range(tries if self.is_judged else 1):
-            if self._lost > _LOST:
+            if lost > _LOST:
                 break
-            ids = self._walk(state, text, chance, _LONGEST) if attempt else self._walk(state, text, None, longest)
+            walk = self._walk(state, text, chance, _LONGEST) if attempt else self._walk(state, text, None, longest)
+            lost += walk.is_lost
+            ids = walk.ids
+            if walk.refused is not None and attempt < _MENDED:
+                ids = self._mended(state, text, walk.refused)
             if ids is not None:
                 yield self._shorter(state, text, ids)
         ids = None if self.is_judged else self._explored(state)
@@ -156,24 +148,43 @@ class Search:
         spelt = self.spell(tail)
         return tuple(spelt) if len(spelt) < len(ids) and self.fits(state, text, tail) else ids
 
-    def _walk(self, state: Any, text: bytes, chance: random.Random | None, longest: int) -> tuple[int, ...] | None:
+    def _walk(self, state: Any, text: bytes, chance: random.Random | None, longest: int) -> _Walk:
         """Walk towards an end: by the shortest way, or by chance."""
         inner, out, ids, place = self._inner, bytearray(), [], JsonPlace.after(text)
+        refused: bytes | None = None
         for _ in range(longest):
             if inner.is_accepting(state) and (chance is None or chance.random() < 0.7 or inner.is_complete(state)):
                 if self.judge(text + out):
-                    return tuple(ids)
+                    return _Walk(tuple(ids))
+                refused = text + out
                 if inner.is_complete(state):
-                    return None
+                    return _Walk(refused=refused)
             step = self._step(state, place, chance)
             if step is None:
-                return None
+                return _Walk(refused=refused)
             state, moved = step
             ids += moved
             piece = b"".join(map(self._bytes, moved))
             out += piece
             place = place.then(piece)
-        self._lost += 1
+        return _Walk(refused=refused, is_lost=True)
+
+    def _mended(self, state: Any, text: bytes, refused: bytes) -> tuple[int, ...] | None:
+        """An end with what the judge missed in a whole text that begins with ``text``."""
+        waiting, tried = deque([refused]), {refused}
+        while waiting and self._mend is not None:
+            for value in self._mend(waiting.popleft()):
+                for tail in completions(text, value, self.hints):
+                    whole, ids = text + tail, self.spell(tail)
+                    if len(tried) > _MENDS:
+                        return None
+                    if whole in tried or not ends_after(self._inner, state, ids):
+                        continue
+                    if self.judge(whole):
+                        return ids
+                    tried.add(whole)
+                    waiting.append(whole)
+                    break
         return None
 
     def _step(self, state: Any, place: JsonPlace, chance: random.Random | None) -> tuple[Any, Sequence[int]] | None:
@@ -188,8 +199,8 @@ class Search:
     def _moves(self, state: Any, place: JsonPlace, chance: random.Random | None) -> Iterator[Sequence[int]]:
         """Ids to try next, the most promising first."""
         quoted = place.quoted
-        if chance is not None and self._hints and chance.random() < 0.6:
-            for hint in chance.sample(self._hints, min(4, len(self._hints))):
+        if chance is not None and self.hints and chance.random() < 0.6:
+            for hint in chance.sample(self.hints, min(4, len(self.hints))):
                 if not quoted:
                     yield self.spell(hint)
                 elif hint.startswith(b'"'):

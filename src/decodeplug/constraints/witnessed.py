@@ -7,16 +7,17 @@ be finished, and what is finished is valid.
 
 from __future__ import annotations
 
+import json
 import math
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from decodeplug.constraints.json_place import is_quoted
+from decodeplug.constraints.completion import completions
 from decodeplug.constraints.witness import Search, missing_bytes
 from decodeplug.contracts import Constraint
 from decodeplug.errors import BudgetTooSmall
@@ -178,18 +179,9 @@ class Witnessed:
         # What completed a character that was begun does not go on from another one.
         for guess in _patched(tail.lstrip(_COMPLETING), piece):
             yield rest + guess
-        for guess in self._grafted(text) if self._search.is_judged else ():
-            yield rest + guess
-
-    def _grafted(self, text: bytes) -> Iterator[bytes]:
-        """Ends with a part of the witness of the empty text: where it may have been left, it may be joined again."""
-        first, close = self._first, b'"' if is_quoted(text) else b""
-        starts = [
-            index + 1 for index, byte in enumerate(first) if byte in b"[{" or first[index - 1 : index + 1] == b", "
-        ]
-        for start in starts[:_CUTS]:
-            for between in (b"", b", ", b","):
-                yield close + between + first[start:]
+        if self._search.is_judged and state.tail is not None:
+            for guess in _completed(text, state.text + state.tail, self._search.hints):
+                yield rest + guess
 
     def _ending(self, state: WitnessedState) -> tuple[int, ...]:
         if state.ending is None:
@@ -205,6 +197,15 @@ class Witnessed:
         if state.tail is None or len(state.tail) < state.left:
             return False
         return len(self._ending(state)) >= state.left
+
+
+def _completed(text: bytes, whole: bytes, hints: Sequence[bytes]) -> Iterator[bytes]:
+    """Ends with what another text has, if it is JSON."""
+    try:
+        pattern = json.loads(whole)
+    except ValueError:
+        return
+    yield from completions(text, pattern, hints)
 
 
 def _patched(tail: bytes, piece: bytes) -> Iterator[bytes]:
