@@ -14,6 +14,7 @@ __all__ = ["mended", "value_for"]
 
 _DEEPEST = 8  # schemas within schemas that a value is made for
 _LONGEST = 1000  # letters or values that are added at most
+_ENDS = ("a", "@a", ")", "]", "}")  # what a text of some format may lack
 _KINDS: Mapping[str, Any] = {
     "string": "",
     "integer": 0,
@@ -159,6 +160,7 @@ _MENDS: Mapping[str, Callable[[Any, Any, ValidationError], Iterator[Any]]] = {
     "enum": lambda found, wanted, error: iter(wanted[:4]),
     "exclusiveMaximum": lambda found, limit, error: iter([math.ceil(limit) - 1]),
     "exclusiveMinimum": lambda found, limit, error: iter([math.floor(limit) + 1]),
+    "format": lambda found, name, error: iter([found + end for end in _ENDS]),
     "maxItems": _fewer,
     "maxLength": _fewer,
     "maxProperties": _fewer,

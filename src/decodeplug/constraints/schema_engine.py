@@ -14,6 +14,8 @@ from llguidance import LLMatcher
 from decodeplug.constraints.character_classes import translated
 from decodeplug.constraints.compiled import Once
 from decodeplug.constraints.endless_schema import without_endless
+from decodeplug.constraints.format_patterns import FORMAT_PATTERNS
+from decodeplug.constraints.formats import asserted
 from decodeplug.constraints.json_value import Judge
 from decodeplug.constraints.references import Documents, gathered, registry_of
 from decodeplug.constraints.schema_check import Suspect, check_schema, dialect
@@ -34,29 +36,6 @@ LAYOUTS: Mapping[str, Mapping[str, object]] = {
     "any": {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A\x0D\x09]{0,20}"},
     FREE: {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A]*"},  # an automaton bounds it
 }
-_ASSERTED = frozenset(
-    [
-        "date",
-        "date-time",
-        "time",
-        "duration",
-        "email",
-        "idn-email",
-        "hostname",
-        "idn-hostname",
-        "ipv4",
-        "ipv6",
-        "uri",
-        "uri-reference",
-        "iri",
-        "iri-reference",
-        "uuid",
-        "uri-template",
-        "json-pointer",
-        "relative-json-pointer",
-        "regex",
-    ]
-)
 _WHOLE = frozenset(
     ["maxContains", "maxItems", "maxLength", "maxProperties", "minContains", "minItems", "minLength", "minProperties"]
 )
@@ -73,7 +52,7 @@ class Prepared:
         schema, and forms that allow more. :ivar judge: The last judge of a text. :ivar left: Keywords that the first form
         may have and no mask enforces. :ivar wide: Keywords that the engine takes for less than they say.
     :ivar suspects: Patterns that should be tried before use. :ivar is_closed: No text repeats a key, or has a number that
-        overflows.
+        overflows. :ivar asserted: The formats that are enforced.
     """
 
     plain: Any
@@ -83,7 +62,7 @@ class Prepared:
     wide: tuple[Left, ...]
     suspects: tuple[Suspect, ...]
     is_closed: bool
-    formats: str
+    asserted: frozenset[str]
 
     @property
     def engine(self) -> Any:
@@ -92,7 +71,7 @@ class Prepared:
 
     def asserts(self, part: Mapping[str, Any]) -> bool:
         """Is the format of this part enforced?"""
-        return self.formats == "assert" and part.get("format") in _ASSERTED
+        return part.get("format") in self.asserted
 
     @property
     def is_scalar(self) -> bool:
@@ -147,11 +126,15 @@ def _prepare(schema: Any, draft: str | None, formats: str, documents: Documents,
     refuse_circles(whole)
     whole = without_endless(whole)
     registry = registry_of(documents, validator, _for_the_judge)
+    enforced = asserted(validator) if formats == "assert" else frozenset[str]()
 
     def for_engine(part: dict[str, Any]) -> dict[str, Any]:
         part.pop(_OPTIONS, None)  # an annotation for us, but options to the engine
-        if formats == "annotate" or part.get("format") not in _ASSERTED:
+        if part.get("format") not in enforced:
             part.pop("format", None)
+        if part.get("format") in FORMAT_PATTERNS:
+            pattern = {"pattern": f"^(?:{FORMAT_PATTERNS[part.pop('format')]})$"}
+            part["allOf"] = [*part.get("allOf", ()), pattern]
         for keyword in _WHOLE.intersection(part):  # 2.0 is a limit like 2
             limit = part[keyword]
             part[keyword] = int(limit) if isinstance(limit, float) and limit.is_integer() else limit
@@ -163,20 +146,19 @@ def _prepare(schema: Any, draft: str | None, formats: str, documents: Documents,
     plain, wide = engine, too_wide(engine)
     if key_order == "any":
         engine, wide = in_any_order(engine), wide + keyed(engine)
-    checked = validator.FORMAT_CHECKER.checkers
     equal = rewritten(engine, keywords_of(validator))
     forms: tuple[Any, ...] = (equal,)
-    if left_to_judge(engine, checked):
-        forms += (loosened(equal, checked), loosened(engine, checked))
+    if left_to_judge(engine):
+        forms += (loosened(equal), loosened(engine))
     return Prepared(
         plain,
         forms,
         Judge(_for_the_judge(json.dumps(schema)), validator, formats == "assert", registry),
-        left_to_judge(equal, checked),
+        left_to_judge(equal),
         wide,
         tuple(suspects),
         is_closed(engine),
-        formats,
+        enforced,
     )
 
 

@@ -6,10 +6,11 @@ while the text is written (:mod:`decodeplug.constraints.witnessed`).
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from decodeplug.constraints.formats import JUDGED_FORMATS, WIDE_FORMATS
 from decodeplug.constraints.schema_tree import changed, pointer_of, subschemas
 
 __all__ = ["Left", "in_any_order", "keyed", "left_to_judge", "loosened", "too_wide"]
@@ -38,14 +39,6 @@ _LEFT_OUT = frozenset(
 )
 
 
-_JUDGED_FORMATS = frozenset({"idn-email", "json-pointer"})
-"""Formats that the engine does not know and the judge checks exactly. It is too lenient with the others: they are refused."""
-
-
-_WIDE_FORMATS = frozenset({"date", "date-time", "hostname", "time"})
-"""Formats of which the engine knows the form, but no calendar, no leap seconds, and no rules of international names."""
-
-
 @dataclass(frozen=True, slots=True)
 class Left:
     """A keyword that is not in the mask, and where it stands."""
@@ -54,23 +47,20 @@ class Left:
     pointer: str
 
 
-def left_to_judge(schema: Any, formats: Container[str] = ()) -> tuple[Left, ...]:
-    """The keywords of a schema that the mask leaves to the judge.
-
-    :param formats: The formats that the judge can check.
-    """
+def left_to_judge(schema: Any) -> tuple[Left, ...]:
+    """The keywords of a schema that the mask leaves to the judge."""
     return tuple(
         Left(keyword, pointer_of((*path, keyword)))
         for path, part in subschemas(schema)
         if isinstance(part, dict)
         for keyword in part
-        if _is_left(keyword, part, formats)
+        if _is_left(keyword, part)
     )
 
 
-def _is_left(keyword: str, part: Mapping[str, Any], formats: Container[str]) -> bool:
+def _is_left(keyword: str, part: Mapping[str, Any]) -> bool:
     if keyword == "format":
-        return part[keyword] in _JUDGED_FORMATS and part[keyword] in formats
+        return part[keyword] in JUDGED_FORMATS
     if keyword in ("maxProperties", "minProperties"):
         # The engine counts keys only where all of them must be there.
         return not set(part.get("properties", ())) <= set(part.get("required", ()))
@@ -82,7 +72,7 @@ def _is_left(keyword: str, part: Mapping[str, Any], formats: Container[str]) -> 
 def too_wide(schema: Any) -> tuple[Left, ...]:
     """The keywords of a schema that the mask enforces, but not to the letter: the judge must look as well."""
     parts = [(path, part) for path, part in subschemas(schema) if isinstance(part, dict)]
-    formats = [(path, "format") for path, part in parts if part.get("format") in _WIDE_FORMATS]
+    formats = [(path, "format") for path, part in parts if part.get("format") in WIDE_FORMATS]
     return tuple(Left(keyword, pointer_of((*path, keyword))) for path, keyword in (*formats, *_narrow(parts)))
 
 
@@ -141,16 +131,16 @@ def _literally(text: str) -> str:
     return "".join(char if char.isalnum() or char == "_" else f"\\u{ord(char):04x}" for char in text)
 
 
-def loosened(schema: Any, formats: Container[str] = ()) -> Any:
+def loosened(schema: Any) -> Any:
     """A schema that allows all that ``schema`` allows, in keywords that the engine can enforce.
 
-    :param schema: Not modified. :param formats: The formats that the judge can check.
+    :param schema: Not modified.
     """
-    return changed(schema, lambda part: _loosen(part, formats))
+    return changed(schema, _loosen)
 
 
-def _loosen(part: dict[str, Any], formats: Container[str]) -> dict[str, Any]:
-    left = [keyword for keyword in part if keyword != "oneOf" and _is_left(keyword, part, formats)]
+def _loosen(part: dict[str, Any]) -> dict[str, Any]:
+    left = [keyword for keyword in part if keyword != "oneOf" and _is_left(keyword, part)]
     if "patternProperties" in left:
         part.pop("additionalProperties", None)  # which keys it speaks of, the patterns say
     for keyword in left:

@@ -76,8 +76,8 @@ def explain(
         keyword = getattr(error, "keyword", "") or "the schema"
         return [Explained(error.pointer, keyword, "refused", error.because)]
     ready, draft_class = spec.prepared(), dialect(spec.schema, draft)
-    known, checked = keywords_of(draft_class), draft_class.FORMAT_CHECKER.checkers
-    beyond = {one.pointer for one in left_to_judge(spec.schema, checked)}
+    known = keywords_of(draft_class)
+    beyond = {one.pointer for one in left_to_judge(spec.schema)}
     left, wide = ({one.pointer for one in some} for some in (ready.left, ready.wide))
     rows = []
     for path, part in subschemas(spec.schema, known):
