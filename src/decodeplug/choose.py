@@ -32,9 +32,11 @@ def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | 
 
     :param logits: ``[rows, vocab]``: for each lane ``len(draft) + 1`` rows.
     :param groups: The lanes as they are scored together. :param lanes: How many these are in all.
-    :param filled: The masks of the constrained rows, in the order of the rows.
+    :param filled: The masks of the constrained rows, in the order of the rows; moved to the device of the logits.
     """
-    if filled is not None and filled.errors:
+    if filled is not None:
+        # Sent by the thread that uses them: another one would send them on a stream of its own.
+        filled.table = filled.table.to(logits.device, non_blocking=True)
         for lane in (lane for group in groups for lane in group.lanes):
             if (cause := filled.errors.get(id(lane.job.constraint))) is not None:
                 fail(lane.job, lane.job.constraint, "allowed", cause)
