@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ SCHEMA = {
     "required": ["name", "age"],
     "additionalProperties": False,
 }
+CHECKED = {"type": "array", "items": {"enum": ["red", "reed", "read", 1, 12, 2]}, "uniqueItems": True, "minItems": 3}
+CHECKED |= {"maxItems": 6, "contains": {"const": 12}}
 SHAPING = [
     "temperature=0.8",
     "top-k=40",
@@ -109,6 +112,15 @@ def test_a_turn_waits_once_whatever_is_asked_of_it(host: Host, texts: str, optio
     turns = max(result.trace.forwards for result in results)
     assert turns > 3
     assert places.total() == turns, dict(places)
+
+
+def test_a_token_that_is_refused_costs_one_more_read_and_nothing_else(host: Host) -> None:
+    asked = Request(PROMPT, constraint=json_schema(CHECKED), drafters=[], max_new_tokens=60)
+    host.generate_batch([asked])
+    with waits_counted() as places:
+        result = host.generate_batch([asked])[0]
+    assert places.total() > result.trace.forwards, "no token was refused"
+    assert [Path(place.rpartition(":")[0]).name for place in places] == ["rowfacts.py"]
 
 
 def test_a_prompt_as_long_as_the_buffers_must_grow_for_waits_no_more(host: Host) -> None:
