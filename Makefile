@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check test-all families conformance plugins docs bench clean
+.PHONY: help demo test check test-all gpu families conformance plugins docs bench clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -34,6 +34,10 @@ check: $(READY)  ## Format, lint, types and the fast tests: before every commit
 test-all: $(READY)  ## Everything, every family included; writes docs/families.md
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 	$(MAKE) families
+
+gpu: $(READY)  ## The tests of what a GPU computes, on one: .venv needs a torch with CUDA
+	DECODEPLUG_TEST_DEVICE=cuda $(BIN)/python -m pytest -m "not slow" tests/gpu tests/laws tests/selectors \
+		tests/processors tests/host tests/testing tests/target tests/smollm2
 
 families: $(READY)  ## Measure every model family and write docs/families.md
 	$(BIN)/python -m tests.families.report

@@ -105,7 +105,7 @@ def _with_processors(models: Models, processors: Callable[[], list[Any]]) -> Gen
     """``model.generate``, greedy, with fresh processors each time."""
 
     def generate(prompt: list[int], budget: int) -> list[int]:
-        ids = torch.tensor([prompt])
+        ids = torch.tensor([prompt], device=models.model.device)
         output = models.model.generate(
             ids,
             attention_mask=torch.ones_like(ids),

@@ -1,6 +1,6 @@
 """Free text, where drafts may not help: decodeplug with lookup drafts beside plain generate(), same model.
 
-    python benchmarks/free_text.py [--quick] [--repeats N] [--markdown] [--json FILE]
+    python benchmarks/free_text.py [--quick] [--repeats N] [--device cuda] [--dtype bfloat16] [--markdown] [--json FILE]
 
 Open questions have no answer to be found in the prompt: there decodeplug must not be slower than plain
 generate(). Copying tasks have one: there it should be faster. The two run one after the other, and the order
@@ -62,12 +62,14 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2", help='hub id, folder, or "smollm2", the embedded default')
     parser.add_argument("--quick", action="store_true", help="every third prompt, three repeats: a fair sample")
     parser.add_argument("--repeats", type=int, help="rounds for each prompt (default 7; 3 with --quick)")
+    parser.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: cpu)")
+    parser.add_argument("--dtype", default="float32", help="of its weights, such as bfloat16 (default: float32)")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
     parser.add_argument("--markdown", action="store_true", help="tables in markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
     options = parser.parse_args()
 
-    models = load(options.model, options.threads)
+    models = load(options.model, options.threads, device=options.device, dtype=options.dtype)
     ours = decodeplug_contestant(models, "any", OURS, drafters=["lookup"])
     if ours.missing:
         raise SystemExit(f"MISSING CONTESTANT: {ours.name}: {ours.missing}")

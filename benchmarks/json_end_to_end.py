@@ -1,6 +1,6 @@
 """JSON from a real model, end to end: decodeplug beside transformers.generate with each peer's processor.
 
-    python benchmarks/json_end_to_end.py [--quick] [--repeats N] [--markdown] [--json FILE]
+    python benchmarks/json_end_to_end.py [--quick] [--repeats N] [--device cuda] [--dtype bfloat16] [--markdown] [--json FILE]
 
 The contestants take turns, case by case. Each row of the table is one contestant on one case: the median of
 its runs, what the model was asked to do, whether the result validates, and how much faster decodeplug was.
@@ -190,6 +190,8 @@ def main() -> None:
         default="spaced",
         help="whitespace of the JSON (default: spaced, as decodeplug writes it unasked)",
     )
+    parser.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: cpu)")
+    parser.add_argument("--dtype", default="float32", help="of its weights, such as bfloat16 (default: float32)")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
     parser.add_argument("--markdown", action="store_true", help="tables in markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
@@ -198,7 +200,7 @@ def main() -> None:
     cases = [case for case in JSON_CASES if case.name in options.only] if options.only else list(JSON_CASES)
     cases = cases[::4] if options.quick else cases
     repeats = options.repeats or (2 if options.quick else 5)
-    models = load(options.model, options.threads)
+    models = load(options.model, options.threads, device=options.device, dtype=options.dtype)
     contestants = [decodeplug_contestant(models, options.layout, OURS), *generate_contestants(models, options.layout)]
     undrafted = decodeplug_contestant(models, options.layout, UNDRAFTED, drafters=[])
     for contestant in contestants:

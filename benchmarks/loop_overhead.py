@@ -1,10 +1,11 @@
 """What a greedy step costs beside the model: decodeplug's loop and transformers.generate on the same model.
 
-    python benchmarks/loop_overhead.py [--repeats N] [--tokens N] [--markdown] [--json FILE]
+    python benchmarks/loop_overhead.py [--repeats N] [--tokens N] [--device cuda] [--markdown] [--json FILE]
 
 A Llama-shaped model of two layers, hidden size 64 and a vocabulary of 49,152, random weights, fp32. Overhead
 per step = (wall seconds - seconds inside the model's forward) / forwards. Both take turns in one run. The time
-inside the model is reported too, so that work which moved into the forward would be seen.
+inside the model is reported too, so that work which moved into the forward would be seen. On a GPU a forward
+is timed until the GPU is done with it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ COLUMNS = ["contestant", "beside the model, us per step: median (min - max)", "i
 COLUMNS += ["whole step, us", "forwards"]
 
 
-def small_model() -> LlamaForCausalLM:
+def small_model(device: str) -> LlamaForCausalLM:
     """Two layers, random weights, no end token: every run has the same length."""
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -42,14 +43,16 @@ def small_model() -> LlamaForCausalLM:
         pad_token_id=0,
         dtype=torch.float32,
     )
-    return LlamaForCausalLM(config).eval()
+    model = LlamaForCausalLM(config).eval()
+    torch.nn.Module.to(model, device)
+    return model
 
 
 def measured(model: LlamaForCausalLM, generate: Callable[[], list[int]]) -> Callable[[], Run]:
     """A run of ``generate`` with its forwards watched."""
 
     def run() -> Run:
-        with watch(model) as forwards:
+        with watch(model, awaited=True) as forwards:
             began = time.perf_counter()
             ids = generate()
             wall_s = time.perf_counter() - began
@@ -60,7 +63,7 @@ def measured(model: LlamaForCausalLM, generate: Callable[[], list[int]]) -> Call
 
 def contestants(model: LlamaForCausalLM, prompt: list[int], tokens: int) -> dict[str, Callable[[], Run]]:
     """Both loops, greedy, from the same ids."""
-    ids = torch.tensor([prompt])
+    ids = torch.tensor([prompt], device=model.device)
 
     def by_transformers() -> list[int]:
         mask = torch.ones_like(ids)
@@ -94,6 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=15, help="runs of each contestant (default 15)")
     parser.add_argument("--tokens", type=int, default=200, help="new tokens in each run (default 200)")
+    parser.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: cpu)")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
     parser.add_argument("--markdown", action="store_true", help="tables in markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
@@ -102,7 +106,7 @@ def main() -> None:
         torch.set_num_threads(options.threads)
 
     show_line(describe_machine())
-    model = small_model()
+    model = small_model(options.device)
     prompt = torch.randint(1, VOCABULARY, (16,)).tolist()
     both = contestants(model, prompt, options.tokens)
     take_turns(both, 2)  # warms up

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-__all__ = ["Clock", "Forwards", "Run", "Spread", "cost_by_width", "fastest", "speedups", "take_turns", "watch"]
+__all__ = ["Clock", "Forwards", "Run", "Spread", "await_device", "cost_by_width", "fastest", "speedups", "take_turns"]
+__all__ += ["watch"]
 
 Clock = Callable[[], float]
 """Says seconds, from any beginning."""
@@ -36,12 +37,20 @@ class Forwards:
         return statistics.fmean(self.widths[1:]) if len(self.widths) > 1 else 0.0
 
 
+def await_device(device: torch.device) -> None:
+    """Wait until a GPU has done all that it was asked for; elsewhere nothing is left to do when a call returns."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 @contextmanager
-def watch(model: PreTrainedModel) -> Iterator[Forwards]:
+def watch(model: PreTrainedModel, *, awaited: bool = False) -> Iterator[Forwards]:
     """Count and time the forwards of ``model`` while the block runs; leaves no hook behind.
 
     Forwards are counted at the input embedding, which each passes once, whether the model is called
     as a whole or its body and its head apart; time is taken around the outermost of these modules.
+
+    :param awaited: Time a forward until a GPU is done with it, not until it is asked for; the loop around it waits, too.
     """
     seen, depth, entered = Forwards(), 0, 0.0
 
@@ -55,6 +64,8 @@ def watch(model: PreTrainedModel) -> Iterator[Forwards]:
         nonlocal depth
         depth -= 1
         if depth == 0:
+            if awaited:
+                await_device(model.device)
             seen.inside_s += time.perf_counter() - entered
 
     def count(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -160,13 +171,14 @@ def cost_by_width(
 
     The cache holds ``held`` positions before each. Widths take turns; the median counts.
     """
-    ids = torch.arange(5, 5 + held + max(widths))[None]
+    ids = torch.arange(5, 5 + held + max(widths), device=model.device)[None]
     cache = model(input_ids=ids[:, :held], use_cache=True).cache
     seconds: dict[int, list[float]] = {width: [] for width in widths}
     for turn in range(repeats + 2):
         for width in widths:
             began = time.perf_counter()
             model(input_ids=ids[:, held : held + width], cache=cache, use_cache=True)
+            await_device(model.device)
             if turn >= 2:
                 seconds[width].append(time.perf_counter() - began)
             cache.crop(-width)

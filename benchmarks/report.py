@@ -58,6 +58,7 @@ def machine() -> dict[str, Any]:
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
+        **({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
         "load_average": [round(load, 2) for load in os.getloadavg()],
         "python": platform.python_version(),
         **versions,

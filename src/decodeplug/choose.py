@@ -32,8 +32,11 @@ def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | 
 
     :param logits: ``[rows, vocab]``: for each lane ``len(draft) + 1`` rows.
     :param groups: The lanes as they are scored together. :param lanes: How many these are in all.
-    :param filled: The masks of the constrained rows, in the order of the rows.
+    :param filled: The masks of the constrained rows, in the order of the rows; moved to the device of the logits.
     """
+    if filled is not None:
+        # Sent by the thread that uses them: another one would send them on a stream of its own.
+        filled.table = filled.table.to(logits.device, non_blocking=True)
     if filled is not None and filled.errors:
         for lane in (lane for group in groups for lane in group.lanes):
             if (cause := filled.errors.get(id(lane.job.constraint))) is not None:
@@ -70,7 +73,7 @@ def _refused(
                 single = one_lane(group, index)
                 assert single.first_masked is not None
                 row = single.first_masked + offset
-                filled.table[row, token] = False
+                filled.table[row, token].fill_(False)  # an assignment would make a GPU wait for the False
                 refusals[row] += 1
                 if refusals[row] == _REFUSALS:
                     _leave_what_stands(lane, choice.tokens[:offset], filled.table[row])

@@ -23,6 +23,7 @@ class Step:
     :ivar drafted: Proposed ids, and for each the drafter: ``sources``.
     :ivar kept: Proposed ids that were kept. :ivar tokens: All ids committed.
     :ivar width: Ids that the forward was fed for this lane, prompt included.
+    :ivar forward_s: Seconds until the forward returned; a GPU may go on with it for longer.
     :ivar mask_s: Seconds that filling this step's masks took, beside the forward.
     :ivar wait_s: Seconds that the loop waited for masks after the forward.
     :ivar removed: Part -> share of the probability mass it removed, per committed id.

@@ -46,7 +46,8 @@ def cut_draft(lane: Lane, draft: Draft) -> tuple[Draft, tuple[Any, ...]]:
 class Masks:
     """The masks of all constrained rows of one step, row after row.
 
-    :ivar table: ``[constrained rows, vocab]`` bool: which ids may be chosen.
+    :ivar table: ``[constrained rows, vocab]`` bool: which ids may be chosen. On the CPU as it is filled, in
+        memory that a GPU can fetch from.
     :ivar seconds: Time that filling them took, beside the forward.
     :ivar errors: Constraint -> what it raised; its rows allow nothing.
     """
@@ -88,4 +89,4 @@ def _fill(rows: Sequence[tuple[Constraint, Any, frozenset[int]]], vocab: int, de
                 table[index, list(end_ids)] = True
         except Exception as error:  # named and raised for its own request only, by the scorer
             errors[id(constraint)] = error
-    return Masks(table.to(device, non_blocking=True), time.perf_counter() - began, errors)
+    return Masks(table, time.perf_counter() - began, errors)

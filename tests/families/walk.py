@@ -38,7 +38,7 @@ def generated(model: Any, prompt: list[int], new_tokens: int = NEW_TOKENS) -> tu
     """What ``generate()`` writes: all ids, and the logits ``[new_tokens, vocab]`` it chose them by."""
     rows: list[Tensor] = []
     hook = model.register_forward_hook(lambda *call: rows.append(call[-1].logits[0, -1].clone()))
-    ids = torch.tensor([prompt])
+    ids = torch.tensor([prompt], device=model.device)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

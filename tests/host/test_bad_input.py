@@ -146,7 +146,7 @@ def test_a_pattern_that_explodes_is_refused_within_seconds(host: Host) -> None:
 def test_logits_that_are_no_numbers_are_an_error_and_the_host_stays_usable(tokenizer: Any, bad: float) -> None:
     model = tiny_model(vocab=len(tokenizer))
     host = Host(model, tokenizer, plugins=[])
-    hook = model.lm_head.register_forward_hook(lambda *_: torch.full((1, 1, len(tokenizer)), bad))
+    hook = model.lm_head.register_forward_hook(lambda *_: torch.full((1, 1, len(tokenizer)), bad, device=model.device))
     with pytest.raises(BadLogits) as caught:
         host.generate(PROMPT, max_new_tokens=3)
     assert caught.value.position == len(tokenizer(PROMPT)["input_ids"])

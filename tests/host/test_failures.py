@@ -181,7 +181,10 @@ def test_a_validator_that_fails_fails_its_own_request_only(host: Host) -> None:
 
 def test_processors_that_cannot_be_compared_share_a_batch(host: Host) -> None:
     width = host.target.vocab_size
-    rows = [Request(PROMPT, max_new_tokens=5, processors=[Holding(torch.randn(width))]) for _ in range(2)]
+    rows = [
+        Request(PROMPT, max_new_tokens=5, processors=[Holding(torch.randn(width, device=host.target.device))])
+        for _ in range(2)
+    ]
     assert [r.token_ids for r in host.generate_batch(rows)] == [host.generate_batch([q])[0].token_ids for q in rows]
 
 

@@ -33,7 +33,9 @@ class Colour(Enum):
 
 def generated(model: Any, ids: list[int], count: int) -> list[int]:
     with torch.inference_mode():
-        return model.generate(torch.tensor([ids]), max_new_tokens=count, do_sample=False)[0, len(ids) :].tolist()
+        return model.generate(torch.tensor([ids], device=model.device), max_new_tokens=count, do_sample=False)[
+            0, len(ids) :
+        ].tolist()
 
 
 def test_greedy_gives_the_ids_of_generate(host: Host, model: Any, tokenizer: Any) -> None:
@@ -45,7 +47,7 @@ def test_text_messages_ids_and_tensors_are_prompts(host: Host, tokenizer: Any) -
     ids = tokenizer(PROMPT)["input_ids"]
     text = host.generate(PROMPT, max_new_tokens=5)
     assert host.generate(ids, max_new_tokens=5).token_ids == text.token_ids
-    assert host.generate(torch.tensor([ids]), max_new_tokens=5).token_ids == text.token_ids
+    assert host.generate(torch.tensor([ids], device=host.model.device), max_new_tokens=5).token_ids == text.token_ids
     messages = [{"role": "user", "content": "hello"}]
     chat = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
     assert list(host.generate(messages, max_new_tokens=5).prompt_ids) == chat
@@ -164,9 +166,9 @@ def test_several_hypotheses_of_one_request(host: Host) -> None:
 
 def test_log_probabilities_are_those_of_the_model(host: Host, model: Any) -> None:
     result = host.generate(PROMPT, max_new_tokens=6, logprobs=3, raw_logprobs=True)
-    ids = torch.tensor([[*result.prompt_ids, *result.token_ids]])
+    ids = torch.tensor([[*result.prompt_ids, *result.token_ids]], device=model.device)
     scores = torch.log_softmax(model(ids).logits[0, len(result.prompt_ids) - 1 : -1].float(), -1)
-    expected = scores.gather(-1, torch.tensor(result.token_ids)[:, None])[:, 0]
+    expected = scores.gather(-1, ids[0, len(result.prompt_ids) :, None])[:, 0]
     assert result.logprobs == pytest.approx(expected.tolist(), abs=1e-5)
     assert result.raw_logprobs == pytest.approx(expected.tolist(), abs=1e-5)
     assert result.top_logprobs is not None

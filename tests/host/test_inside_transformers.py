@@ -21,7 +21,7 @@ GREEDY: dict[str, Any] = {"do_sample": False, "max_new_tokens": 8}
 
 @pytest.fixture(scope="module")
 def stock(model: Any, tokenizer: Any) -> TextGenerationPipeline:
-    return TextGenerationPipeline(model=model, tokenizer=tokenizer, task="text-generation", device="cpu")
+    return TextGenerationPipeline(model=model, tokenizer=tokenizer, task="text-generation", device=model.device)
 
 
 @pytest.mark.parametrize(
@@ -66,20 +66,20 @@ def test_a_host_of_a_pipeline_has_its_model_and_tokenizer(stock: TextGenerationP
 
 
 def test_generate_decodes_with_a_custom_generate(host: Host, model: Any, tokenizer: Any) -> None:
-    inputs = tokenizer(PROMPT, return_tensors="pt")
+    inputs = tokenizer(PROMPT, return_tensors="pt").to(model.device)
     plain = model.generate(**inputs, **GREEDY)
     assert torch.equal(model.generate(**inputs, custom_generate=host.custom_generate(), **GREEDY), plain)
 
 
 def test_generate_with_padding_and_a_constraint(host: Host, model: Any, tokenizer: Any) -> None:
-    inputs = tokenizer([PROMPT, "a longer text than that "], return_tensors="pt", padding=True)
+    inputs = tokenizer([PROMPT, "a longer text than that "], return_tensors="pt", padding=True).to(model.device)
     ids = model.generate(**inputs, custom_generate=host.custom_generate(constraint=regex("[ab]{3}")), **GREEDY)
     texts = tokenizer.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     assert all(len(text) == 3 and set(text) <= {"a", "b"} for text in texts)
 
 
 def test_the_generation_config_is_honoured_inside_generate(host: Host, model: Any, tokenizer: Any) -> None:
-    inputs = tokenizer(PROMPT, return_tensors="pt")
+    inputs = tokenizer(PROMPT, return_tensors="pt").to(model.device)
     options = {**GREEDY, "repetition_penalty": 1.7, "no_repeat_ngram_size": 2, "min_new_tokens": 6}
     assert torch.equal(
         model.generate(**inputs, custom_generate=host.custom_generate(), **options), model.generate(**inputs, **options)
@@ -87,7 +87,7 @@ def test_the_generation_config_is_honoured_inside_generate(host: Host, model: An
 
 
 def test_output_objects_and_stop_strings_inside_generate(host: Host, model: Any, tokenizer: Any) -> None:
-    inputs = tokenizer(PROMPT, return_tensors="pt")
+    inputs = tokenizer(PROMPT, return_tensors="pt").to(model.device)
     stop = "e"
     expected = host.generate(PROMPT, max_new_tokens=8, stop=[stop]).token_ids
     decode = host.custom_generate(stop=[stop])
@@ -96,7 +96,7 @@ def test_output_objects_and_stop_strings_inside_generate(host: Host, model: Any,
 
 
 def test_a_custom_generate_belongs_to_its_model_and_refuses_beams(host: Host, model: Any, tokenizer: Any) -> None:
-    inputs = tokenizer(PROMPT, return_tensors="pt")
+    inputs = tokenizer(PROMPT, return_tensors="pt").to(model.device)
     with pytest.raises(IncompatibleParts, match="num_beams=2"):
         model.generate(**inputs, custom_generate=host.custom_generate(), num_beams=2, **GREEDY)
     with pytest.raises(BadOption, match="max_new_tokens"):
@@ -119,7 +119,7 @@ SETTINGS: list[dict[str, Any]] = [
 def test_a_setting_that_would_be_ignored_is_refused(
     host: Host, model: Any, tokenizer: Any, setting: dict[str, Any], options: dict[str, Any]
 ) -> None:
-    inputs = tokenizer(PROMPT, return_tensors="pt")
+    inputs = tokenizer(PROMPT, return_tensors="pt").to(model.device)
     with pytest.raises(IncompatibleParts, match=[*setting][-1]):
         model.generate(**inputs, custom_generate=host.custom_generate(**options), **{**GREEDY, **setting})
 
@@ -130,7 +130,7 @@ def test_a_pipeline_refuses_an_assistant_model(host: Host, model: Any) -> None:
 
 
 def test_the_end_and_pad_ids_of_a_call_are_honoured(host: Host, model: Any, tokenizer: Any) -> None:
-    inputs = tokenizer([PROMPT, PROMPT + "a"], return_tensors="pt", padding=True)
+    inputs = tokenizer([PROMPT, PROMPT + "a"], return_tensors="pt", padding=True).to(model.device)
     width = inputs["input_ids"].shape[1]
     new = model.generate(**inputs, do_sample=False, max_new_tokens=8)[:, width:]
     end = next(token for token in new[0, 2:].tolist() if token not in new[0, :2])
@@ -143,14 +143,14 @@ def test_the_end_and_pad_ids_of_a_call_are_honoured(host: Host, model: Any, toke
 
 @pytest.mark.parametrize("end", [-1, 97, [97, 514]], ids=str)
 def test_a_constrained_text_ends_whatever_ends_the_others(host: Host, model: Any, tokenizer: Any, end: Any) -> None:
-    inputs = tokenizer(PROMPT, return_tensors="pt")
+    inputs = tokenizer(PROMPT, return_tensors="pt").to(model.device)
     decode = host.custom_generate(constraint=regex("b{3}"))
     ids = model.generate(**inputs, custom_generate=decode, eos_token_id=end, **GREEDY)
     assert tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True) == "bbb"
 
 
 def test_a_seed_gives_every_row_its_own_noise(host: Host, model: Any, tokenizer: Any) -> None:
-    inputs = tokenizer(PROMPT, return_tensors="pt")
+    inputs = tokenizer(PROMPT, return_tensors="pt").to(model.device)
     options = {"do_sample": True, "max_new_tokens": 8, "num_return_sequences": 3, "top_k": 0}
     ids = model.generate(**inputs, custom_generate=host.custom_generate(seed=4), **options)
     assert torch.equal(ids, model.generate(**inputs, custom_generate=host.custom_generate(seed=4), **options))
@@ -172,7 +172,7 @@ def test_several_sequences_belong_to_generate(host: Host) -> None:
 
 
 def test_the_strategy_of_a_custom_generate_wins_over_the_config(host: Host, model: Any, tokenizer: Any) -> None:
-    inputs = tokenizer(PROMPT, return_tensors="pt")
+    inputs = tokenizer(PROMPT, return_tensors="pt").to(model.device)
     greedy = model.generate(**inputs, **GREEDY)
     sampling = {"do_sample": True, "temperature": 0.7, "top_k": 5, "max_new_tokens": 8}
     decode = host.custom_generate(strategy="greedy")
@@ -190,7 +190,7 @@ def test_the_strategy_of_a_custom_generate_wins_over_the_config(host: Host, mode
 
 
 def test_a_greedy_strategy_keeps_the_watermark_of_a_sampling_config(host: Host, model: Any, tokenizer: Any) -> None:
-    inputs = tokenizer(PROMPT, return_tensors="pt")
+    inputs = tokenizer(PROMPT, return_tensors="pt").to(model.device)
     watermark = {"watermarking_config": WatermarkingConfig(bias=6.0), "max_new_tokens": 8}
     expected = model.generate(**inputs, do_sample=False, **watermark)
     decode = host.custom_generate(strategy="greedy")
@@ -201,7 +201,7 @@ def test_a_host_that_takes_the_config_adds_nothing_to_what_generate_prepared(tok
     model: Any = tiny_model(vocab=len(tokenizer))
     model.generation_config.update(repetition_penalty=9.0)
     host = Host(model, tokenizer, plugins=[], use_generation_config=True)
-    inputs = tokenizer(PROMPT, return_tensors="pt")
+    inputs = tokenizer(PROMPT, return_tensors="pt").to(model.device)
     options = {**GREEDY, "max_new_tokens": 20, "repetition_penalty": 1.0}
     decode = host.custom_generate()
     assert torch.equal(model.generate(**inputs, custom_generate=decode, **options), model.generate(**inputs, **options))
@@ -209,9 +209,9 @@ def test_a_host_that_takes_the_config_adds_nothing_to_what_generate_prepared(tok
 
 def test_a_pipeline_leaves_a_model_where_accelerate_put_it(tokenizer: Any) -> None:
     model: Any = tiny_model(vocab=len(tokenizer))
-    model.hf_device_map = {"": "cpu"}
+    model.hf_device_map = {"": str(model.device)}
     pipe = Host(model, tokenizer, plugins=[]).pipeline()
-    assert pipe.device == torch.device("cpu")
+    assert pipe.device == model.device
 
 
 def test_a_pipeline_needs_a_tokenizer(model: Any) -> None:
@@ -228,7 +228,7 @@ def test_what_a_call_of_a_pipeline_gives_wins_over_what_it_was_made_with(host: H
 
 
 def test_a_custom_generate_works_in_a_real_pipeline(host: Host, model: Any, tokenizer: Any) -> None:
-    pipe = pipeline("text-generation", model=model, tokenizer=tokenizer, device="cpu")
+    pipe = pipeline("text-generation", model=model, tokenizer=tokenizer, device=model.device)
     decode = host.custom_generate(constraint=regex("[ab]{3}"))
     text = pipe(PROMPT, custom_generate=decode, return_full_text=False, **GREEDY)[0]["generated_text"]
     assert len(text) == 3

@@ -82,7 +82,7 @@ def test_an_error_in_the_model_leaves_the_host_usable(host: Host, model: Any) ->
 
 
 def test_a_host_leaves_the_model_as_it_was(model: Any, tokenizer: Any) -> None:
-    ids = torch.tensor([tokenizer(PROMPT)["input_ids"]])
+    ids = torch.tensor([tokenizer(PROMPT)["input_ids"]], device=model.device)
     before = model.generate(ids, max_new_tokens=10, do_sample=False)
     hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()]
     own = Host(model, tokenizer, plugins=[])

@@ -30,7 +30,7 @@ def test_a_choice_that_rounding_could_have_changed_is_counted() -> None:
 
 def test_the_bound_of_near_ties_is_that_of_the_logits_not_of_the_weights(host: Host, tokenizer: Any) -> None:
     model = tiny_model(vocab=len(tokenizer), dtype=torch.float32)
-    with Host(model, tokenizer, plugins=[]) as own, torch.autocast("cpu", torch.bfloat16):
+    with Host(model, tokenizer, plugins=[]) as own, torch.autocast(model.device.type, torch.bfloat16):
         assert own.generate(PROMPT, max_new_tokens=30).trace.near_ties > 0
 
 

@@ -23,7 +23,7 @@ def exact_law(model: Any, temperature: float, keep: int) -> dict[tuple[int, ...]
     """Every text of two tokens and its probability, by enumeration."""
 
     def step(ids: list[int]) -> torch.Tensor:
-        logits = model(torch.tensor([ids])).logits[0, -1].float() / temperature
+        logits = model(torch.tensor([ids], device=model.device)).logits[0, -1].float() / temperature
         kept = logits >= logits.topk(keep).values[-1]
         return torch.softmax(logits.masked_fill(~kept, -torch.inf), -1)
 
@@ -75,7 +75,7 @@ def test_sampling_under_a_constraint_follows_the_masked_distribution() -> None:
 
     @torch.no_grad()
     def step(ids: list[int]) -> torch.Tensor:
-        logits = model(torch.tensor([ids])).logits[0, -1].float()
+        logits = model(torch.tensor([ids], device=model.device)).logits[0, -1].float()
         allowed = torch.full_like(logits, -torch.inf)
         allowed[[ord("x"), ord("y"), ord("z")]] = 0
         return torch.softmax(logits + allowed, -1)
@@ -97,7 +97,7 @@ def test_sampling_with_top_k_under_a_schema_that_is_checked_while_writing_follow
 
     @torch.no_grad()
     def step(text: str, options: str) -> dict[str, float]:
-        logits = model(torch.tensor([tokenizer(text)["input_ids"]])).logits[0, -1].float()
+        logits = model(torch.tensor([tokenizer(text)["input_ids"]], device=model.device)).logits[0, -1].float()
         best = sorted(options, key=lambda option: float(logits[ord(option)]), reverse=True)[:2]
         shares = torch.softmax(logits[[ord(option) for option in best]], -1).tolist()
         return dict(zip(best, shares, strict=True))

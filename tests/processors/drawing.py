@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from decodeplug.testing.device import chosen_device
 from decodeplug.values import Seen
 
 # No deadline: on a busy machine a slow example proves nothing.
@@ -28,7 +29,7 @@ def score_rows(draw: st.DrawFn, max_vocab: int = 300, ties: bool = True) -> Tens
         scores = scores.round()
     forbidden = torch.rand(rows, vocab, generator=noise) < draw(st.sampled_from([0.0, 0.3, 0.95]))
     forbidden[torch.arange(rows), torch.randint(vocab, (rows,), generator=noise)] = False
-    return scores.masked_fill(forbidden, -math.inf)
+    return scores.masked_fill(forbidden, -math.inf).to(chosen_device())
 
 
 @st.composite
@@ -42,5 +43,5 @@ def rows_and_seen(draw: st.DrawFn) -> tuple[Tensor, Seen]:
 
 def row_by_row(theirs: object, scores: Tensor, seen: Seen) -> Tensor:
     """What a transformers processor gives for each row alone; it takes no ragged batch."""
-    one = [theirs(torch.tensor([ids], dtype=torch.long), row[None]) for ids, row in zip(seen.ids, scores, strict=True)]
-    return torch.cat(one)
+    rows = zip(seen.ids, scores, strict=True)
+    return torch.cat([theirs(torch.tensor([ids], dtype=torch.long, device=row.device), row[None]) for ids, row in rows])

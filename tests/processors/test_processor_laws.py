@@ -30,6 +30,7 @@ from decodeplug.processors import (
     TopP,
     Typical,
 )
+from decodeplug.testing.device import chosen_device
 from decodeplug.values import Seen, Stage
 
 PARTS = [
@@ -118,14 +119,15 @@ def test_truncation_never_empties_a_row(part: Processor, given_rows: tuple[Tenso
 
 @each_part
 def test_a_row_without_any_token_stays_so(part: Processor) -> None:
-    scores = torch.tensor([[-math.inf] * 6, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]])
+    scores = torch.tensor([[-math.inf] * 6, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]], device=chosen_device())
     assert part(scores, Seen.of([[0, 1], [0, 1]], [1, 1]))[0].isneginf().all()
 
 
 @each_part
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_other_widths_of_number_are_taken_and_given_back(part: Processor, dtype: torch.dtype) -> None:
-    after = part(torch.tensor([[0.5, 2.0, -1.0, 0.0]], dtype=dtype), Seen.of([[0, 1, 0]], [1]))
+    scores = torch.tensor([[0.5, 2.0, -1.0, 0.0]], dtype=dtype, device=chosen_device())
+    after = part(scores, Seen.of([[0, 1, 0]], [1]))
     assert after.dtype == dtype
     assert not after.isnan().any()
 
@@ -133,7 +135,7 @@ def test_other_widths_of_number_are_taken_and_given_back(part: Processor, dtype:
 @each_part
 def test_scores_that_need_gradients_or_are_strided_are_taken(part: Processor) -> None:
     seen = Seen.of([[0, 1, 0], [1]], [1, 0])
-    plain = torch.randn(2, 6, generator=torch.Generator().manual_seed(1))
+    plain = torch.randn(2, 6, generator=torch.Generator().manual_seed(1)).to(chosen_device())
     strided = torch.stack([plain, plain], dim=-1)[..., 0].requires_grad_()
     assert torch.equal(part(strided, seen).detach(), part(plain, seen))
 

@@ -39,7 +39,7 @@ sequences = st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=4), min_si
 
 
 def one_row(theirs: object, ids: list[int], scores: Tensor) -> Tensor:
-    return theirs(torch.tensor([ids], dtype=torch.long), scores[None])[0]
+    return theirs(torch.tensor([ids], dtype=torch.long, device=scores.device), scores[None])[0]
 
 
 @tried
@@ -70,7 +70,7 @@ def test_repetition_penalty_over_the_prompt_is_transformers_encoder_penalty(
     scores, seen = drawn
     ours = RepetitionPenalty(1 / penalty, over="prompt")(scores, seen)
     for row, (ids, prompt) in enumerate(zip(seen.ids, seen.prompt_lengths, strict=True)):
-        encoder = torch.tensor([ids[:prompt]], dtype=torch.long)
+        encoder = torch.tensor([ids[:prompt]], dtype=torch.long, device=scores.device)
         theirs = EncoderRepetitionPenaltyLogitsProcessor(penalty, encoder)
         assert torch.equal(ours[row], one_row(theirs, ids, scores[row]))
 
@@ -104,7 +104,7 @@ def test_no_repeat_ngram_over_the_prompt_is_transformers_encoder_ban(drawn: tupl
     ours = NoRepeatNgram(size, over="prompt")(scores, seen)
     for row, (ids, prompt) in enumerate(zip(seen.ids, seen.prompt_lengths, strict=True)):
         if len(ids) >= size:  # on shorter prefixes transformers compares with a slice that has wrapped round
-            encoder = torch.tensor([ids[:prompt]], dtype=torch.long)
+            encoder = torch.tensor([ids[:prompt]], dtype=torch.long, device=scores.device)
             theirs = EncoderNoRepeatNGramLogitsProcessor(size, encoder)
             assert torch.equal(ours[row], one_row(theirs, ids, scores[row]))
 
@@ -133,7 +133,7 @@ def test_min_tokens_are_transformers_min_new_tokens(drawn: tuple[Tensor, Seen], 
     scores, seen = drawn
     ours = MinTokens(least, [0, 1])(scores, seen)
     for row, (ids, prompt) in enumerate(zip(seen.ids, seen.prompt_lengths, strict=True)):
-        theirs = MinNewTokensLengthLogitsProcessor(prompt, least, [0, 1])
+        theirs = MinNewTokensLengthLogitsProcessor(prompt, least, [0, 1], device=scores.device)
         assert torch.equal(ours[row], one_row(theirs, ids, scores[row]))
 
 

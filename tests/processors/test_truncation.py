@@ -183,7 +183,7 @@ def test_typical_is_transformers_typical(scores: Tensor, mass: float) -> None:
 @tried
 @given(score_rows(), shares, keeps)
 def test_typical_finds_the_same_limit_by_growing_and_by_sorting(scores: Tensor, mass: float, least: int) -> None:
-    logs = scores.double().log_softmax(-1)
+    logs = scores.cpu().double().log_softmax(-1)
     distances = (logs - (logs.exp() * logs).nansum(-1, keepdim=True)).abs()
     low, high = (limits_by_sorting(distances, logs.exp(), mass + margin, least) for margin in (-1e-9, 1e-9))
     grown = limits_by_growing(distances, logs.exp(), mass, least)
@@ -208,7 +208,7 @@ def test_cutting_gives_the_same_tokens_with_and_without_numpy(scores: Tensor, co
     full = half.float()
     best = largest(full, count)
     assert torch.equal(best, largest(half, count).float())
-    floor, size = best[:, -1:], torch.full((len(scores), 1), best.shape[-1])
+    floor, size = best[:, -1:], torch.full((len(scores), 1), best.shape[-1], device=scores.device)
     assert torch.equal(at_least(full, floor), at_least(half, floor.bfloat16()).float())
     assert torch.equal(exactly(full, floor, size), exactly(half, floor.bfloat16(), size).float())
     assert torch.equal(only(full, full > 0), only(half, half > 0).float())

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 from decodeplug import Host, Request, choice, json_schema, regex
 from decodeplug.cli.demo import BEAR, PROMPT
+from decodeplug.testing.device import chosen_device
 
 pytestmark = pytest.mark.smollm2
 
@@ -37,7 +38,7 @@ BUDGET = 48
 
 @pytest.fixture(scope="module")
 def host() -> Host:
-    return Host.from_pretrained("smollm2", plugins=[])
+    return Host.from_pretrained("smollm2", plugins=[], device_map=chosen_device())
 
 
 def request(prompt: str, constraint: str, drafter: str, cache: str = "dense") -> Request:
@@ -60,7 +61,9 @@ def margin_at(host: Host, ids: list[int], constraint: str, new: list[int]) -> fl
     for token in new:
         state = mask.advance(state, token)
     with torch.inference_mode():
-        logits = host.model(torch.tensor([[*ids, *new]])).logits[0, -1, : host.vocabulary.size]
+        logits = host.model(torch.tensor([[*ids, *new]], device=host.model.device)).logits[
+            0, -1, : host.vocabulary.size
+        ]
     best = logits[mask.allowed(state)].topk(2).values
     return float(best[0] - best[1])
 
@@ -104,7 +107,8 @@ def test_greedy_is_what_generate_writes(host: Host) -> None:
     messages = [{"role": "user", "content": PROMPTS[3]}]
     ids = host.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
     with torch.inference_mode():
-        plain = host.model.generate(torch.tensor([ids]), max_new_tokens=40, do_sample=False)[0, len(ids) :].tolist()
+        given = torch.tensor([ids], device=host.model.device)
+        plain = host.model.generate(given, max_new_tokens=40, do_sample=False)[0, len(ids) :].tolist()
     check_same(host, "no constraint", ids, host.generate(messages, max_new_tokens=40).token_ids, plain)
 
 

@@ -42,7 +42,7 @@ def test_the_path_is_chosen_before_the_model_is_run(family: str, path: str, rewi
 def test_facts_of_the_model_are_read_from_it() -> None:
     target = Target(family_model("gpt2", vocab_size=300, n_positions=99))
     assert (target.vocab_size, target.context_window, target.dtype) == (300, 99, torch.float64)
-    assert target.device == torch.device("cpu")
+    assert target.device == target.module.device
     assert Target(family_model("mamba")).context_window is None
     assert Target(family_model("bloom")).context_window is None
 

@@ -25,10 +25,11 @@ class Plain:
 
     @torch.inference_mode()
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
-        rows = [torch.empty(0, self.model.config.vocab_size, dtype=self.model.dtype)]
+        device = self.model.device
+        rows = [torch.empty(0, self.model.config.vocab_size, dtype=self.model.dtype, device=device)]
         for cache, feed, want in zip(self.caches, feeds, wants, strict=True):
             if feed:
-                logits = self.model(torch.tensor([list(feed)]), cache=cache, use_cache=True).logits[0]
+                logits = self.model(torch.tensor([list(feed)], device=device), cache=cache, use_cache=True).logits[0]
                 rows.append(logits[len(feed) - want :])
         return torch.cat(rows)
 
@@ -97,8 +98,7 @@ class RoundsToFloat32(Plain):
     def fork(self, cache: DynamicCache) -> DynamicCache:
         copied = copy.deepcopy(cache)
         for layer in copied.layers:
-            layer.keys = layer.keys.numpy().astype("float32").astype("float64")
-            layer.keys = torch.from_numpy(layer.keys)
+            layer.keys = layer.keys.float().double()
         return copied
 
 

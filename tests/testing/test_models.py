@@ -18,7 +18,7 @@ def texts_of(model: Any, *, count: int = 60, sample: bool = False) -> Tensor:
     """``[count, PROMPT + up to LENGTH]``: texts from other prompts than the model was tuned with."""
     random = torch.Generator().manual_seed(11)
     pad = model.generation_config.pad_token_id
-    prompts = torch.randint(0, pad, (count, PROMPT), generator=random)
+    prompts = torch.randint(0, pad, (count, PROMPT), generator=random).to(model.device)
     torch.manual_seed(0)
     return model.generate(
         prompts,
@@ -56,7 +56,7 @@ def test_every_kind_is_built_in_float64_and_listens_to_its_beginning(kind: str) 
     model = tiny_model(kind)
     assert not model.training
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float64}
-    ids = torch.arange(2, 8)[None]
+    ids = torch.arange(2, 8, device=model.device)[None]
     other = ids.clone()
     other[0, 1] = 99
     with torch.no_grad():
@@ -92,7 +92,7 @@ def test_padded_logits_are_wider_than_the_vocabulary_and_likely() -> None:
 
 def test_the_window_is_the_one_asked_for() -> None:
     model = tiny_model("mistral", window=4, layers=1)
-    ids = torch.arange(2, 12)[None]
+    ids = torch.arange(2, 12, device=model.device)[None]
     other = ids.clone()
     other[0, 5] = 99
     with torch.no_grad():
@@ -104,5 +104,5 @@ def test_the_window_is_the_one_asked_for() -> None:
 def test_another_dtype_is_the_same_model_rounded() -> None:
     rounded = tiny_model(dtype=torch.float32)
     assert rounded.dtype == torch.float32
-    ids = torch.arange(2, 12)[None]
+    ids = torch.arange(2, 12, device=rounded.device)[None]
     assert torch.allclose(rounded(ids).logits.double(), tiny_model()(ids).logits, atol=1e-3)

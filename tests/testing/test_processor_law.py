@@ -80,7 +80,7 @@ class CountsRows(Sound):
     stage = Stage.PENALTY
 
     def __call__(self, scores: Tensor, seen: Seen) -> Tensor:
-        return scores + torch.arange(len(scores))[:, None]
+        return scores + torch.arange(len(scores), device=scores.device)[:, None]
 
 
 class EmptiesARow(Sound):

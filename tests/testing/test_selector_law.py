@@ -152,7 +152,7 @@ class ForgetsThePosition(Match):
 
     def propose(self, scores: Tensor, rows: Rows) -> Proposal:
         noise = torch.Generator().manual_seed(rows.lanes[0].seed[0])
-        uniform = torch.rand(scores.shape, generator=noise)
+        uniform = torch.rand(scores.shape, generator=noise).to(scores.device)
         return chosen((scores - (-uniform.log()).log()).argmax(-1, keepdim=True), scores)
 
 

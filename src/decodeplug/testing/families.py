@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from decodeplug.testing.device import chosen_device
 from decodeplug.testing.recipes import FLOAT32_ONLY, RECIPES
 
 __all__ = ["families", "family_config", "family_model"]
@@ -71,7 +72,7 @@ def _options(default: Any, recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def family_model(family: str, *, dtype: torch.dtype | None = None, seed: int = 0, **overrides: Any) -> Any:
-    """A tiny random model of a family, in eval mode on the CPU.
+    """A tiny random model of a family, in eval mode, on the CPU or the device that ``DECODEPLUG_TEST_DEVICE`` names.
 
     Its matrices are larger than a fresh model's, so that attention looks at something and logits
     differ by more than rounding.
@@ -82,7 +83,7 @@ def family_model(family: str, *, dtype: torch.dtype | None = None, seed: int = 0
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(family_config(family, **overrides))
-    model = model.to(dtype).eval()
+    model = model.to(chosen_device(), dtype).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() >= 2:

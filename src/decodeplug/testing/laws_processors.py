@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from decodeplug.testing.claim import claim
+from decodeplug.testing.device import chosen_device
 from decodeplug.values import Seen, Stage
 
 __all__ = ["check_processor"]
@@ -83,7 +84,7 @@ def _scores(rows: int, vocab: int, end_ids: Sequence[int], random: torch.Generat
             scores[row] = only_ends
         elif kind == 5:  # nearly flat
             scores[row] = scores[row] * 1e-4
-    return scores
+    return scores.to(chosen_device())
 
 
 def _prefixes(rows: int, vocab: int, random: torch.Generator) -> Seen:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from decodeplug.contracts import Rows
 from decodeplug.testing.claim import claim, declared_name
+from decodeplug.testing.device import chosen_device
 from decodeplug.values import Draft, Extension, LaneView
 
 __all__ = ["check_selector"]
@@ -51,7 +52,7 @@ def check_selector(
 
 def _check_what_cannot_be_chosen(selector: Any, name: str, vocab: int) -> None:
     for broken in (-math.inf, math.nan):
-        scores = torch.full((1, vocab), broken)
+        scores = torch.full((1, vocab), broken, device=chosen_device())
         _, values, _ = _proposed(selector, scores, Rows([LaneView([1], 1)], [Draft()]))
         claim(
             not values[:, :1].isfinite().any(),
@@ -70,7 +71,7 @@ def _draft(vocab: int, chance: random.Random) -> Draft:
     likely = torch.full((len(tokens), vocab), 0.1 / vocab)
     for row, token in enumerate(tokens):
         likely[row, token] += 0.9
-    return Draft(tokens, ("check",) * len(tokens), likely)
+    return Draft(tokens, ("check",) * len(tokens), likely.to(chosen_device()))
 
 
 def _scores_after(prefix: Sequence[int], vocab: int) -> Tensor:
@@ -79,7 +80,7 @@ def _scores_after(prefix: Sequence[int], vocab: int) -> Tensor:
     scores = torch.randn(vocab, generator=random) * 2
     banned = torch.rand(vocab, generator=random) < 0.4
     banned[torch.randint(vocab, (1,), generator=random)] = False
-    return scores.masked_fill(banned, -math.inf)
+    return scores.masked_fill(banned, -math.inf).to(chosen_device())
 
 
 def _table(lanes: Sequence[LaneView], drafts: Sequence[Draft], vocab: int) -> Tensor:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from decodeplug.testing.device import chosen_device
 from decodeplug.testing.tuning import tune_output_layer
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def tiny_model(
     padded_to: int | None = None,
     **overrides: Any,
 ) -> PreTrainedModel:
-    """A random causal language model in eval mode on the CPU: yours to change, a fresh copy each time.
+    """A random causal language model in eval mode: yours to change, a fresh copy each time.
+
+    It is on the CPU, unless the variable ``DECODEPLUG_TEST_DEVICE`` names another device.
 
     The last three ids of the vocabulary are pad, bos and end, as in ``byte_tokenizer`` and
     ``bpe_tokenizer``: ``tiny_model(vocab=len(tokenizer))`` fits either. Pad and bos hardly
@@ -94,7 +97,7 @@ def tiny_model(
         kind, vocab, seed, layers, hidden, window, context, padded_to, tuple(sorted(overrides.items()))
     )
     model = copy.deepcopy(tuned)
-    torch.nn.Module.to(model, dtype)
+    torch.nn.Module.to(model, chosen_device(), dtype)
     return model
 
 
