@@ -12,10 +12,10 @@ from conformance.verdict import Verdict, verdict_of
 from conformance.writing import forms
 
 LEAST_RIGHT = {
-    ("2020-12", "required"): 96.3,
-    ("2020-12", "format"): 39.2,
-    ("7", "required"): 96.0,
-    ("7", "format"): 38.4,
+    ("2020-12", "required"): 97.1,
+    ("2020-12", "format"): 96.4,
+    ("7", "required"): 96.4,
+    ("7", "format"): 96.1,
 }
 """(draft, part) -> right schemas in percent, at least: what holds today, rounded down. Raise it with every step."""
 

@@ -57,7 +57,8 @@ SCHEMAS: dict[str, Any] = {
         "unevaluatedProperties": False,
         "maxProperties": 3,
     },
-    "a format that no mask knows": {"type": "string", "format": "json-pointer", "maxLength": 4},
+    "a format that no mask knows": {"type": "string", "format": "regex", "maxLength": 4},
+    "a multiple with many remainders": {"type": "integer", "multipleOf": 997, "minimum": 50, "maximum": 9000},
     "a limit that is written as a fraction": {"type": "array", "items": SMALL, "uniqueItems": True, "maxItems": 2.0},
     "nested": {
         "type": "object",

@@ -64,7 +64,7 @@ def test_a_recipe_names_a_grammar(host: Host) -> None:
 @pytest.mark.parametrize("drafters", [[], ["forced"], ["forced", "lookup"]])
 @pytest.mark.parametrize("do_sample", [False, True])
 def test_drafts_change_no_text(host: Host, drafters: list[str], do_sample: bool) -> None:
-    options: dict[str, Any] = {"do_sample": do_sample, "seed": 3, "max_new_tokens": 30}
+    options: dict[str, Any] = {"do_sample": do_sample, "seed": 3, "max_new_tokens": 60}
     for name in ("tool_call", "sql_select", "markdown_table"):
         plain = host.generate("Call: ", constraint=lark(name), drafters=[], **options)
         assert host.generate("Call: ", constraint=lark(name), drafters=drafters, **options).token_ids == plain.token_ids

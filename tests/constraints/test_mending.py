@@ -41,6 +41,8 @@ CASES: dict[str, tuple[Any, Any]] = {
     "anyOf": ({"anyOf": [{"required": ["a"]}, {"type": "string"}]}, {}),
     "oneOf": ({"oneOf": [{"type": "string"}, {"properties": {"a": {"const": 1}}, "required": ["a"]}]}, {"a": 2}),
     "format": ({"format": "idn-email"}, ""),
+    "oneOf of which both hold": ({"oneOf": [{"prefixItems": [True, {"const": n}]} for n in ("a", "b")]}, []),
+    "oneOf of objects": ({"oneOf": [{"properties": {"a": {"const": n}}, "required": ["b"]} for n in (1, 2)]}, {"b": 3}),
     "then": ({"if": {"maximum": 5}, "then": {"multipleOf": 4}}, 3),
     "two faults": ({"properties": {"a": {"minimum": 2}}, "required": ["a", "b"]}, {"a": 1}),
 }

@@ -278,3 +278,14 @@ def test_no_word_character_is_let_in_by_another_case_of_what_is_none(pattern: st
     assert accepts(constraint, BYTES, "-")
     assert accepts(constraint, BYTES, "€")
     assert not accepts(regex(r"(?i)[^\W]").compile(BYTES), BYTES, "\u0345")
+
+
+@pytest.mark.parametrize("pattern", [r"(?i)\w", r"(?i)[\wa]", r"(?i)\W", r"(?i)[^\W]", r"(?i)[^\w]", r"(?i)\S"])
+def test_no_other_case_is_drawn_into_a_class(pattern: str) -> None:
+    """Another case of iota is a mark below a letter, and newer versions of Unicode have cases that Python has not heard of."""
+    constraint = regex(pattern).compile(BYTES)
+    marks = ["\u0345", "\u0264", "\u019b", "\ua7cb", "\ua7dc", "\u1fbe", "k", "\u212a", "\u00e9", " ", "3", "\u03b9"]
+
+    allowed = [mark for mark in marks if accepts(constraint, BYTES, mark)]
+    assert allowed
+    assert all(re.fullmatch(pattern, mark) for mark in allowed)

@@ -75,7 +75,10 @@ def _exact(digits: str) -> float | Fraction:
         raise ValueError(f"{digits} overflows")
     if number == 0 or not 1e-300 < abs(number) < 1e300:
         return number  # an exponent may be too large to write out
-    return number if Fraction(digits) == number else Fraction(digits)
+    exact = Fraction(digits)
+    if exact == number:
+        return number
+    return int(exact) if exact.denominator == 1 else exact
 
 
 def _no_json(name: str) -> NoReturn:

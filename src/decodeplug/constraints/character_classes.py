@@ -11,14 +11,16 @@ import unicodedata
 from functools import cache
 
 import numpy as np
+import regex
 
-__all__ = ["members", "translated"]
+__all__ = ["members", "translated", "without_properties"]
 
 _CODES = 0x110000
 _CASED = 0x20000  # only in the first two planes of Unicode are there letters with a case
 _SURROGATES = slice(0xD800, 0xE000)
 _EITHER_CASE = re.compile(r"\(\?[a-zA-Z]*i")
 _OPENING = re.compile(r"\[\^?\]?")
+_PARTS = re.compile(r"\\[pP]\{[^{}]*\}|\\.|.|\\\Z", re.DOTALL)
 _ECMA = {
     "d": "[0-9]",
     "w": "[0-9A-Za-z_]",
@@ -41,8 +43,8 @@ def translated(pattern: str, *, ecma: bool = False) -> str:
         if char == "\\":
             letter = pattern[at + 1]
             if letter in "dwsDWS":
-                ranges = _inside(letter, ecma, in_class and negated, either_case)
-                parts.append(ranges if in_class else f"[{ranges}]")
+                ranges = _inside(letter, ecma, in_class and negated, in_class and either_case)
+                parts.append(ranges if in_class else f"(?-i:[{ranges}])" if either_case else f"[{ranges}]")
             else:
                 parts.append(char + letter)
             at += 2
@@ -58,6 +60,34 @@ def translated(pattern: str, *, ecma: bool = False) -> str:
         parts.append(char)
         at += 1
     return "".join(parts)
+
+
+def without_properties(pattern: str) -> str:
+    """The same pattern with Unicode's properties (``\\p{Letter}``), which ECMA 262 knows and Python does not, written out.
+
+    One of a name that nobody knows is left as it is.
+    """
+    parts: list[str] = []
+    in_class = False
+    for part in _PARTS.findall(pattern) if r"\p{" in pattern.lower() else [pattern]:
+        spans = _of_property(part) if part[:3].lower() == r"\p{" else None
+        if spans is not None:
+            parts.append(spans if in_class else f"[{spans}]")
+            continue
+        in_class = part == "[" or (in_class and part != "]")
+        parts.append(part)
+    return "".join(parts)
+
+
+@cache
+def _of_property(wanted: str) -> str | None:
+    """The characters of a property, as the inside of a class; None if there is no such property."""
+    try:
+        found = _found(wanted)
+    except regex.error:
+        return None
+    found[_SURROGATES] = False
+    return _spans(found)
 
 
 @cache
@@ -77,7 +107,14 @@ def _inside(letter: str, ecma: bool, negated: bool, either_case: bool) -> str:
         meant[_SURROGATES] = False  # no text has them
         if either_case and not negated:
             meant = meant & ~_changes_sides(letter)
-    edges = np.flatnonzero(np.diff(meant, prepend=False, append=False)).reshape(-1, 2)
+    elif either_case and not negated:
+        meant = meant & ~_draws_in(letter)
+    return _spans(meant)
+
+
+def _spans(found: np.ndarray) -> str:
+    """Code points, as the inside of a class."""
+    edges = np.flatnonzero(np.diff(found, prepend=False, append=False)).reshape(-1, 2)
     spans = [(int(low), int(high) - 1) for low, high in edges]
     return "".join(_escaped(low) if low == high else f"{_escaped(low)}-{_escaped(high)}" for low, high in spans)
 
@@ -91,6 +128,23 @@ def _changes_sides(letter: str) -> np.ndarray:
         char = chr(code)
         cases = {char.lower(), char.upper()} - {char}
         found[code] = unicodedata.category(char) == "Cn" or any(len(one) == 1 and inside[ord(one)] for one in cases)
+    return found
+
+
+@cache
+def _draws_in(letter: str) -> np.ndarray:
+    """Members of ``\\d`` (or w, s) of which another case is none, as with iota: that of some marks is one."""
+    inside = members("\\" + letter)
+    drawn = _found(f"(?i)[{_spans(inside)}]") & ~inside
+    drawn[_SURROGATES] = False
+    return _found(f"(?i)[{_spans(drawn)}]") & inside if drawn.any() else drawn
+
+
+def _found(wanted: str) -> np.ndarray:
+    """As ``members``, by the tables of a newer Unicode."""
+    found = np.zeros(_CODES, np.bool_)
+    for run in regex.finditer(f"{wanted}+", _every_character()):
+        found[run.start() : run.end()] = True
     return found
 
 

@@ -1,7 +1,7 @@
 """Formats that are regular languages, as regular expressions: masks enforce them, and the judge reads the same ones.
 
 They are put together as the grammars of the specifications are: RFC 3986 and RFC 3987 (appendix A and section 2.2),
-RFC 6570 (section 2, with erratum 6937), RFC 6531 (section 3.3), RFC 6901 (section 3), and draft-bhutton-relative-json-pointer-00 (section 3).
+RFC 6570 (section 2, with erratum 6937), RFC 5321 (section 4.1.2) and RFC 6531 (section 3.3), RFC 6901 (section 3), and draft-bhutton-relative-json-pointer-00 (section 3).
 """
 
 from __future__ import annotations
@@ -64,9 +64,8 @@ def _template() -> str:
     return f"(?:{literal}|{expression})*"
 
 
-def _mailbox() -> str:
-    """RFC 6531, section 3.3: a mailbox of RFC 5321, section 4.1.2, with characters beyond ASCII."""
-    beyond = "\u0080-\ud7ff\ue000-\U0010ffff"
+def _mailbox(beyond: str) -> str:
+    """RFC 5321, section 4.1.2: ``Mailbox``. :param beyond: Characters beyond ASCII: those of RFC 6531, section 3.3."""
     atom = f"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{beyond}-]+"
     quoted = rf"\"(?:[ !#-\[\]-~{beyond}]|\\[ -~])*\""
     label = f"[A-Za-z0-9{beyond}](?:[A-Za-z0-9{beyond}-]*[A-Za-z0-9{beyond}])?"
@@ -79,7 +78,8 @@ _, _URI_REFERENCE = _references("", "")
 _IRI, _IRI_REFERENCE = _references(_UCS, _PRIVATE)
 
 FORMAT_PATTERNS: Mapping[str, str] = {
-    "idn-email": _mailbox(),
+    "email": _mailbox(""),
+    "idn-email": _mailbox("\u0080-\ud7ff\ue000-\U0010ffff"),
     "ipv6": _ipv6(),
     "iri": _IRI,
     "iri-reference": _IRI_REFERENCE,

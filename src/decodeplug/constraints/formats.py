@@ -21,7 +21,7 @@ WIDE_FORMATS = frozenset({"date", "date-time", "hostname", "time"})
 """Formats of which the mask engine knows the form, but no calendar, no leap seconds, and no rules of international names."""
 JUDGED_FORMATS = frozenset({"idn-hostname", "regex"})
 """Formats that no mask knows."""
-_MASKED_FORMATS = WIDE_FORMATS | {"duration", "email", "ipv4", "uri", "uuid"} | FORMAT_PATTERNS.keys()
+_MASKED_FORMATS = WIDE_FORMATS | {"duration", "ipv4", "uri", "uuid"} | FORMAT_PATTERNS.keys()
 
 _TIME = re.compile(r"(\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)

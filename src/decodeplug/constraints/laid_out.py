@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from decodeplug.constraints.alternatives import Alternatives
 from decodeplug.constraints.any_spelling import AnySpelling
 from decodeplug.constraints.byte_masks import ByteMasks, compile_automaton
 from decodeplug.constraints.compiled import with_engine
+from decodeplug.constraints.following import ends_after
 from decodeplug.constraints.layout import Indented, Place
 from decodeplug.constraints.schema_engine import FREE, LAYOUTS
 from decodeplug.constraints.token_texts import single_bytes
@@ -96,6 +97,10 @@ class LaidOut:
         if place.mode in ("margin", "measured"):
             return bool(self._schema.allowed(inner)[self._begins].any())
         return True
+
+    def ends_after(self, state: State, ids: Sequence[int]) -> bool:
+        """May the text go on with these ids, and end there?"""
+        return ends_after(self._layout, state[1], ids) and ends_after(self._schema, state[0], ids)
 
     def allowed(self, state: State) -> Tensor:
         """Which ids may follow: ``[size]`` bool on the CPU, not to be modified."""

@@ -14,6 +14,7 @@ __all__ = ["mended", "value_for"]
 
 _DEEPEST = 8  # schemas within schemas that a value is made for
 _LONGEST = 1000  # letters or values that are added at most
+_LARGEST = 10**15  # number that is proposed as a multiple
 _ENDS = ("a", "@a", ")", "]", "}")  # what a text of some format may lack
 _KINDS: Mapping[str, Any] = {
     "string": "",
@@ -24,6 +25,12 @@ _KINDS: Mapping[str, Any] = {
     "null": None,
     "boolean": True,
 }
+_KEYWORDS: Mapping[str, tuple[str, ...]] = {
+    "object": ("properties", "required"),
+    "array": ("prefixItems", "items", "contains", "minItems"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+}
+"""What a schema without a type speaks of, if it has one of these."""
 
 
 def mended(value: Any, error: ValidationError) -> Iterator[Any]:
@@ -54,19 +61,30 @@ def value_for(schema: Any, depth: int = 0) -> Any:
         return schema["const"]
     if schema.get("enum"):
         return schema["enum"][0]
-    kind = schema.get("type", "object" if "properties" in schema or "required" in schema else "string")
-    kind = str(kind[0] if isinstance(kind, list) and kind else kind)
+    kind = _kind_of(schema)
     if kind == "object":
         inner = schema.get("properties", {})
         return {name: value_for(inner.get(name), depth + 1) for name in schema.get("required", ())}
     if kind == "array":
-        return [value_for(schema.get("items"), depth + 1) for _ in range(min(schema.get("minItems", 0), _LONGEST))]
+        first = [value_for(inner, depth + 1) for inner in schema.get("prefixItems", ())]
+        missing = min(int(schema.get("minItems", 0)), _LONGEST) - len(first)
+        return first + [value_for(schema.get("items"), depth + 1) for _ in range(missing)]
     if kind == "string":
         return "a" * min(int(schema.get("minLength", 0)), _LONGEST)
     if kind in ("integer", "number"):
         above = schema.get("exclusiveMinimum")
         return schema.get("minimum", schema.get("maximum", 0)) if above is None else math.floor(above) + 1
     return copy.deepcopy(_KINDS.get(kind))
+
+
+def _kind_of(schema: Mapping[str, Any]) -> str:
+    kind = schema.get("type")
+    if isinstance(kind, list) and kind:
+        kind = kind[0]
+    if kind is None:
+        spoken_of = ((kind, keyword) for kind, keywords in _KEYWORDS.items() for keyword in keywords)
+        kind = next((kind for kind, keyword in spoken_of if keyword in schema), "string")
+    return str(kind)
 
 
 def _with(value: Any, path: list[Any], part: Any) -> Any:
@@ -96,8 +114,11 @@ def _more(found: Any, least: Any, error: ValidationError) -> Iterator[Any]:
 
 
 def _containing(found: Any, wanted: Any, error: ValidationError) -> Iterator[Any]:
-    least = error.schema.get("minContains", 1) if isinstance(error.schema, Mapping) else 1
-    new = [value_for(wanted)] * min(int(least), _LONGEST)
+    schema = error.schema if isinstance(error.schema, Mapping) else {}
+    usual, value = value_for(schema.get("items")), value_for(wanted)
+    if isinstance(usual, dict) and isinstance(value, dict):
+        value = {**usual, **value}
+    new = [value] * min(int(schema.get("minContains", 1)), _LONGEST)
     yield [*found, *new]
     yield [*found[: -len(new)], *new] if new else found
     yield new
@@ -130,10 +151,26 @@ def _others(value: Any) -> Iterator[Any]:
             yield value - step
 
 
+def _only_one(found: Any, options: Any, _error: ValidationError) -> Iterator[Any]:
+    """One of the options alone, where several hold."""
+    for option in options:
+        named = option.get("properties", {}) if isinstance(option, Mapping) else {}
+        if isinstance(found, dict) and isinstance(named, Mapping):
+            yield {**found, **{name: value_for(inner) for name, inner in named.items()}}
+        else:
+            yield value_for(option)
+
+
 def _multiple(found: Any, of: Any, _error: ValidationError) -> Iterator[Any]:
     count = math.ceil(found / of)
     yield of * count
     yield of * (count - 1)
+    longer = found
+    while found and longer < _LARGEST:  # of so many more digits that one of the multiples begins like it
+        longer *= 10
+        if longer >= found * of:
+            yield of * math.ceil(longer / of)
+            return
 
 
 def _fewer(found: Any, most: Any, _error: ValidationError) -> Iterator[Any]:
@@ -170,6 +207,7 @@ _MENDS: Mapping[str, Callable[[Any, Any, ValidationError], Iterator[Any]]] = {
     "minimum": lambda found, limit, error: iter([limit]),
     "multipleOf": _multiple,
     "not": lambda found, wanted, error: itertools.islice(_others(found), 4),
+    "oneOf": _only_one,
     "required": _named,
     "type": _of_kind,
     "unevaluatedProperties": _less_named,

@@ -12,6 +12,7 @@ from jsonschema import validators
 from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
 
+from decodeplug.constraints.character_classes import without_properties
 from decodeplug.constraints.compiled import first_line
 from decodeplug.constraints.pattern import read_pattern
 from decodeplug.constraints.schema_meta import flat_meta, keywords_of
@@ -128,7 +129,7 @@ def _checked_pattern(keyword: str, pattern: str, path: tuple[str | int, ...]) ->
     place = (keyword, pattern) if keyword == "patternProperties" else (keyword,)
     suspect = Suspect(keyword, pointer_of((*path, *place)), pattern)
     try:
-        return suspect if read_pattern(pattern).may_explode else None
+        return suspect if read_pattern(without_properties(pattern)).may_explode else None
     except UnsupportedGrammar as error:
         raise suspect.refused(error) from None
 

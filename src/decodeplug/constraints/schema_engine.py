@@ -11,7 +11,7 @@ from typing import Any
 
 from llguidance import LLMatcher
 
-from decodeplug.constraints.character_classes import translated
+from decodeplug.constraints.character_classes import translated, without_properties
 from decodeplug.constraints.compiled import Once
 from decodeplug.constraints.endless_schema import without_endless
 from decodeplug.constraints.format_patterns import FORMAT_PATTERNS
@@ -20,7 +20,15 @@ from decodeplug.constraints.json_value import Judge
 from decodeplug.constraints.references import Documents, gathered, registry_of
 from decodeplug.constraints.schema_check import Suspect, check_schema, dialect
 from decodeplug.constraints.schema_meta import keywords_of
-from decodeplug.constraints.schema_over import Left, in_any_order, keyed, left_to_judge, loosened, too_wide
+from decodeplug.constraints.schema_over import (
+    Left,
+    in_any_order,
+    keyed,
+    left_to_judge,
+    loosened,
+    too_wide,
+    without_multiples,
+)
 from decodeplug.constraints.schema_rewrite import rewritten
 from decodeplug.constraints.schema_tree import changed
 from decodeplug.constraints.self_reference import refuse_circles
@@ -144,6 +152,7 @@ def _prepare(schema: Any, draft: str | None, formats: str, documents: Documents,
     if isinstance(engine, dict) and isinstance(validator.META_SCHEMA, Mapping):
         engine["$schema"] = validator.META_SCHEMA.get("$schema") or validator.META_SCHEMA.get("$id")
     plain, wide = engine, too_wide(engine)
+    engine = without_multiples(engine)
     if key_order == "any":
         engine, wide = in_any_order(engine), wide + keyed(engine)
     equal = rewritten(engine, keywords_of(validator))
@@ -168,8 +177,12 @@ def _for_the_judge(text: str) -> Any:
 
 def _with_plain_patterns(part: dict[str, Any]) -> dict[str, Any]:
     if isinstance(part.get("pattern"), str):
-        part["pattern"] = translated(part["pattern"], ecma=True)
+        part["pattern"] = _plain(part["pattern"])
     named = part.get("patternProperties")
     if isinstance(named, dict):
-        part["patternProperties"] = {translated(name, ecma=True): inner for name, inner in named.items()}
+        part["patternProperties"] = {_plain(name): inner for name, inner in named.items()}
     return part
+
+
+def _plain(pattern: str) -> str:
+    return translated(without_properties(pattern), ecma=True)

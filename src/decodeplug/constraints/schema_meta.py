@@ -8,13 +8,17 @@ visited on its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 from urllib.parse import urldefrag, urljoin
 
 import jsonschema_specifications
+from jsonschema import FormatChecker
 from jsonschema.protocols import Validator
+
+from decodeplug.constraints.character_classes import without_properties
 
 __all__ = ["flat_meta", "keywords_of"]
 
@@ -50,7 +54,13 @@ def flat_meta(validator: type[Validator]) -> Validator:
                 flat.setdefault("properties", {}).update({k: _inlined(v, base, root) for k, v in value.items()})
             elif keyword not in _ABOUT_ITSELF:
                 flat[keyword] = _inlined(value, base, root)
-    return validator(flat, format_checker=validator.FORMAT_CHECKER)
+    checker = FormatChecker(())
+    checker.checkers = {**validator.FORMAT_CHECKER.checkers, "regex": (_is_pattern, re.error)}
+    return validator(flat, format_checker=checker)
+
+
+def _is_pattern(value: object) -> bool:
+    return not isinstance(value, str) or bool(re.compile(without_properties(value)))
 
 
 def keywords_of(validator: type[Validator]) -> frozenset[str]:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from decodeplug.constraints.budget import search_for
+from decodeplug.constraints.character_classes import without_properties
 from decodeplug.constraints.compiled import Once, compile_grammar, with_engine
 from decodeplug.constraints.hints import hints_of
 from decodeplug.constraints.laid_out import in_layout
@@ -135,7 +136,7 @@ class JsonSchema:
         """The engine's grammar; called once per vocabulary, after patterns that may explode were tried."""
         for suspect in ready.suspects:
             try:
-                Regex(suspect.pattern).compile(vocabulary)
+                Regex(without_properties(suspect.pattern)).compile(vocabulary)
             except UnsupportedGrammar as error:
                 raise suspect.refused(error) from None
         return ready.grammar(layout, form)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from decodeplug.constraints.following import ends_after
 from decodeplug.constraints.schema_tree import inner_schemas, subschemas
 from decodeplug.contracts import Constraint
 
@@ -116,15 +117,23 @@ class Tidied:
         return self._inner.allowed(state[0])
 
     def advance(self, state: tuple[Any, Place], token: int) -> tuple[Any, Place] | None:
-        inner, place = self._inner.advance(state[0], token), state[1]
-        if inner is None:
-            return None
-        for byte in self._bytes(token):
+        inner = self._inner.advance(state[0], token)
+        place = None if inner is None else self._then(state[1], self._bytes(token))
+        return None if place is None else (inner, place)
+
+    def _then(self, place: Place, piece: bytes) -> Place | None:
+        for byte in piece:
             after = self._automaton.step(place, byte)
             if after is None:
                 return None
             place = after
-        return inner, place
+        return place
+
+    def ends_after(self, state: tuple[Any, Place], ids: Sequence[int]) -> bool:
+        """May the text go on with these ids, and end there?"""
+        if not ends_after(self._inner, state[0], ids):
+            return False
+        return self._then(state[1], b"".join(map(self._bytes, ids))) is not None
 
     def forced(self, state: tuple[Any, Place]) -> tuple[int, ...]:
         return tuple(self._inner.forced(state[0]))

@@ -12,7 +12,7 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,18 +23,18 @@ from decodeplug.contracts import Constraint
 
 __all__ = ["Search", "missing_bytes"]
 
-TRIES = 12  # walks while a text is written
+TRIES = 4  # walks while a text is written
 TRIES_AT_FIRST = 400  # walks before a schema counts as one without any text
 _SPELT = 256  # texts whose ids are kept
 _LOST = 20  # walks that may come to no end before no more are made
-_MENDED = 3  # walks whose text, if the judge refuses it, is mended,
-_MENDS = 32  # and texts that the judge is asked about for that
+_MENDED = 3  # walks whose first text that the judge refuses is mended,
+_MENDS = 64  # and ends that are tried for that
 _LONGEST = 256  # moves of one walk,
 _LONGEST_AT_FIRST = 4096  # and of the first one: a schema of hundreds of properties has no shorter text
 _EXPANDED = 256  # texts that are gone on from in looking for the shortest one,
 _TRIED = 4096  # and ids that are tried there in all
-_CLASSES = 96  # and kinds of places in looking for any
-_PATIENCE = 6000  # single bytes that are tried before a constraint counts as one without any text
+_CLASSES = 400  # and kinds of places in looking for any
+_PATIENCE = 20000  # single bytes that are tried before a constraint counts as one without any text
 _ALIKE = 2  # places where the same ids may follow that are gone on from
 _KINDS = 12  # single bytes that are tried at one of those
 _SIGNS = 40  # of more, those that are no letters, the printable ones first
@@ -43,18 +43,6 @@ _OUTSIDE = b'}])",.;>01tfn-[{: \n'  # what ends something first
 _IN_LINES = b'}])"\n,.;>01tfn-[{: '  # where lines are broken, a number or a list may end with the line
 _SAMPLE = b"01aA"
 _INSIDE = b'"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-:.@/_ '
-
-
-class _Walk(NamedTuple):
-    """Where a walk came to.
-
-    :ivar ids: Of the end that it found. :ivar refused: Else, the last whole text that the judge did not take.
-    :ivar is_lost: It came to no end at all.
-    """
-
-    ids: tuple[int, ...] | None = None
-    refused: bytes | None = None
-    is_lost: bool = False
 
 
 class Search:
@@ -132,11 +120,9 @@ class Search:
         for attempt in range(tries if self.is_judged else 1):
             if lost > _LOST:
                 break
-            walk = self._walk(state, text, chance, _LONGEST) if attempt else self._walk(state, text, None, longest)
-            lost += walk.is_lost
-            ids = walk.ids
-            if walk.refused is not None and attempt < _MENDED:
-                ids = self._mended(state, text, walk.refused)
+            mends = attempt < _MENDED
+            ids, is_lost = self._walk(state, text, chance if attempt else None, _LONGEST if attempt else longest, mends)
+            lost += is_lost
             if ids is not None:
                 yield self._shorter(state, text, ids)
         ids = None if self.is_judged else self._explored(state)
@@ -148,26 +134,32 @@ class Search:
         spelt = self.spell(tail)
         return tuple(spelt) if len(spelt) < len(ids) and self.fits(state, text, tail) else ids
 
-    def _walk(self, state: Any, text: bytes, chance: random.Random | None, longest: int) -> _Walk:
-        """Walk towards an end: by the shortest way, or by chance."""
-        inner, out, ids, place = self._inner, bytearray(), [], JsonPlace.after(text)
-        refused: bytes | None = None
+    def _walk(
+        self, start: Any, text: bytes, chance: random.Random | None, longest: int, mends: bool
+    ) -> tuple[tuple[int, ...] | None, bool]:
+        """Walk towards an end, by the shortest way or by chance; its ids, if there are some, and whether it came to no end.
+
+        :param mends: Mend the first whole text that the judge refuses.
+        """
+        inner, state, out, ids, place = self._inner, start, bytearray(), [], JsonPlace.after(text)
         for _ in range(longest):
             if inner.is_accepting(state) and (chance is None or chance.random() < 0.7 or inner.is_complete(state)):
-                if self.judge(text + out):
-                    return _Walk(tuple(ids))
-                refused = text + out
-                if inner.is_complete(state):
-                    return _Walk(refused=refused)
+                whole = text + bytes(out)
+                if self.judge(whole):
+                    return tuple(ids), False
+                mended = self._mended(start, text, whole) if mends else None
+                if mended is not None or inner.is_complete(state):
+                    return mended, False
+                mends = False
             step = self._step(state, place, chance)
             if step is None:
-                return _Walk(refused=refused)
+                return None, False
             state, moved = step
             ids += moved
             piece = b"".join(map(self._bytes, moved))
             out += piece
             place = place.then(piece)
-        return _Walk(refused=refused, is_lost=True)
+        return None, True
 
     def _mended(self, state: Any, text: bytes, refused: bytes) -> tuple[int, ...] | None:
         """An end with what the judge missed in a whole text that begins with ``text``."""
@@ -176,15 +168,16 @@ class Search:
             for value in self._mend(waiting.popleft()):
                 for tail in completions(text, value, self.hints):
                     whole, ids = text + tail, self.spell(tail)
+                    if whole in tried:
+                        continue
+                    tried.add(whole)
                     if len(tried) > _MENDS:
                         return None
-                    if whole in tried or not ends_after(self._inner, state, ids):
-                        continue
-                    if self.judge(whole):
-                        return ids
-                    tried.add(whole)
-                    waiting.append(whole)
-                    break
+                    if ends_after(self._inner, state, ids):
+                        if self.judge(whole):
+                            return ids
+                        waiting.append(whole)
+                        break
         return None
 
     def _step(self, state: Any, place: JsonPlace, chance: random.Random | None) -> tuple[Any, Sequence[int]] | None:
