@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from decodeplug.constraints import accepts, json_schema
-from decodeplug.constraints.witness import missing_bytes
+from decodeplug.constraints.json_place import missing_bytes
 from decodeplug.constraints.witnessed import Witnessed
 from decodeplug.errors import Unsatisfiable, UnsupportedSchema
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer, check_constraint

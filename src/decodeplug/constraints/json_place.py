@@ -1,10 +1,12 @@
-"""Where in a JSON text one is, as far as quotes and lines go."""
+"""Where in a JSON text one is, as far as quotes, lines and begun characters go."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["JsonPlace", "is_quoted"]
+__all__ = ["JsonPlace", "missing_bytes"]
+
+_SECOND = {0xE0: 0xA0, 0xF0: 0x90}  # lead bytes whose second byte may not be 0x80
 
 
 class JsonPlace(NamedTuple):
@@ -37,6 +39,13 @@ class JsonPlace(NamedTuple):
         return JsonPlace(quoted, escaped, in_lines)
 
 
-def is_quoted(text: bytes | bytearray) -> bool:
-    """Does a JSON text end inside a string?"""
-    return JsonPlace.after(text).quoted
+def missing_bytes(text: bytes) -> bytes:
+    """The bytes that complete the character that a text ends in the middle of: one that any string may have."""
+    for back in range(1, min(4, len(text)) + 1):
+        lead = text[-back]
+        if lead >= 0xC0:
+            rest = bytes([_SECOND.get(lead, 0x80)]) + b"\x80\x80"
+            return rest[back - 1 : (2 if lead < 0xE0 else 3 if lead < 0xF0 else 4) - 1]
+        if lead < 0x80:
+            break
+    return b""

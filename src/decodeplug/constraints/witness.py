@@ -21,7 +21,7 @@ from decodeplug.constraints.following import ends_after, followed
 from decodeplug.constraints.json_place import JsonPlace
 from decodeplug.contracts import Constraint
 
-__all__ = ["Search", "missing_bytes"]
+__all__ = ["FEW", "MANY", "TRIES", "Search"]
 
 TRIES = 4  # walks while a text is written
 TRIES_AT_FIRST = 400  # walks before a schema counts as one without any text
@@ -33,15 +33,14 @@ _LONGEST = 256  # moves of one walk,
 _LONGEST_AT_FIRST = 4096  # and of the first one: a schema of hundreds of properties has no shorter text
 _EXPANDED = 256  # texts that are gone on from in looking for the shortest one,
 _TRIED = 4096  # and ids that are tried there in all
-_CLASSES = 400  # and kinds of places in looking for any
+FEW, MANY = 1000, 2500  # single bytes that are tried where there is room, and where there is little
 _PATIENCE = 20000  # single bytes that are tried before a constraint counts as one without any text
 _ALIKE = 2  # places where the same ids may follow that are gone on from
 _KINDS = 12  # single bytes that are tried at one of those
 _SIGNS = 40  # of more, those that are no letters, the printable ones first
-_SECOND = {0xE0: 0xA0, 0xF0: 0x90}  # lead bytes whose second byte may not be 0x80
+_SAMPLE = b"01aA"
 _OUTSIDE = b'}])",.;>01tfn-[{: \n'  # what ends something first
 _IN_LINES = b'}])"\n,.;>01tfn-[{: '  # where lines are broken, a number or a list may end with the line
-_SAMPLE = b"01aA"
 _INSIDE = b'"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-:.@/_ '
 
 
@@ -91,26 +90,32 @@ class Search:
         if found is None:
             found = self.ending(state, b"", TRIES_AT_FIRST, longest=_LONGEST_AT_FIRST)
         if found is None and not self.is_judged:
-            found = self._explored(state, _PATIENCE)
+            found = self._explored(state, _PATIENCE, all_bytes=True)
         return None if found is None else self._shorter(state, b"", found)
 
     def ending(
-        self, state: Any, text: bytes, tries: int = TRIES, most: float = math.inf, longest: int = _LONGEST
+        self,
+        state: Any,
+        text: bytes,
+        tries: int = TRIES,
+        most: float = math.inf,
+        longest: int = _LONGEST,
+        patience: int = FEW,
     ) -> tuple[int, ...] | None:
         """Ids of an end for ``text``, or None if none was found; the same answer for the same text.
 
         :param tries: How many walks are made before the text counts as one without an end.
         :param most: How many ids it should have: the first end that has no more, else the shortest that was found.
-        :param longest: How many moves the first walk may take.
+        :param longest: How many moves the first walk may take. :param patience: Single bytes that are tried to explore.
         """
         shortest: tuple[int, ...] | None = None
-        for ids in self._endings(state, text, tries, longest):
+        for ids in self._endings(state, text, tries, longest, patience):
             if len(ids) <= most:
                 return ids
             shortest = ids if shortest is None or len(ids) < len(shortest) else shortest
         return shortest
 
-    def _endings(self, state: Any, text: bytes, tries: int, longest: int) -> Iterator[tuple[int, ...]]:
+    def _endings(self, state: Any, text: bytes, tries: int, longest: int, patience: int) -> Iterator[tuple[int, ...]]:
         known = getattr(self._inner, "ending", None)
         ids = None if known is None else known(state)
         if ids is not None:
@@ -125,7 +130,7 @@ class Search:
             lost += is_lost
             if ids is not None:
                 yield self._shorter(state, text, ids)
-        ids = None if self.is_judged else self._explored(state)
+        ids = None if self.is_judged else self._explored(state, patience)
         if ids is not None:
             yield self._shorter(state, text, ids)
 
@@ -166,18 +171,22 @@ class Search:
         waiting, tried = deque([refused]), {refused}
         while waiting and self._mend is not None:
             for value in self._mend(waiting.popleft()):
+                better: bytes | None = None  # the first one, if none fits the masks: it may be mended as well
                 for tail in completions(text, value, self.hints):
                     whole, ids = text + tail, self.spell(tail)
                     if whole in tried:
                         continue
-                    tried.add(whole)
                     if len(tried) > _MENDS:
                         return None
+                    tried.add(whole)
+                    better = better or whole
                     if ends_after(self._inner, state, ids):
                         if self.judge(whole):
                             return ids
-                        waiting.append(whole)
+                        better = whole
                         break
+                if better is not None:
+                    waiting.append(better)
         return None
 
     def _step(self, state: Any, place: JsonPlace, chance: random.Random | None) -> tuple[Any, Sequence[int]] | None:
@@ -240,51 +249,43 @@ class Search:
             level = following
         return None
 
-    def _explored(self, start: Any, patience: int = 0) -> tuple[int, ...] | None:
+    def _explored(self, start: Any, patience: int, *, all_bytes: bool = False) -> tuple[int, ...] | None:
         """An end, by breadth over kinds of places: where the same ids may follow equally far away, a few stand for all.
 
-        :param patience: How many single bytes may be tried; 0: some of those that may follow, at a few places.
+        :param patience: How many single bytes may be tried: some of those that may follow, or ``all_bytes``.
         """
+        if self._inner.is_accepting(start):
+            return ()
         first = self._kind(start)
         waiting: deque[tuple[Any, tuple[int, ...], Any]] = deque([(start, (), first)])
         # Pairs of neighbours, each by how far away: [a-z]+([.][a-z]{2})+ comes through the same ones again and again.
-        seen = Counter([(0, None, first)])
+        seen: Counter[Any] = Counter()
         tried = 0
-        while waiting and (tried < patience if patience else len(seen) <= _CLASSES):
+        while waiting and tried < patience:
             state, ids, kind = waiting.popleft()
-            if self._inner.is_accepting(state):
-                return ids
             forced = tuple(self._inner.forced(state))
-            moves = [forced] if forced else self._bytes_that_may_follow(state, all_of_them=patience > 0)
+            moves = [forced] if forced else self._bytes_that_may_follow(state, all_bytes)
             tried += len(moves)
             for moved in moves:
                 after = self._follow(state, moved)
-                pair = None if after is None else (len(ids) + len(moved), kind, self._kind(after))
-                if pair is not None and seen[pair] < _ALIKE:
+                if after is None:
+                    continue
+                if self._inner.is_accepting(after):
+                    return (*ids, *moved)
+                pair = (len(ids) + len(moved), kind, self._kind(after))
+                if seen[pair] < _ALIKE:
                     seen[pair] += 1
                     waiting.append((after, (*ids, *moved), pair[2]))
         return None
 
-    def _kind(self, state: Any) -> tuple[bool, bytes]:
-        return self._inner.is_accepting(state), self._inner.allowed(state).numpy().tobytes()
+    def _kind(self, state: Any) -> bytes:
+        return self._inner.allowed(state).numpy().tobytes()
 
-    def _bytes_that_may_follow(self, state: Any, *, all_of_them: bool) -> list[tuple[int, ...]]:
+    def _bytes_that_may_follow(self, state: Any, all_of_them: bool) -> list[tuple[int, ...]]:
         """Single bytes, of letters and digits only some where many may follow, unless all are wanted."""
         allowed = self._inner.allowed(state).numpy()
         found = [byte for byte, token in self._singles.items() if allowed[token]]
         if len(found) > _KINDS and not all_of_them:
-            found = [byte for byte in found if byte in _SAMPLE or not (chr(byte).isalnum() or byte >= 0x80)]
-            found = sorted(found, key=lambda byte: byte < 0x20)[:_SIGNS]
+            some = [byte for byte in found if byte in _SAMPLE or not (chr(byte).isalnum() or byte >= 0x80)]
+            found = sorted(some, key=lambda byte: byte < 0x20)[:_SIGNS] or found[:_KINDS]
         return [(self._singles[byte],) for byte in found]
-
-
-def missing_bytes(text: bytes) -> bytes:
-    """The bytes that complete the character that a text ends in the middle of: one that any string may have."""
-    for back in range(1, min(4, len(text)) + 1):
-        lead = text[-back]
-        if lead >= 0xC0:
-            rest = bytes([_SECOND.get(lead, 0x80)]) + b"\x80\x80"
-            return rest[back - 1 : (2 if lead < 0xE0 else 3 if lead < 0xF0 else 4) - 1]
-        if lead < 0x80:
-            break
-    return b""

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from decodeplug.constraints.completion import completions
-from decodeplug.constraints.witness import Search, missing_bytes
+from decodeplug.constraints.json_place import missing_bytes
+from decodeplug.constraints.witness import FEW, MANY, TRIES, Search
 from decodeplug.contracts import Constraint
 from decodeplug.errors import BudgetTooSmall
 
@@ -164,7 +165,8 @@ class Witnessed:
             if self._has_room(after) and (keeps or self._search.fits(inner, text, tail)):
                 return after
         is_wanted = state.tail is not None or left % _AGAIN == 0
-        ending = self._search.ending(inner, text, most=left, longest=self._longest) if is_wanted else None
+        patience = MANY if left <= 2 * self._tight else FEW
+        ending = self._search.ending(inner, text, TRIES, left, self._longest, patience) if is_wanted else None
         if ending is not None and len(ending) <= left:
             return WitnessedState(inner, text, b"".join(map(self._bytes, ending)), left, ending)
         is_free = not self._is_strict and (state.tail is None or (ending is None and left > self._tight))
