@@ -18,7 +18,7 @@ CASES: dict[str, tuple[Any, Any]] = {
     "const": ({"properties": {"a": {"const": [1]}}}, {"a": 2}),
     "enum": ({"items": {"enum": ["x", "y"]}}, ["x", "z"]),
     "minLength": ({"minLength": 3}, "x"),
-    "maxLength": ({"maxLength": 2}, "xyz"),
+    "maxLength": ({"maxLength": Decimal("2.0")}, "xyz"),
     "minimum": ({"minimum": 2}, 1),
     "maximum": ({"maximum": 2}, 3),
     "exclusiveMinimum": ({"exclusiveMinimum": 2}, 2),
@@ -61,6 +61,17 @@ def test_mending_leads_to_a_valid_value(name: str) -> None:
 
     assert any(map(validator.is_valid, waiting))
     assert value == before
+
+
+@pytest.mark.parametrize(
+    ("found", "of"), [(12, 97), (-12, 97), (-5, 7), (3, 10**9 + 7), (Decimal("0.3"), Decimal("0.7"))]
+)
+def test_one_of_the_multiples_begins_like_the_number(found: Any, of: Any) -> None:
+    (error,) = jsonschema.Draft202012Validator({"multipleOf": of}).iter_errors(found)
+
+    proposed = list(mended(found, error))
+    assert all(number % of == 0 for number in proposed)
+    assert isinstance(found, Decimal) or any(str(number).startswith(str(found)) for number in proposed)
 
 
 @pytest.mark.parametrize("schema", [{"pattern": "^x+$"}, {"propertyNames": False}, False])

@@ -62,9 +62,9 @@ def test_threads_ask_one_constraint_at_once_and_get_the_answers_of_one() -> None
         chance = random.Random(seed)
         for _ in range(200):
             index = chance.randrange(len(states))
-            state = states[index]
-            assert isinstance(state, State)
-            state.mask = None
+            masked = states[index][0]  # beside it, where the number stands
+            assert isinstance(masked, State)
+            masked.mask = None
             if not constraint.allowed(states[index]).equal(wanted[index]):
                 wrong.append(index)
 

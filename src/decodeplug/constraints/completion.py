@@ -109,7 +109,7 @@ def _read(text: bytes, pattern: Any) -> _Begun | None:
                 return None
             frames.pop()
             is_whole = not frames
-        elif part == b":" and top is not None:
+        elif part == b":" and top is not None and top.keys:
             top.awaits = "value"
         elif part == b"," and top is not None:
             top.awaits = "key" if top.is_object else "value"

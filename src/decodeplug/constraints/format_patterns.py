@@ -84,7 +84,7 @@ FORMAT_PATTERNS: Mapping[str, str] = {
     "iri": _IRI,
     "iri-reference": _IRI_REFERENCE,
     "json-pointer": _POINTER,
-    "relative-json-pointer": f"(?:0|[1-9][0-9]*)(?:#|{_POINTER})",
+    "relative-json-pointer": f"(?:0|[1-9][0-9]*)(?:[+-][1-9][0-9]*)?(?:#|{_POINTER})",
     "uri-reference": _URI_REFERENCE,
     "uri-template": _template(),
 }

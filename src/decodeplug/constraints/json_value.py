@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal, localcontext
 from functools import cache
 from typing import Any, NoReturn
@@ -23,6 +25,7 @@ from decodeplug.errors import InvalidResult
 
 __all__ = ["Judge", "strict_loads"]
 
+_LONG_NUMBER = re.compile(r"[0-9.]{17}")  # may have more digits than a double
 _MENDED = 4  # faults of one text that are looked at
 _LARGEST_QUOTIENT = 700  # digits beside those of the text that a number divided by a multiple may have: 1e308 / 1e-323
 
@@ -33,7 +36,10 @@ def strict_loads(text: str) -> Any:
     :raises InvalidResult: It is no JSON; or it has what JSON readers disagree about: NaN and infinities,
         numbers that overflow, one key twice, lone surrogates.
     """
-    return _loads(text, float)
+    try:
+        return _loads(text, float)
+    except RecursionError as error:
+        raise InvalidResult(text, because=f"it is not JSON: {error}") from None
 
 
 def _loads(text: str, fraction: Callable[[str], Any]) -> Any:
@@ -60,7 +66,7 @@ def _loads(text: str, fraction: Callable[[str], Any]) -> Any:
             parse_constant=lambda name: refuse(f"{name} is no JSON"),
             object_pairs_hook=pairs,
         )
-    except (ValueError, RecursionError) as error:  # ValueError: also integers of over 4,300 digits
+    except (ArithmeticError, ValueError) as error:  # ValueError: also integers of over 4,300 digits
         raise InvalidResult(text, because=f"it is not JSON: {error}") from None
     if _has_surrogates(text):
         refuse("a string has a lone surrogate")
@@ -104,9 +110,12 @@ class Judge:
         return strict_loads(text)
 
     def accepts(self, raw: bytes) -> bool:
-        """Is this text, as UTF-8, valid?"""
+        """Is this text, as UTF-8, valid? Also for a reader to whom a number with more digits is the nearest double."""
         try:
-            self._validate(raw.decode())
+            text = raw.decode()
+            self._validate(text)
+            if _LONG_NUMBER.search(text):
+                self._validate(text, _nearest)
         except (InvalidResult, UnicodeDecodeError):
             return False
         return True
@@ -120,18 +129,31 @@ class Judge:
                 better = [one for error in errors if isinstance(error, ValidationError) for one in mended(value, error)]
         except (ArithmeticError, RecursionError, InvalidResult, UnicodeDecodeError, _UndecidedError):
             return
+        except (AttributeError, LookupError, TypeError, ValueError):
+            return  # the schema has something there that no draft allows, or one mended fault hides the next
         yield from better
 
-    def _validate(self, text: str) -> None:
-        value = _loads(text, Decimal)
+    def _validate(self, text: str, fraction: Callable[[str], Any] = Decimal) -> None:
         try:
-            with localcontext(prec=len(text) + _LARGEST_QUOTIENT):
-                error = next(self._validator.iter_errors(value), None)
+            try:
+                error = self._first_error(text, fraction)
+            except RecursionError:  # the caller's own stack may be deep: on a fresh one the answer is always the same
+                with ThreadPoolExecutor(1) as fresh:
+                    error = fresh.submit(self._first_error, text, fraction).result()
         except (ArithmeticError, RecursionError, _UndecidedError) as failure:
             raise InvalidResult(text, because=f"it could not be validated: {failure}") from None
         if isinstance(error, ValidationError):
             where = pointer_of(list(error.absolute_path)) or "the top"
             raise InvalidResult(text, because=f"{error.message} (at {where})")
+
+    def _first_error(self, text: str, fraction: Callable[[str], Any]) -> Any:
+        value = _loads(text, fraction)
+        with localcontext(prec=len(text) + _LARGEST_QUOTIENT):
+            return next(self._validator.iter_errors(value), None)
+
+
+def _nearest(digits: str) -> Decimal:
+    return Decimal(repr(float(digits)))
 
 
 class _UndecidedError(Exception):

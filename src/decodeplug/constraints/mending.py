@@ -14,7 +14,7 @@ __all__ = ["mended", "value_for"]
 
 _DEEPEST = 8  # schemas within schemas that a value is made for
 _LONGEST = 1000  # letters or values that are added at most
-_LARGEST = 10**15  # number that is proposed as a multiple
+_VARIANTS = 100  # of a value within an object
 _ENDS = ("a", "@a", ")", "]", "}")  # what a text of some format may lack
 _KINDS: Mapping[str, Any] = {
     "string": "",
@@ -25,6 +25,7 @@ _KINDS: Mapping[str, Any] = {
     "null": None,
     "boolean": True,
 }
+_SAMPLES: Mapping[str, str] = {"email": "a@a", "idn-email": "a@a", "idn-hostname": "a", "iri": "a:", "uri": "a:"}
 _KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "object": ("properties", "required"),
     "array": ("prefixItems", "items", "contains", "minItems"),
@@ -70,6 +71,8 @@ def value_for(schema: Any, depth: int = 0) -> Any:
         missing = min(int(schema.get("minItems", 0)), _LONGEST) - len(first)
         return first + [value_for(schema.get("items"), depth + 1) for _ in range(missing)]
     if kind == "string":
+        if schema.get("format") in _SAMPLES:
+            return _SAMPLES[schema["format"]]
         return "a" * min(int(schema.get("minLength", 0)), _LONGEST)
     if kind in ("integer", "number"):
         above = schema.get("exclusiveMinimum")
@@ -109,7 +112,9 @@ def _depending(found: Any, wanted: Any, error: ValidationError) -> Iterator[Any]
 
 def _more(found: Any, least: Any, error: ValidationError) -> Iterator[Any]:
     items = error.schema.get("items") if isinstance(error.schema, Mapping) else None
-    new = [value_for(items) if isinstance(items, Mapping) else 0] * min(int(least) - len(found), _LONGEST)
+    new = [found[-1] if found else value_for(items) if isinstance(items, Mapping) else 0] * min(
+        int(least) - len(found), _LONGEST
+    )
     yield from _different([*found, *new], True, error)
 
 
@@ -129,7 +134,7 @@ def _different(found: Any, _wanted: Any, _error: ValidationError) -> Iterator[An
     kept: list[Any] = []
     for value in found:
         tries = itertools.chain([value], _others(value))
-        kept.append(next((one for one in itertools.islice(tries, 2 * len(found) + 2) if one not in kept), value))
+        kept.append(next((one for one in itertools.islice(tries, 4 * len(found) + 4) if one not in kept), value))
     yield kept
 
 
@@ -137,11 +142,13 @@ def _others(value: Any) -> Iterator[Any]:
     if isinstance(value, bool):
         yield not value
     elif isinstance(value, str):
-        yield from (value + "abcdefghij"[index % 10] * (index // 10 + 1) for index in itertools.count())
-        return
+        for index in itertools.count():
+            more = "abcdefghij"[index % 10] * (index // 10 + 1)
+            yield value + more
+            yield more + value
     elif isinstance(value, dict):
         for name, inner in value.items():
-            for other in itertools.islice(_others(inner), 8):
+            for other in itertools.islice(_others(inner), _VARIANTS):
                 yield {**value, name: other}
     elif isinstance(value, list):
         yield [*value, 0]
@@ -165,16 +172,16 @@ def _multiple(found: Any, of: Any, _error: ValidationError) -> Iterator[Any]:
     count = math.ceil(found / of)
     yield of * count
     yield of * (count - 1)
-    longer = found
-    while found and longer < _LARGEST:  # of so many more digits that one of the multiples begins like it
-        longer *= 10
-        if longer >= found * of:
-            yield of * math.ceil(longer / of)
-            return
+    scale = 10
+    while scale < of:
+        scale *= 10
+    # With so many more digits, one of the multiples begins as the number does.
+    yield (-1 if found < 0 else 1) * of * math.ceil(abs(found) * scale / of)
 
 
 def _fewer(found: Any, most: Any, _error: ValidationError) -> Iterator[Any]:
-    yield found[:most] if isinstance(found, list | str) else dict(list(found.items())[:most])
+    count = int(most)
+    yield found[:count] if isinstance(found, list | str) else dict(list(found.items())[:count])
 
 
 def _less_named(found: Any, _wanted: Any, error: ValidationError) -> Iterator[Any]:
@@ -201,10 +208,10 @@ _MENDS: Mapping[str, Callable[[Any, Any, ValidationError], Iterator[Any]]] = {
     "maxItems": _fewer,
     "maxLength": _fewer,
     "maxProperties": _fewer,
-    "maximum": lambda found, limit, error: iter([limit]),
+    "maximum": lambda found, limit, error: iter([limit, math.ceil(limit) - 1]),  # draft 4 may exclude the limit
     "minItems": _more,
     "minLength": lambda found, least, error: iter([found + "a" * min(int(least) - len(found), _LONGEST)]),
-    "minimum": lambda found, limit, error: iter([limit]),
+    "minimum": lambda found, limit, error: iter([limit, math.floor(limit) + 1]),
     "multipleOf": _multiple,
     "not": lambda found, wanted, error: itertools.islice(_others(found), 4),
     "oneOf": _only_one,

@@ -19,7 +19,7 @@ from decodeplug.constraints.formats import asserted
 from decodeplug.constraints.json_value import Judge
 from decodeplug.constraints.references import Documents, gathered, registry_of
 from decodeplug.constraints.schema_check import Suspect, check_schema, dialect
-from decodeplug.constraints.schema_meta import keywords_of
+from decodeplug.constraints.schema_meta import all_keywords, keywords_of
 from decodeplug.constraints.schema_over import (
     Left,
     in_any_order,
@@ -47,6 +47,7 @@ LAYOUTS: Mapping[str, Mapping[str, object]] = {
 _WHOLE = frozenset(
     ["maxContains", "maxItems", "maxLength", "maxProperties", "minContains", "minItems", "minLength", "minProperties"]
 )
+_PLACES = frozenset({"$defs", "definitions"})  # of schemas that are referred to
 _CONTROL = re.compile(r"\\u00[01]")
 _OPTIONS = "x-guidance"
 
@@ -97,7 +98,7 @@ class Prepared:
         :param form: Which of the forms.
         :raises ValueError: The engine cannot read it as JSON.
         """
-        options: dict[str, object] = {"coerce_one_of": form > 0, "lenient": False, **LAYOUTS[layout]}
+        options: dict[str, object] = {"coerce_one_of": form > 0 or bool(self.wide), "lenient": False, **LAYOUTS[layout]}
         engine = self.forms[form]
         if not _CONTROL.search(json.dumps(engine)):
             # Without \u no key can be written in disguise: {"\u0061": ...} would pass for another key than "a".
@@ -131,6 +132,7 @@ def _prepare(schema: Any, draft: str | None, formats: str, documents: Documents,
     whole = gathered(schema, validator, documents)
     if whole is not schema:
         suspects = check_schema(whole, validator)
+    whole = changed(whole, lambda part: _of_the_draft(part, keywords_of(validator)))
     refuse_circles(whole)
     whole = without_endless(whole)
     registry = registry_of(documents, validator, _for_the_judge)
@@ -140,9 +142,6 @@ def _prepare(schema: Any, draft: str | None, formats: str, documents: Documents,
         part.pop(_OPTIONS, None)  # an annotation for us, but options to the engine
         if part.get("format") not in enforced:
             part.pop("format", None)
-        if part.get("format") in FORMAT_PATTERNS:
-            pattern = {"pattern": f"^(?:{FORMAT_PATTERNS[part.pop('format')]})$"}
-            part["allOf"] = [*part.get("allOf", ()), pattern]
         for keyword in _WHOLE.intersection(part):  # 2.0 is a limit like 2
             limit = part[keyword]
             part[keyword] = int(limit) if isinstance(limit, float) and limit.is_integer() else limit
@@ -152,12 +151,16 @@ def _prepare(schema: Any, draft: str | None, formats: str, documents: Documents,
     if isinstance(engine, dict) and isinstance(validator.META_SCHEMA, Mapping):
         engine["$schema"] = validator.META_SCHEMA.get("$schema") or validator.META_SCHEMA.get("$id")
     plain, wide = engine, too_wide(engine)
-    engine = without_multiples(engine)
-    if key_order == "any":
-        engine, wide = in_any_order(engine), wide + keyed(engine)
+    engine = changed(engine, _with_format_as_pattern)
+    free_keys = keyed(engine) if key_order == "any" else ()
+    wide += free_keys
     equal = rewritten(engine, keywords_of(validator))
     forms: tuple[Any, ...] = (equal,)
-    if left_to_judge(engine):
+    if free_keys or any(one.keyword == "multipleOf" for one in wide):
+        # What stands in a "not" may not be widened: it is left out before.
+        given = (engine,) if free_keys else (equal, engine)
+        forms = tuple(loosened(_widened(loosened(form), bool(free_keys))) for form in given)
+    elif left_to_judge(engine):
         forms += (loosened(equal), loosened(engine))
     return Prepared(
         plain,
@@ -171,6 +174,25 @@ def _prepare(schema: Any, draft: str | None, formats: str, documents: Documents,
     )
 
 
+def _of_the_draft(part: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """Without the keywords of other drafts, which the mask engine would take for rules."""
+    for keyword in (part.keys() & all_keywords()) - known - _PLACES:
+        del part[keyword]
+    return part
+
+
+def _with_format_as_pattern(part: dict[str, Any]) -> dict[str, Any]:
+    if part.get("format") in FORMAT_PATTERNS:
+        pattern = {"pattern": f"^(?:{FORMAT_PATTERNS[part.pop('format')]})$"}
+        part["allOf"] = [*part.get("allOf", ()), pattern]
+    return part
+
+
+def _widened(form: Any, in_free_order: bool) -> Any:
+    form = without_multiples(form)
+    return in_any_order(form) if in_free_order else form
+
+
 def _for_the_judge(text: str) -> Any:
     return changed(json.loads(text, parse_float=Decimal), _with_plain_patterns)
 
@@ -180,7 +202,11 @@ def _with_plain_patterns(part: dict[str, Any]) -> dict[str, Any]:
         part["pattern"] = _plain(part["pattern"])
     named = part.get("patternProperties")
     if isinstance(named, dict):
-        part["patternProperties"] = {_plain(name): inner for name, inner in named.items()}
+        plain: dict[str, Any] = {}
+        for name, inner in named.items():  # two names may come to the same
+            known = _plain(name)
+            plain[known] = {"allOf": [plain[known], inner]} if known in plain else inner
+        part["patternProperties"] = plain
     return part
 
 

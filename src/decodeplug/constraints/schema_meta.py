@@ -15,12 +15,21 @@ from typing import Any
 from urllib.parse import urldefrag, urljoin
 
 import jsonschema_specifications
-from jsonschema import FormatChecker
+from jsonschema import (
+    Draft4Validator,
+    Draft6Validator,
+    Draft7Validator,
+    Draft201909Validator,
+    Draft202012Validator,
+    FormatChecker,
+)
 from jsonschema.protocols import Validator
 
 from decodeplug.constraints.character_classes import without_properties
 
-__all__ = ["flat_meta", "keywords_of"]
+__all__ = ["all_keywords", "flat_meta", "keywords_of"]
+
+_DRAFTS = (Draft4Validator, Draft6Validator, Draft7Validator, Draft201909Validator, Draft202012Validator)
 
 _ABOUT_ITSELF = frozenset(
     [
@@ -68,6 +77,12 @@ def keywords_of(validator: type[Validator]) -> frozenset[str]:
     schema = flat_meta(validator).schema
     assert isinstance(schema, Mapping)
     return frozenset(schema["properties"])
+
+
+@cache
+def all_keywords() -> frozenset[str]:
+    """The keywords of all drafts together."""
+    return frozenset[str]().union(*map(keywords_of, _DRAFTS))
 
 
 def _document(uri: str) -> Mapping[str, Any]:

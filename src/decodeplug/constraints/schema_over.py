@@ -39,7 +39,7 @@ _LEFT_OUT = frozenset(
         "uniqueItems",
     ]
 )
-_NAME = re.compile(r"\^(?:\w|\\u[0-9a-f]{4})*\$")  # as in_any_order writes it
+_NAME = re.compile(r"\^(?:\w|\\u[0-9a-f]{4}|\\U[0-9a-f]{8})*\$")  # as in_any_order writes it
 _REMAINDERS = 20  # that the engine's automaton for a ``multipleOf`` may tell apart; a thousand take it a second
 
 
@@ -153,6 +153,9 @@ def in_any_order(schema: Any) -> Any:
 
 
 def _any_order(part: dict[str, Any]) -> dict[str, Any]:
+    if "properties" in part or "required" in part:
+        for keyword in ("allOf", "anyOf", "oneOf"):  # the engine does not see which patterns of names are the same
+            part.pop(keyword, None)
     if part.get("properties"):
         named = {f"^{_literally(name)}$": inner for name, inner in part.pop("properties").items()}
         part["patternProperties"] = {**named, **part.get("patternProperties", {})}
@@ -161,7 +164,11 @@ def _any_order(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _literally(text: str) -> str:
-    return "".join(char if char.isalnum() or char == "_" else f"\\u{ord(char):04x}" for char in text)
+    return "".join(char if char.isalnum() or char == "_" else _escaped(ord(char)) for char in text)
+
+
+def _escaped(code: int) -> str:
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def loosened(schema: Any) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from decodeplug.constraints.budget import search_for
+from decodeplug.constraints.budget import known_text, search_for
 from decodeplug.constraints.character_classes import without_properties
 from decodeplug.constraints.compiled import Once, compile_grammar, with_engine
 from decodeplug.constraints.hints import hints_of
@@ -125,12 +125,28 @@ class JsonSchema:
         """Masks that allow too much, and a judge beside them."""
         search = search_for(mask, vocabulary, ready.judge.accepts, hints_of(ready.engine), ready.judge.closer)
         fingerprint = with_engine(self.kind, vocabulary).fingerprint
-        witness = _WITNESSES.get((self.key(), fingerprint), lambda: search.first(mask.start()))
+
+        def find() -> tuple[int, ...] | None:
+            ordered = self._in_order(vocabulary) if self.key_order == "any" else None
+            fits = ordered is not None and search.fits(
+                mask.start(), b"", b"".join(map(vocabulary.token_bytes, ordered))
+            )
+            return ordered if fits else search.first(mask.start())
+
+        witness = _WITNESSES.get((self.key(), fingerprint), find)
         if witness is None:
             first = (ready.left + ready.wide)[0]
             because = "it is checked while the text is written, and no text that satisfies the schema was found"
             raise UnsupportedSchema(first.keyword, first.pointer, because=because)
         return Witnessed(mask, search, witness, vocabulary.token_bytes)
+
+    def _in_order(self, vocabulary: Vocabulary) -> tuple[int, ...] | None:
+        """Ids of a text with its keys in the schema's order, whose masks know better which keys there are."""
+        ordered = replace(self, key_order="schema")
+        try:
+            return known_text(ordered.compile(vocabulary), (type(self), self.kind, ordered.key()), vocabulary)
+        except UnsupportedSchema:
+            return None
 
     def _grammar(self, ready: Prepared, vocabulary: Vocabulary, layout: str, form: int) -> str:
         """The engine's grammar; called once per vocabulary, after patterns that may explode were tried."""

@@ -205,7 +205,7 @@ def _completed(text: bytes, whole: bytes, hints: Sequence[bytes]) -> Iterator[by
     """Ends with what another text has, if it is JSON."""
     try:
         pattern = json.loads(whole)
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     yield from completions(text, pattern, hints)
 
