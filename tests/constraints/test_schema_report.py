@@ -38,6 +38,12 @@ def hows(schema: Any, **options: Any) -> dict[str, str]:
     return {row.pointer: row.how for row in explain(schema, **options)}
 
 
+def test_what_is_not_in_the_mask_is_not_said_to_be() -> None:
+    schema = {"type": "array", "items": {"type": "integer", "multipleOf": 97}, "uniqueItems": True}
+    assert hows(schema)["/items/multipleOf"] == hows(schema)["/uniqueItems"] == "checked"
+    assert hows({"type": "integer", "multipleOf": 5})["/multipleOf"] == "mask"
+
+
 def test_each_keyword_is_explained_once_and_titles_are_not() -> None:
     found = hows(ORDER)
     assert found == {

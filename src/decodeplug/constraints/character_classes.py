@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
+from typing import Any
 
 import numpy as np
 import regex
@@ -140,19 +141,20 @@ def _draws_in(letter: str) -> np.ndarray:
     return _found(f"(?i)[{_spans(drawn)}]") & inside if drawn.any() else drawn
 
 
-def _found(wanted: str) -> np.ndarray:
-    """As ``members``, by the tables of a newer Unicode."""
-    found = np.zeros(_CODES, np.bool_)
-    for run in regex.finditer(f"{wanted}+", _every_character()):
-        found[run.start() : run.end()] = True
-    return found
-
-
 @cache
 def members(wanted: str) -> np.ndarray:
-    """Which code points match: ``[0x110000]`` bool."""
+    """Which code points match for Python: ``[0x110000]`` bool."""
+    return _matching(re.compile(f"{wanted}+"))
+
+
+def _found(wanted: str) -> np.ndarray:
+    """As ``members``, by the tables of a newer Unicode."""
+    return _matching(regex.compile(f"{wanted}+"))
+
+
+def _matching(runs: Any) -> np.ndarray:
     found = np.zeros(_CODES, np.bool_)
-    for run in re.finditer(f"{wanted}+", _every_character()):
+    for run in runs.finditer(_every_character()):
         found[run.start() : run.end()] = True
     return found
 

@@ -27,7 +27,6 @@ from decodeplug.constraints.schema_over import (
     left_to_judge,
     loosened,
     too_wide,
-    without_multiples,
 )
 from decodeplug.constraints.schema_rewrite import rewritten
 from decodeplug.constraints.schema_tree import changed
@@ -58,14 +57,15 @@ class Prepared:
 
     :ivar plain: The schema with its references made pointers, its patterns' classes written out, and no formats but those
         that assert. :ivar forms: What the mask engine is given, one form after the other until it takes one: an equal
-        schema, and forms that allow more. :ivar judge: The last judge of a text. :ivar left: Keywords that the first form
-        may have and no mask enforces. :ivar wide: Keywords that the engine takes for less than they say.
+        schema if ``has_equal``, and forms that allow more. :ivar judge: The last judge of a text. :ivar left: Keywords that
+        an equal form may have and no mask enforces. :ivar wide: Keywords that the engine takes for less than they say.
     :ivar suspects: Patterns that should be tried before use. :ivar is_closed: No text repeats a key, or has a number that
         overflows. :ivar asserted: The formats that are enforced.
     """
 
     plain: Any
     forms: tuple[Any, ...]
+    has_equal: bool
     judge: Judge
     left: tuple[Left, ...]
     wide: tuple[Left, ...]
@@ -77,6 +77,10 @@ class Prepared:
     def engine(self) -> Any:
         """The first form."""
         return self.forms[0]
+
+    def is_equal(self, form: int) -> bool:
+        """Does this form allow no more than the schema?"""
+        return form == 0 and self.has_equal
 
     def asserts(self, part: Mapping[str, Any]) -> bool:
         """Is the format of this part enforced?"""
@@ -98,7 +102,7 @@ class Prepared:
         :param form: Which of the forms.
         :raises ValueError: The engine cannot read it as JSON.
         """
-        options: dict[str, object] = {"coerce_one_of": form > 0 or bool(self.wide), "lenient": False, **LAYOUTS[layout]}
+        options: dict[str, object] = {"coerce_one_of": not self.is_equal(form), "lenient": False, **LAYOUTS[layout]}
         engine = self.forms[form]
         if not _CONTROL.search(json.dumps(engine)):
             # Without \u no key can be written in disguise: {"\u0061": ...} would pass for another key than "a".
@@ -155,16 +159,18 @@ def _prepare(schema: Any, draft: str | None, formats: str, documents: Documents,
     free_keys = keyed(engine) if key_order == "any" else ()
     wide += free_keys
     equal = rewritten(engine, keywords_of(validator))
-    forms: tuple[Any, ...] = (equal,)
-    if free_keys or any(one.keyword == "multipleOf" for one in wide):
-        # What stands in a "not" may not be widened: it is left out before.
-        given = (engine,) if free_keys else (equal, engine)
-        forms = tuple(loosened(_widened(loosened(form), bool(free_keys))) for form in given)
-    elif left_to_judge(engine):
+    left = left_to_judge(engine)
+    # The engine would take these, and count for ever, or in the wrong order.
+    has_equal = not free_keys and all(one.keyword != "multipleOf" for one in left)
+    forms: tuple[Any, ...] = (equal,) if has_equal else ()
+    if free_keys:  # keys in a "not" may not be freed: it is left out before
+        forms = (loosened(in_any_order(loosened(engine))),)
+    elif left:
         forms += (loosened(equal), loosened(engine))
     return Prepared(
         plain,
         forms,
+        has_equal,
         Judge(_for_the_judge(json.dumps(schema)), validator, formats == "assert", registry),
         left_to_judge(equal),
         wide,
@@ -186,11 +192,6 @@ def _with_format_as_pattern(part: dict[str, Any]) -> dict[str, Any]:
         pattern = {"pattern": f"^(?:{FORMAT_PATTERNS[part.pop('format')]})$"}
         part["allOf"] = [*part.get("allOf", ()), pattern]
     return part
-
-
-def _widened(form: Any, in_free_order: bool) -> Any:
-    form = without_multiples(form)
-    return in_any_order(form) if in_free_order else form
 
 
 def _for_the_judge(text: str) -> Any:

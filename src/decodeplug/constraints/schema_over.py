@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 from decodeplug.constraints.formats import JUDGED_FORMATS, WIDE_FORMATS
 from decodeplug.constraints.schema_tree import changed, pointer_of, subschemas
 
-__all__ = ["Left", "in_any_order", "keyed", "left_to_judge", "loosened", "too_wide", "without_multiples"]
+__all__ = ["Left", "in_any_order", "keyed", "left_to_judge", "loosened", "too_wide"]
 
 _LEFT_OUT = frozenset(
     [
@@ -68,17 +68,17 @@ def _is_left(keyword: str, part: Mapping[str, Any]) -> bool:
     if keyword in ("maxProperties", "minProperties"):
         # The engine counts keys only where all of them must be there.
         return not set(part.get("properties", ())) <= set(part.get("required", ()))
+    if keyword == "multipleOf":
+        return _has_many_remainders(part[keyword])
     if keyword == "patternProperties":
         # Patterns that overlap are refused; those of whole names do not.
         return len(part[keyword]) > 1 and not all(map(_NAME.fullmatch, part[keyword]))
     return keyword in _LEFT_OUT or keyword == "oneOf"  # of overlapping options, one must hold
 
 
-def _has_many_remainders(part: Mapping[str, Any]) -> bool:
+def _has_many_remainders(multiple: float) -> bool:
     """Must who reads a number digit by digit tell many remainders apart, to know whether it is a multiple?"""
-    if "multipleOf" not in part:
-        return False
-    count = int("".join(map(str, Decimal(repr(part["multipleOf"])).as_tuple().digits)))
+    count = int("".join(map(str, Decimal(repr(multiple)).as_tuple().digits)))
     for easy in (2, 5):  # the last digits say whether it divides
         while count and count % easy == 0:
             count //= easy
@@ -89,24 +89,7 @@ def too_wide(schema: Any) -> tuple[Left, ...]:
     """The keywords of a schema that the mask enforces, but not to the letter: the judge must look as well."""
     parts = [(path, part) for path, part in subschemas(schema) if isinstance(part, dict)]
     formats = [(path, "format") for path, part in parts if part.get("format") in WIDE_FORMATS]
-    multiples = [(path, "multipleOf") for path, part in parts if _has_many_remainders(part)]
-    return tuple(
-        Left(keyword, pointer_of((*path, keyword))) for path, keyword in (*formats, *_narrow(parts), *multiples)
-    )
-
-
-def without_multiples(schema: Any) -> Any:
-    """A schema that allows all that ``schema`` allows, without each ``multipleOf`` that the engine had better not count by.
-
-    :param schema: Not modified.
-    """
-    return changed(schema, _without_multiple)
-
-
-def _without_multiple(part: dict[str, Any]) -> dict[str, Any]:
-    if _has_many_remainders(part):
-        del part["multipleOf"]
-    return part
+    return tuple(Left(keyword, pointer_of((*path, keyword))) for path, keyword in (*formats, *_narrow(parts)))
 
 
 def _narrow(parts: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[tuple[tuple[Any, ...], str]]:

@@ -71,7 +71,7 @@ def explain(
     try:
         spec = json_schema(schema, "compact", formats=formats, draft=draft, registry=registry)
         spec.compile(ByteVocabulary())
-        is_strict = spec.form_for(ByteVocabulary()) == 0
+        is_strict = spec.prepared().is_equal(spec.form_for(ByteVocabulary()))
     except (UnsupportedSchema, Unsatisfiable) as error:
         keyword = getattr(error, "keyword", "") or "the schema"
         return [Explained(error.pointer, keyword, "refused", error.because)]

@@ -84,7 +84,7 @@ class JsonSchema:
         ready = self.prepared()
         mask, form = self._masks(ready, vocabulary)
         tidy = mask if ready.is_closed else Tidied(mask, vocabulary.token_bytes)
-        return tidy if form == 0 and not ready.wide else self._judged(tidy, ready, vocabulary)
+        return tidy if ready.is_equal(form) and not ready.wide else self._judged(tidy, ready, vocabulary)
 
     def form_for(self, vocabulary: Vocabulary) -> int:
         """Which form of the schema the mask engine takes: 0 is the whole of it, others are judged while they are written.
