@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from decodeplug.choose import fail
+from decodeplug.drafting import drafts_of
 from decodeplug.failure import PartFailure
 from decodeplug.groups import Group, grouped
 from decodeplug.lane import Job, Lane
@@ -21,6 +22,8 @@ from decodeplug.walk import MaskFiller, Masks, cut_draft
 from decodeplug.widths import WidthCosts
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from decodeplug.target import Target
 
 __all__ = ["Batch", "Turn"]
@@ -44,10 +47,12 @@ class Turn:
     feeds: list[list[int]]
     wants: list[int]
     masks: Future[Masks] | None = None
+    draft_s: float = 0.0
     forward_s: float = 0.0
     wait_s: float = 0.0
     choose_s: float = 0.0
     cache_bytes: int = 0
+    hidden: Sequence[Tensor] = ()
     filled: Masks | None = None
     steps: list[tuple[Job, Step]] = field(default_factory=list)
 
@@ -75,41 +80,49 @@ class Batch:
 
     def draft(self, lanes: list[Lane], max_draft: int | None) -> Turn:
         """Ask each lane's drafter, cut what cannot be kept, and start filling the masks."""
-        last = self._steady
+        last, began = self._steady, time.perf_counter()
         if last is not None and last.lanes == lanes:  # where nobody drafts, the next turn is like the last one
             return Turn(lanes, last.groups, last.drafts, [lane.ids[lane.held :] for lane in lanes], last.wants)
-        views, drafts, rows, steady = [], [], [], True
-        for lane in lanes:
-            view, draft, job = lane.view(self._costs, len(lanes)), NO_DRAFT, lane.job
+        views = [lane.view(self._costs, len(lanes)) for lane in lanes]
+        proposed = self._proposed(lanes, views, max_draft)
+        drafts, rows, steady = [], [], True
+        for index, lane in enumerate(lanes):
+            draft, job = NO_DRAFT, lane.job
             if job.drafter is not None or job.constraint is not None:
                 steady = False
-                draft, states = cut_draft(lane, self._ask(lane, view, max_draft))
+                draft, states = cut_draft(lane, proposed.get(index, NO_DRAFT))
                 rows += [(job.constraint, state, job.end_ids) for state in states]
-            views.append(view)
             drafts.append(draft)
         masks = self._filler.start(rows, self._vocab_size, self._device) if rows else None
         feeds = [[*lane.ids[lane.held :], *draft.tokens] for lane, draft in zip(lanes, drafts, strict=True)]
         wants = [len(draft.tokens) + 1 for draft in drafts]
         turn = Turn(lanes, grouped(lanes, views, drafts), drafts, feeds, wants, masks)
         self._steady = turn if steady else None
+        turn.draft_s = time.perf_counter() - began
         return turn
 
-    def _ask(self, lane: Lane, view: LaneView, max_draft: int | None) -> Draft:
-        drafter, room = lane.job.drafter, lane.job.rules.room(lane)
-        room = room if max_draft is None else min(room, max_draft)
-        if drafter is None or room <= 0:
-            return NO_DRAFT
-        try:
-            draft = drafter.draft(view, room).first(room)
-            wrong = [token for token in draft.tokens if not 0 <= token < self._vocab_size]
-            if wrong:
-                raise ValueError(f"it proposed ids {wrong[:3]}, of a vocabulary of {self._vocab_size}")
-            return draft
-        except PartFailure as failure:
-            fail(lane.job, failure.part, "draft", failure.cause)
-        except Exception as error:
-            fail(lane.job, drafter, "draft", error)
-        return NO_DRAFT
+    def _proposed(self, lanes: Sequence[Lane], views: Sequence[LaneView], max_draft: int | None) -> dict[int, Draft]:
+        """What the drafters propose, by the index of the lane, before the constraint has its say."""
+        questions = []
+        for index, (lane, view) in enumerate(zip(lanes, views, strict=True)):
+            room = lane.job.rules.room(lane)
+            room = room if max_draft is None else min(room, max_draft)
+            if lane.job.drafter is not None and room > 0:
+                questions.append((index, lane.job.drafter, view, room))
+        if not questions:
+            return {}
+        drafts = drafts_of(questions, lambda index, part, cause: fail(lanes[index].job, part, "draft", cause))
+        for index, drafter, _, room in questions:
+            try:
+                draft = drafts.get(index, NO_DRAFT).first(room)
+                wrong = [token for token in draft.tokens if not 0 <= token < self._vocab_size]
+                if wrong:
+                    raise ValueError(f"it proposed ids {wrong[:3]}, of a vocabulary of {self._vocab_size}")
+                drafts[index] = draft
+            except Exception as error:
+                fail(lanes[index].job, drafter, "draft", error)
+                drafts[index] = NO_DRAFT
+        return drafts
 
     def commit(self, turn: Turn, chosen: Sequence[Chosen | None]) -> tuple[list[int], list[Lane], list[int]]:
         """Clip and commit every extension.
@@ -137,8 +150,10 @@ class Batch:
             turn.steps.append((job, step))
             job.trace.steps.append(step)
             _extend(lane, turn.drafts[index], step.kept, clipped, choice)
+            if turn.hidden and job.needs_hidden:
+                lane.hidden = turn.hidden[index][: len(turn.feeds[index]) - step.rejected]
             if step.drafted and _is_past_the_prompt(turn, index):
-                seconds = turn.forward_s + turn.choose_s
+                seconds = turn.draft_s + turn.forward_s + turn.choose_s
                 lane.saved += step.kept + 1 - self._costs.spent(step.width, seconds, len(turn.lanes))
             lane.finish_reason = lane.finish_reason or job.interrupted()
             if lane.finish_reason is None:

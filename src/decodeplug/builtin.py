@@ -40,9 +40,9 @@ _CONSTRAINTS = {
     "phases": "Phases",
     "tools": "tools",
 }
-_DRAFTERS = {"none": "NoDrafts", "lookup": "Lookup", "forced": "Forced", "chain": "Chain"}
-_SELECTORS = {"match": "Match"}
-_STRATEGIES = {"greedy": "Greedy", "sample": "Sample"}
+_DRAFTERS = {"none": "NoDrafts", "lookup": "Lookup", "forced": "Forced", "chain": "Chain", "assistant": "Assistant"}
+_SELECTORS = {"match": "Match", "reject": "Reject"}
+_STRATEGIES = {"greedy": "Greedy", "sample": "Sample", "speculative": "Speculative"}
 _CACHES = {"dense": "Dense", "none": "NoCache"}
 
 

@@ -15,9 +15,10 @@ from decodeplug.failure import PartFailure
 from decodeplug.groups import Group, one_lane, split
 from decodeplug.lane import Job, Lane
 from decodeplug.rowfacts import Chosen, Columns, Table, columns_of, read_back
-from decodeplug.score import near_tie_bound, part_name, score
+from decodeplug.score import Scored, near_tie_bound, part_name, score
 from decodeplug.values import NOTHING_SEEN, Draft, Extension, Seen
 from decodeplug.walk import Masks
+from decodeplug.whole_masks import MaskNarrowing
 
 __all__ = ["choose", "fail"]
 
@@ -43,11 +44,12 @@ def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | 
                 fail(lane.job, lane.job.constraint, "allowed", cause)
     outcomes: list[Chosen | None] = [None] * lanes
     refusals: Counter[int] = Counter()
+    narrowing = None if filled is None else MaskNarrowing(filled)
     while groups:
         scored: list[Group] = []
         facts: list[Columns] = []
         for group in groups:
-            _score(logits, group, filled, scored, facts)
+            _score(logits, group, filled, scored, facts, narrowing)
         for group, table in zip(scored, read_back(facts), strict=True):
             _decide(group, table, logits, outcomes)
         groups = () if filled is None else _refused(groups, filled, outcomes, refusals)
@@ -119,7 +121,14 @@ def fail(job: Job, part: object, call: str, cause: BaseException) -> None:
     job.error = job.error or error
 
 
-def _score(logits: Tensor, group: Group, filled: Masks | None, done: list[Group], facts: list[Columns]) -> None:
+def _score(
+    logits: Tensor,
+    group: Group,
+    filled: Masks | None,
+    done: list[Group],
+    facts: list[Columns],
+    narrowing: MaskNarrowing | None,
+) -> None:
     """Score a group, and add it and its facts to those that were; if a part fails, job by job."""
     job = group.lanes[0].job
     own, count = logits, group.table.count
@@ -131,7 +140,12 @@ def _score(logits: Tensor, group: Group, filled: Masks | None, done: list[Group]
         mask = filled.table[group.first_masked : group.first_masked + count]
     part: object = job.plan.selector
     try:
-        scored = score(own, mask, job.plan.processors, _seen(group) if job.plan.processors else NOTHING_SEEN)
+        seen = _seen(group) if job.plan.processors else NOTHING_SEEN
+        scored = score(own, mask, job.plan.processors, seen)
+        if mask is not None and job.wants_whole_masks:
+            assert narrowing is not None
+            while _narrowed(narrowing, group, scored):
+                scored = score(own, mask, job.plan.processors, seen)
         proposal = job.plan.selector.propose(scored.scores, group.table)
         facts.append(
             columns_of(own, scored, proposal, logprobs=job.logprobs, top=job.top_logprobs, raw=job.raw_logprobs)
@@ -146,7 +160,14 @@ def _score(logits: Tensor, group: Group, filled: Masks | None, done: list[Group]
         fail(job, part, "scoring", cause)
         return
     for single in split(group):
-        _score(logits, single, filled, done, facts)
+        _score(logits, single, filled, done, facts, narrowing)
+
+
+def _narrowed(narrowing: MaskNarrowing, group: Group, scored: Scored) -> bool:
+    try:
+        return narrowing.narrow(group, scored)
+    except Exception as error:
+        raise PartFailure(group.lanes[0].job.constraint, error) from error
 
 
 def _seen(group: Group) -> Seen:

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
+from decodeplug.rows import Proposal, Rows
 from decodeplug.values import Draft, Extension, LaneView, Seen, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "Ask",
     "Constraint",
     "ConstraintSpec",
     "Drafter",
@@ -150,7 +152,18 @@ class ConstraintSpec(Protocol):
 
 @runtime_checkable
 class Drafter(Protocol):
-    """Proposes tokens. Changes the speed, never the text."""
+    """Proposes tokens. Changes the speed, never the text.
+
+    What a drafter may have besides:
+
+    - ``draft_all(asks) -> list[Draft]``, with ``asks`` pairs of a lane and its room: the same for several lanes at
+      once, which one forward of a model can serve. Then it is called in place of ``draft``.
+    - ``price(lane) -> float``: what each of its tokens costs, in forwards of width 1. It is asked for no more
+      tokens than are worth it.
+    - ``insists = True``: its drafts are not shortened to what is worth it.
+    - ``close()``: called when a run is over; lets go of what it remembers, and may draft again.
+    - ``needs_hidden = True``: lanes show the hidden states of the model.
+    """
 
     name: ClassVar[str]
     prior: ClassVar[float]
@@ -165,39 +178,12 @@ class Drafter(Protocol):
         ...
 
 
-class Rows:
-    """The rows of one score table that a selector sees, and whose they are.
+class Ask(NamedTuple):
+    """A question to a drafter: at most ``room`` tokens for a lane."""
 
-    :ivar lanes: The lanes, in order. :ivar drafts: Their drafts.
-    :ivar first: For each lane, the index of its first row; lane ``i`` has rows
-        ``first[i] .. first[i] + len(drafts[i])``, one per drafted token and one more.
-    :ivar count: All rows.
-    """
-
-    __slots__ = ("count", "drafts", "first", "lanes")
-
-    def __init__(self, lanes: Sequence[LaneView], drafts: Sequence[Draft]) -> None:
-        self.lanes, self.drafts = lanes, drafts
-        self.first: list[int] = []
-        self.count = 0
-        for draft in drafts:
-            self.first.append(self.count)
-            self.count += len(draft.tokens) + 1
-
-
-class Proposal(NamedTuple):
-    """What a selector proposes: on the device of the scores, or, on the CPU, plain lists.
-
-    :ivar candidates: ``[rows, k]`` int64 ids, best first.
-    :ivar values: ``[rows, k]``: what they were chosen by: their score, with noise where noise is
-        drawn. The first one is not finite where nothing can be chosen.
-    :ivar margins: ``[rows]``: how far each choice is ahead of what would have been chosen in
-        its place (``inf``: nothing).
-    """
-
-    candidates: Tensor | list[list[int]]
-    values: Tensor | list[list[float]]
-    margins: Tensor | list[float]
+    drafter: Drafter
+    lane: LaneView
+    room: int
 
 
 @runtime_checkable
@@ -239,6 +225,8 @@ class Session(Protocol):
 
     max_draft: int | None
     """Drafted tokens a forward may carry: None for any number, 0 for none at all."""
+    hidden: Sequence[Tensor]
+    """For each lane ``[fed, hidden]``: what the output layer read in the last forward. Empty unless asked for."""
 
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
         """One call of the model over all lanes, each with its own number of new ids.
@@ -247,6 +235,10 @@ class Session(Protocol):
         :param wants: For each lane, of how many trailing ids the logits are wanted.
         :returns: ``[sum(wants), vocab]`` raw logits, lane after lane, in the model's dtype.
         """
+        ...
+
+    def keep_hidden(self) -> None:
+        """From now on, have hidden states for ``hidden``."""
         ...
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:

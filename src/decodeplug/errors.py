@@ -128,12 +128,20 @@ class ModelMissing(DecodeplugError):
 
 
 class VocabularyMismatch(DecodeplugError, ValueError):
-    """The tokenizer does not belong to the model."""
+    """The tokenizer, or an assistant, does not belong to the model."""
 
-    def __init__(self, tokenizer_size: int, model_size: int, *, because: str) -> None:
+    def __init__(
+        self,
+        tokenizer_size: int,
+        model_size: int,
+        *,
+        because: str,
+        who: str = "the tokenizer",
+        instead: str = "Load both from the same folder or hub id",
+    ) -> None:
         self.tokenizer_size, self.model_size, self.because = tokenizer_size, model_size, because
         super().__init__(
-            f"the tokenizer ({tokenizer_size} ids) does not fit the model ({model_size} logits): {because}. Load both from the same folder or hub id."
+            f"{who} ({tokenizer_size} ids) does not fit the model ({model_size} logits): {because}. {instead}."
         )
 
 

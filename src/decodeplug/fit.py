@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from decodeplug.assistants import Assistants
 from decodeplug.constraining import Constraining
 from decodeplug.contracts import ConstraintSpec, Drafter, Processor, Selector, Strategy
 from decodeplug.errors import BadOption, ContextOverflow, IncompatibleParts
@@ -23,6 +24,7 @@ from decodeplug.registry import Registry
 from decodeplug.request import Request
 from decodeplug.rules import Rules
 from decodeplug.score import in_order, part_name
+from decodeplug.spec import Spec
 from decodeplug.text import TextState, decoder
 from decodeplug.trace import Trace
 from decodeplug.values import Stage
@@ -64,6 +66,7 @@ class Fit:
         self.target, self.end_ids, self.defaults = target, end_ids, defaults
         self.configured_sampling = configured_sampling
         self.constraints = Constraining(registry, tokenizer, vocabulary)
+        self.assistants = Assistants(registry, target, tokenizer)
 
     def ready(self, request: Request, *, follows_text: bool = False) -> Ready:
         """Everything that a request needs to run.
@@ -84,8 +87,8 @@ class Fit:
         strategy = self._strategy(request)
         processors = self._processors(request, strategy, len(ids), end_ids)
         samples = self._samples(request, strategy, processors)
-        selector: Selector = self.registry.build("selector", strategy.selector, sample=samples)
-        named = "sample" if request.strategy is None and samples else strategy.name
+        selector = self._selector(request, strategy, samples)
+        named = "sample" if strategy.name == "greedy" and samples else strategy.name
         trace = Trace(seed=secrets.randbits(63) if request.seed is None else request.seed, strategy=named)
         cache = self.registry.build("cache", request.cache)
         self.target.refuse_cache(cache)
@@ -112,9 +115,11 @@ class Fit:
             constraint=promised or constraint,
             end_ids=end_ids,
             inspectors=[self.registry.build("inspector", part) for part in request.inspectors],
+            samples=samples,
             logprobs=bool(request.logprobs) or bool(processors),
             top_logprobs=int(request.logprobs) if request.logprobs is not True else 0,
             raw_logprobs=request.raw_logprobs,
+            reports_logprobs=bool(request.logprobs),
             owner=owner_of,
             deadline=None if request.timeout_s is None else time.monotonic() + request.timeout_s,
         )
@@ -148,7 +153,8 @@ class Fit:
         return in_order(parts) if request.processor_order == "stage" else tuple(parts)
 
     def _strategy(self, request: Request) -> Strategy:
-        strategy = self.registry.build("strategy", "greedy" if request.strategy is None else request.strategy)
+        default = "greedy" if request.assistant is None else "speculative"
+        strategy = self.registry.build("strategy", default if request.strategy is None else request.strategy)
         if not all(hasattr(strategy, claim) for claim in ("name", "samples", "selector", "drafters")):
             raise BadOption("request", strategy=strategy, wanted="a name, a mapping, or a strategy")
         return strategy
@@ -182,12 +188,24 @@ class Fit:
             )
         return samples
 
+    def _selector(self, request: Request, strategy: Strategy, samples: bool) -> Selector:
+        """The strategy's selector, or the one that judges drafts as the request wants it."""
+        if request.acceptance == "rejection":
+            if strategy.selector != "match":
+                wanted = f"'match': strategy {strategy.name!r} chooses by {strategy.selector!r}"
+                raise BadOption("request", acceptance=request.acceptance, wanted=wanted)
+            if samples:
+                return self.registry.build("selector", "reject")
+        return self.registry.build("selector", strategy.selector, sample=samples)
+
     def _drafters(
         self, request: Request, strategy: Strategy, selector: Selector, cache: Any, constrained: bool, trace: Trace
     ) -> list[Drafter]:
         named = request.drafters is not None
         wanted = list(request.drafters or ()) if named else list(_BY_DEFAULT if constrained else ())
-        drafters = [self.registry.build("drafter", part) for part in [*wanted, *strategy.drafters]]
+        drafters = [self._drafter(part, request) for part in wanted]
+        known = {drafter.name for drafter in drafters}
+        drafters += [self._drafter(name, request) for name in strategy.drafters if name not in known]
         drafters = [drafter for drafter in drafters if drafter.name != "none"]
         if not drafters:
             return []
@@ -217,6 +235,13 @@ class Fit:
             trace.notes.append("no drafts: the state of this model cannot be rewound")
             return []
         return drafters
+
+    def _drafter(self, part: Any, request: Request) -> Drafter:
+        if not (isinstance(part, str | Mapping) and Spec.of(part).name == "assistant"):
+            return self.registry.build("drafter", part)
+        if request.assistant is None:
+            raise BadOption("drafter 'assistant'", assistant=None, wanted="assistant=: a model, or a Host around one")
+        return self.assistants.drafter(part, request.assistant)
 
     def _open_lanes(self, job: Job, request: Request, samples: bool) -> None:
         state = None if job.constraint is None else job.constraint.start()

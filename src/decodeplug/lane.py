@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from decodeplug.drawing import Drawing
 from decodeplug.values import LaneView, Record
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from decodeplug.contracts import Constraint, Drafter, Inspector, Processor, Selector
     from decodeplug.rules import Rules
     from decodeplug.text import TextState
@@ -36,6 +39,7 @@ class Lane:
         the rest is *pending*. :ivar state: The constraint's state after ``ids``.
     :ivar text: What the ids say so far, where somebody needs to know while decoding.
     :ivar saved: Forwards of width 1 that drafts have saved, less what they cost.
+    :ivar hidden: The model's hidden states where it was fed last, if a drafter needs them; see ``LaneView``.
     :ivar hypothesis: Its number within the request: part of the noise key.
     """
 
@@ -50,6 +54,7 @@ class Lane:
     top_logprobs: list[list[tuple[int, float]]] = field(default_factory=list)
     records: Mapping[str, Record] = field(default_factory=dict)
     saved: float = 0.0
+    hidden: Tensor | None = None
     finish_reason: str | None = None
 
     @property
@@ -61,12 +66,17 @@ class Lane:
 
         :param lanes: How many lanes there are: forwards cost by it.
         """
-        job = self.job
-        # Drafters get a copy, so that none of them can change the text.
-        ids = self.ids if job.drafter is None else tuple(self.ids)
+        job, key = self.job, (self.job.seed, self.hypothesis)
         cost = partial(costs.relative, lanes=lanes)
-        key = (job.seed, self.hypothesis)
-        return LaneView(ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.saved)
+        if job.drafter is None:
+            return LaneView(
+                self.ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.saved
+            )
+        ids = tuple(self.ids)  # drafters get a copy, so that none of them can change the text
+        return LaneView(
+            ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.saved, self.hidden,
+            job.samples, job.wants_probabilities, Drawing(job, ids, key), costs.seconds(lanes),
+        )  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
@@ -82,9 +92,11 @@ class Job:
     constraint: Constraint | None = None
     end_ids: frozenset[int] = frozenset()
     inspectors: Sequence[Inspector] = ()
+    samples: bool = False
     logprobs: bool = False
     top_logprobs: int = 0
     raw_logprobs: bool = False
+    reports_logprobs: bool = False
     owner: Callable[[object], str] = lambda part: "unknown"
     lanes: list[Lane] = field(default_factory=list)
     deadline: float | None = None
@@ -96,6 +108,21 @@ class Job:
         if self.cancelled:
             return "cancelled"
         return "timeout" if self.deadline is not None and time.monotonic() > self.deadline else None
+
+    @property
+    def wants_probabilities(self) -> bool:
+        """Does its selector ask what drafted tokens were drawn from?"""
+        return getattr(self.plan.selector, "wants_probabilities", False)
+
+    @property
+    def wants_whole_masks(self) -> bool:
+        """Are its probabilities compared or reported? Then what a constraint refuses late must be gone before."""
+        return self.reports_logprobs or getattr(self.plan.selector, "wants_whole_masks", False)
+
+    @property
+    def needs_hidden(self) -> bool:
+        """Does its drafter read the model's hidden states?"""
+        return getattr(self.drafter, "needs_hidden", False)
 
     @property
     def prompt_length(self) -> int:

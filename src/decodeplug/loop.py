@@ -32,7 +32,7 @@ def decode(session: Session, batch: Batch) -> Generator[Turn, None, None]:
         # forward: one call over pending and drafted ids of all lanes
         began = time.perf_counter()
         logits = session.forward(turn.feeds, turn.wants)
-        turn.forward_s, turn.cache_bytes = time.perf_counter() - began, session.bytes()
+        turn.forward_s, turn.cache_bytes, turn.hidden = time.perf_counter() - began, session.bytes(), session.hidden
         # score and select: on the device, one transfer at the end
         chosen = choose(logits, turn.groups, len(lanes), turn.await_masks())
         del logits  # large, and the next forward's are made in its place

@@ -18,7 +18,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["NoiseKey", "gumbel", "perturb"]
+from decodeplug.precision import widest
+
+__all__ = ["NoiseKey", "apart", "gumbel", "perturb", "uniform"]
 
 NoiseKey = tuple[int, int, int]
 """Request seed, number of the hypothesis within its request, absolute position."""
@@ -65,6 +67,18 @@ def _to_gumbel(hashes: Tensor) -> Tensor:
     # 52 bits, centred: never 0 and never 1, so that both logarithms are finite.
     uniform = (_shift(hashes, 12).double() + 0.5).mul_(2.0**-52)
     return uniform.log_().neg_().log_().neg_().float()
+
+
+def apart(keys: Sequence[NoiseKey], use: int) -> list[NoiseKey]:
+    """Keys of the same places for another use: noise that has nothing to do with the first."""
+    return [(seed + use * _FIRST, hypothesis, position) for seed, hypothesis, position in keys]
+
+
+def uniform(keys: Sequence[NoiseKey], device: torch.device) -> Tensor:
+    """Uniform noise in (0, 1), one number for each key: ``[rows]`` float64 (float32 on MPS)."""
+    made_on = torch.device("cpu") if device.type == "mps" else device
+    numbers = (_shift(_mix_tensor(_row_keys(keys, made_on)), 12).double() + 0.5) * 2.0**-52
+    return numbers.to(device=device, dtype=widest(device))
 
 
 def gumbel(keys: Sequence[NoiseKey], tokens: Tensor) -> Tensor:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
+
+from decodeplug.hidden import HiddenTap
 
 __all__ = ["GenerateInputs", "ModelInputs", "StepInputs", "columns_wanted", "pad_feeds", "prompts_kept"]
 
@@ -43,6 +46,7 @@ class ModelInputs:
         if getattr(module.config, "return_dict", True) is False:
             self.fixed["return_dict"] = True
         self.device: torch.device = module.get_input_embeddings().weight.device
+        self.tap = HiddenTap(module)
         self._table = torch.arange(TABLE, device=self.device).unsqueeze(0)
         self._ones = torch.ones((1, TABLE), dtype=torch.bool, device=self.device)
 
@@ -73,6 +77,7 @@ class ModelInputs:
         *,
         keep: int | Tensor = 0,
         use_cache: bool = True,
+        tapped: bool = False,
     ) -> Any:
         """Run the model.
 
@@ -80,6 +85,7 @@ class ModelInputs:
         :param mask: ``[lanes, length]`` over all slots, old and new; linear layers must get none.
         :param keep: How many last columns, or which columns, logits are wanted of; 0 is all.
             A model that cannot choose gives all columns.
+        :param tapped: Let ``tap`` see the hidden states.
         :returns: The model's output; ``output.logits`` ``[lanes, columns, vocab]``.
         """
         given = dict(self.fixed)
@@ -93,7 +99,8 @@ class ModelInputs:
             given["cache"] = cache
         if self.takes_use_cache:
             given["use_cache"] = use_cache
-        return self.call(input_ids=ids, **given)
+        with self.tap if tapped else nullcontext():
+            return self.call(input_ids=ids, **given)
 
 
 class StepInputs:
@@ -196,9 +203,12 @@ class GenerateInputs:
         self.module, self.call = module, call
         self.dtype: torch.dtype = module.dtype
         self.device: torch.device = module.get_input_embeddings().weight.device
+        self.tap = HiddenTap(module)
         self.takes_positions = "position_ids" in inspect.signature(module.forward).parameters
 
-    def step(self, ids: Sequence[int], state: dict[str, Any] | None, width: int) -> tuple[Tensor, dict[str, Any]]:
+    def step(
+        self, ids: Sequence[int], state: dict[str, Any] | None, width: int, *, tapped: bool = False
+    ) -> tuple[Tensor, dict[str, Any]]:
         """Feed the last ``width`` of ``ids``, which are all ids of the lane.
 
         :param state: What the last step returned, or None for a lane's first one.
@@ -216,7 +226,8 @@ class GenerateInputs:
         given = self.module.prepare_inputs_for_generation(
             all_ids, next_sequence_length=None if first else width, is_first_iteration=first, **state
         )
-        output = self.call(**given, return_dict=True)
+        with self.tap if tapped else nullcontext():
+            output = self.call(**given, return_dict=True)
         state["output"] = _without_logits(output)
         return output.logits[0], state
 

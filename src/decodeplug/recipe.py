@@ -14,7 +14,7 @@ from decodeplug.request import Request
 
 __all__ = ["Recipe"]
 
-_NOT_DATA = {"stopping_criteria"}  # functions cannot be written down
+_NOT_DATA = {"stopping_criteria", "assistant"}  # functions and models cannot be written down
 _NO_OPTION = {"prompt", "wanted"}  # names of parameters that are not an option, of a request and of an error
 
 

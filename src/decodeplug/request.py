@@ -43,6 +43,9 @@ class Request:
     :param processor_order: "stage": penalties, bans, temperature, truncation, whatever the order in
         which they are named. "given": as named, behind the constraint's mask where they cut.
     :param drafters: Likewise. None is ``["forced", "lookup"]`` with a constraint, else none.
+    :param acceptance: How drafts are judged. "match": they change the speed, never the text. "rejection": when
+        sampling, by the rule of speculative sampling, which keeps the distribution instead of the ids.
+    :param assistant: A smaller model, or a ``Host`` around one with a tokenizer of its own, that drafts.
     :param cache: Name or object of the cache backend.
     :param inspectors: Names or objects; what they report is in ``result.reports``.
     :param max_new_tokens: New tokens at most; None is what the context window leaves.
@@ -67,6 +70,8 @@ class Request:
     processors: Sequence[Any] | None = None
     processor_order: str = "stage"
     drafters: Sequence[Any] | None = None
+    acceptance: str = "match"
+    assistant: Any = None
     cache: Any = "dense"
     inspectors: Sequence[Any] = ()
     max_new_tokens: int | None = None
@@ -115,6 +120,8 @@ class Request:
             raise BadOption("request", timeout_s=self.timeout_s, wanted="a number of seconds above 0")
         if self.processor_order not in ("stage", "given"):
             raise BadOption("request", processor_order=self.processor_order, wanted="'stage' or 'given'")
+        if self.acceptance not in ("match", "rejection"):
+            raise BadOption("request", acceptance=self.acceptance, wanted="'match' or 'rejection'")
         if self.do_sample not in (None, True, False):
             raise BadOption("request", do_sample=self.do_sample, wanted="True, False or None")
 

@@ -45,6 +45,8 @@ def turns(
     began = time.perf_counter()
     session = target.session(cache)
     batch = Batch(jobs, target, filler=filler, costs=costs)
+    if any(job.needs_hidden for job in jobs):
+        session.keep_hidden()
     loop = decode(session, batch)
     peak = held = 0
     inspected = [job for job in jobs if job.inspectors]
@@ -60,6 +62,9 @@ def turns(
             yield turn
     finally:
         loop.close()
+        for drafter in {id(job.drafter): job.drafter for job in jobs}.values():
+            if hasattr(drafter, "close"):
+                drafter.close()
         for job in jobs:
             job.trace.elapsed_s = time.perf_counter() - began
             job.trace.cache = {"name": part_name(cache), "bytes": held, "peak_bytes": peak}

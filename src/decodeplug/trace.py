@@ -46,6 +46,11 @@ class Step:
     restored: int = 0
 
     @property
+    def rejected(self) -> int:
+        """Proposed ids that were not kept."""
+        return len(self.drafted) - self.kept
+
+    @property
     def token_sources(self) -> tuple[str, ...]:
         """For each committed id the drafter that proposed it, or "model"."""
         return self.sources[: self.kept] + (MODEL,) * (len(self.tokens) - self.kept)

@@ -15,6 +15,7 @@ __all__ = [
     "NOTHING_SEEN",
     "NO_DRAFT",
     "Draft",
+    "Drawn",
     "Extension",
     "LaneView",
     "Record",
@@ -87,26 +88,32 @@ class Draft:
 
     :ivar tokens: The proposed ids, first one first.
     :ivar sources: For each token, the name of the drafter that proposed it.
-    :ivar probabilities: ``[tokens, vocab]``: the distribution that each token was
-        drawn from, where the drafter has one (needed by rejection sampling).
+    :ivar probabilities: For each token the distribution that it was drawn from, ``[vocab]``, or None for
+        one that was not drawn at random: it follows from the text before it. Empty: none of them was.
     """
 
     tokens: tuple[int, ...] = ()
     sources: tuple[str, ...] = ()
-    probabilities: Tensor | None = None
+    probabilities: tuple[Tensor | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def __add__(self, other: Draft) -> Draft:
-        return Draft(self.tokens + other.tokens, self.sources + other.sources)
+        laws = self.probabilities + other.probabilities
+        if other.probabilities and len(self.probabilities) < len(self.tokens):
+            laws = (None,) * len(self.tokens) + other.probabilities
+        return Draft(self.tokens + other.tokens, self.sources + other.sources, laws)
 
     def first(self, count: int) -> Draft:
         """The first ``count`` tokens."""
         if count >= len(self.tokens):
             return self
-        kept = None if self.probabilities is None else self.probabilities[:count]
-        return Draft(self.tokens[:count], self.sources[:count], kept)
+        return Draft(self.tokens[:count], self.sources[:count], self.probabilities[:count])
+
+    def was_drawn(self, index: int) -> bool:
+        """Was this token drawn from a distribution, and not simply proposed?"""
+        return index < len(self.probabilities) and self.probabilities[index] is not None
 
 
 NO_DRAFT = Draft()
@@ -131,6 +138,24 @@ class Record:
         return (self.hits + 2 * prior) / (self.trials + 2)
 
 
+class Drawn(NamedTuple):
+    """One token as a lane would choose it: constraint, processors and noise of its own included.
+
+    ``lane.draw(logits, drafted, state)`` takes ``logits`` ``[vocab]`` of somebody's model behind ``lane.ids`` and
+    the ids in ``drafted``, and the constraint's state there. With the lane's own noise, another model's choice is
+    as often the lane's as their distributions allow.
+
+    :ivar token: The id. :ivar state: The constraint's state after it. :ivar ends: Nothing may be drafted behind it.
+    :ivar probabilities: ``[vocab]`` float32: what it was drawn from; None where they are not wanted or nothing is
+        drawn.
+    """
+
+    token: int
+    state: Any = None
+    ends: bool = False
+    probabilities: Tensor | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class LaneView:
     """What a drafter may know of a lane: a value, which it does not change.
@@ -143,6 +168,11 @@ class LaneView:
     :ivar cost: Relative cost of a forward over ``n`` positions, ``cost(1) == 1``.
     :ivar seed: The request's seed and the hypothesis's number: the noise key.
     :ivar saved: Forwards of width 1 that drafts have saved this lane so far, less what they cost.
+    :ivar hidden: ``[positions, hidden]``: the model's last hidden states (what its output layer reads) at the
+        last positions before that of ``ids[-1]``, which has none yet; None where no drafter needs them.
+    :ivar samples: Is noise drawn? :ivar wants_probabilities: Are those of drafted tokens wanted?
+    :ivar draw: What this lane would choose if its model gave some logits; see :class:`Drawn`.
+    :ivar forward_s: Seconds that a forward of width 1 takes; 0 where none was measured.
     """
 
     ids: Sequence[int]
@@ -153,6 +183,11 @@ class LaneView:
     cost: Callable[[int], float] = lambda width: 1.0
     seed: tuple[int, int] = (0, 0)
     saved: float = 0.0
+    hidden: Tensor | None = None
+    samples: bool = False
+    wants_probabilities: bool = False
+    draw: Callable[[Tensor, Sequence[int], Any], Drawn] | None = None
+    forward_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

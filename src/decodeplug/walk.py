@@ -21,11 +21,13 @@ __all__ = ["MaskFiller", "Masks", "cut_draft"]
 def cut_draft(lane: Lane, draft: Draft) -> tuple[Draft, tuple[Any, ...]]:
     """Walk the constraint along a draft; cut it before the first token that is forbidden.
 
-    Cutting is harmless: such a token could not be chosen. Nothing follows an end token.
+    Cutting is harmless where a token was only proposed: it could not be chosen. One that was *drawn* is kept as
+    the last, for the selector to reject: to leave it out would be to draw again, and what is drawn in the end
+    would follow another law. Nothing follows an end token.
 
     :returns: What is left of the draft, and the state before each of its tokens and
         after the last one (a single None for a lane without constraint). The row behind
-        an end token has no state: its mask is never used.
+        an end token or a forbidden one has no state: its mask is never used.
     """
     constraint, end_ids = lane.job.constraint, lane.job.end_ids
     if not draft.tokens:
@@ -34,12 +36,13 @@ def cut_draft(lane: Lane, draft: Draft) -> tuple[Draft, tuple[Any, ...]]:
     if constraint is None:
         return draft.first(ends + 1), ()
     states = [lane.state]
-    for index, token in enumerate(draft.tokens[:ends]):
-        state = constraint.advance(states[-1], token)
+    for index, token in enumerate(draft.tokens):
+        state = constraint.advance(states[-1], token) if index < ends else None
         if state is None:
-            return draft.first(index), tuple(states)
+            drawn = draft.was_drawn(index)
+            return draft.first(index + drawn), (*states, states[-1]) if drawn else tuple(states)
         states.append(state)
-    return draft.first(ends), tuple(states)
+    return draft, tuple(states)
 
 
 @dataclass(slots=True)

@@ -63,6 +63,12 @@ class WidthCosts:
         ratio = statistics.median(wide) / statistics.median(narrow)
         return max(1.0, expected * ratio**weight)
 
+    def seconds(self, lanes: int = 1) -> float:
+        """What a forward of width 1 takes with so many lanes; 0 where none was measured."""
+        self._settle()
+        narrow = self._forwards.get((lanes, 0))
+        return statistics.median(narrow) if narrow else 0.0
+
     def spent(self, width: int, seconds: float, lanes: int = 1) -> float:
         """Cost of one forward that took ``seconds``, relative to width 1; at most twice what is expected."""
         expected, narrow = self.relative(width, lanes), self._forwards.get((lanes, 0))

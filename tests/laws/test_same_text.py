@@ -12,7 +12,7 @@ import pytest
 
 from decodeplug import Host, Request, choice, json_schema, lark, phases, product, regex, tools, union
 from decodeplug.plugin import CharacterConstraint
-from decodeplug.testing import bpe_tokenizer, tiny_model
+from decodeplug.testing import bpe_tokenizer, like, tiny_model
 
 SCHEMA = {
     "type": "object",
@@ -79,6 +79,8 @@ DRAFTERS: dict[str, list[str]] = {
     "lookup": ["lookup=min_ngram=1"],
     "forced": ["forced"],
     "chain": ["forced", "lookup=min_ngram=1"],
+    "assistant": ["assistant=num_tokens=3"],
+    "chain with assistant": ["forced", "lookup=min_ngram=1", "assistant"],
 }
 SELECTIONS: dict[str, dict[str, Any]] = {
     "greedy": {"strategy": "greedy"},
@@ -107,11 +109,21 @@ def request(prompt: str, selection: str, constraint: str, drafter: str, cache_na
         prompt,
         constraint=CONSTRAINTS[constraint],
         drafters=DRAFTERS[drafter],
+        assistant=assistant() if "assistant" in drafter else None,
         cache=cache_name,
         seed=seed,
         max_new_tokens=BUDGET,
         **SELECTIONS[selection],
     )
+
+
+@cache
+def assistant() -> Host:
+    """It often says the same as the model; its tokenizer is the model's, but its logits are not as wide."""
+    tokenizer = bpe_tokenizer()
+    model = tiny_model(vocab=len(tokenizer))
+    tokenizer.add_tokens(["[TOOL_CALLS]"], special_tokens=True)
+    return Host(like(model, strength=0.3), tokenizer, plugins=[])
 
 
 @cache

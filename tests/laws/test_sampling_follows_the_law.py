@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from decodeplug import Host, Request, json_schema, regex
-from decodeplug.testing import assert_follows, byte_tokenizer, tiny_model
+from decodeplug.testing import assert_follows, byte_tokenizer, like, tiny_model
 
 VOCAB = 8  # five ordinary ids, then pad, bos and end
 PROMPT = [1, 3, 0, 2]
@@ -39,14 +39,29 @@ def exact_law(model: Any, temperature: float, keep: int) -> dict[tuple[int, ...]
     return law
 
 
-@pytest.mark.parametrize(
-    ("temperature", "keep", "drafters"), [(1.0, VOCAB, []), (0.7, 4, []), (1.0, VOCAB, ["lookup=min_ngram=1"])]
-)
-def test_sampled_texts_follow_the_enumerated_distribution(temperature: float, keep: int, drafters: list[str]) -> None:
+JUDGING: dict[str, dict[str, Any]] = {
+    "no drafts": {"drafters": []},
+    "lookup": {"drafters": ["lookup=min_ngram=1"]},
+    "lookup, by rejection": {"drafters": ["lookup=min_ngram=1"], "acceptance": "rejection"},
+    "assistant, by rejection": {"drafters": ["assistant=num_tokens=2"], "acceptance": "rejection"},
+    "forced, by rejection": {"drafters": ["forced"], "acceptance": "rejection"},
+}
+
+
+def judged_by(how: str, model: Any) -> dict[str, Any]:
+    """Options of a request that say how drafts are made and judged."""
+    options = JUDGING[how]
+    return {**options, "assistant": like(model, strength=0.8)} if "assistant" in how else options
+
+
+@pytest.mark.parametrize(("temperature", "keep"), [(1.0, VOCAB), (0.7, 4)])
+@pytest.mark.parametrize("how", JUDGING)
+def test_sampled_texts_follow_the_enumerated_distribution(temperature: float, keep: int, how: str) -> None:
     model = tiny_model(vocab=VOCAB)
+    options = judged_by(how, model)
     processors = [f"temperature={temperature}", f"top-k={keep}"]
     requests = [
-        Request(PROMPT, strategy="sample", processors=processors, drafters=drafters, max_new_tokens=LENGTH, seed=seed)
+        Request(PROMPT, do_sample=True, processors=processors, max_new_tokens=LENGTH, seed=seed, **options)
         for seed in range(RUNS)
     ]
     counts: Counter[tuple[int, ...]] = Counter()
@@ -68,10 +83,12 @@ def assert_texts_follow(law: dict[str, float], requests: list[Request], host: Ho
     assert_follows([counts[text] for text in law], list(law.values()))
 
 
-def test_sampling_under_a_constraint_follows_the_masked_distribution() -> None:
+@pytest.mark.parametrize("how", JUDGING)
+def test_sampling_under_a_constraint_follows_the_masked_distribution(how: str) -> None:
     tokenizer = byte_tokenizer()
     model = tiny_model(vocab=len(tokenizer))
     prompt = tokenizer("ab")["input_ids"]
+    options = judged_by(how, model)
 
     @torch.no_grad()
     def step(ids: list[int]) -> torch.Tensor:
@@ -83,13 +100,16 @@ def test_sampling_under_a_constraint_follows_the_masked_distribution() -> None:
     first = step(prompt)
     law = {a + b: float(first[ord(a)] * step([*prompt, ord(a)])[ord(b)]) for a, b in product("xyz", "xyz")}
     requests = [
-        Request(prompt, strategy="sample", constraint=regex("[xyz]{2}"), max_new_tokens=4, seed=seed)
+        Request(prompt, do_sample=True, constraint=regex("[xyz]{2}"), max_new_tokens=4, seed=seed, **options)
         for seed in range(RUNS)
     ]
     assert_texts_follow(law, requests, Host(model, tokenizer, plugins=[]))
 
 
-def test_sampling_with_top_k_under_a_schema_that_is_checked_while_writing_follows_the_masked_distribution() -> None:
+@pytest.mark.parametrize("how", JUDGING)
+def test_sampling_with_top_k_under_a_schema_that_is_checked_while_writing_follows_the_masked_distribution(
+    how: str,
+) -> None:
     """What the check refuses must be as if it had never been in the mask: top-k looks at what is left."""
     tokenizer = byte_tokenizer()
     model = tiny_model(vocab=len(tokenizer))
@@ -107,8 +127,11 @@ def test_sampling_with_top_k_under_a_schema_that_is_checked_while_writing_follow
         for second, rest in step(f"ab[{first},", "123".replace(first, "")).items():
             law[f"[{first},{second}]"] = share * rest
     constraint = json_schema(schema, layout="compact")
+    options = judged_by(how, model)
     requests = [
-        Request("ab", strategy="sample", processors=["top-k=2"], constraint=constraint, max_new_tokens=8, seed=seed)
+        Request(
+            "ab", do_sample=True, processors=["top-k=2"], constraint=constraint, max_new_tokens=8, seed=seed, **options
+        )
         for seed in range(RUNS)
     ]
     assert_texts_follow(law, requests, Host(model, tokenizer, plugins=[]))

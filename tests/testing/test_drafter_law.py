@@ -99,7 +99,7 @@ class WithProbabilities(Repeats):
         table = torch.zeros(len(draft), self.width)
         for row, token in enumerate(draft.tokens):
             table[row, (token + self.shift) % self.width] = self.mass
-        return Draft(draft.tokens, draft.sources, table)
+        return Draft(draft.tokens, draft.sources, tuple(table))
 
 
 @pytest.mark.parametrize("sound", [Repeats(), WithProbabilities()])
@@ -121,7 +121,7 @@ def test_a_sound_drafter_passes(sound: Repeats) -> None:
         (DraftsPaddedIds(), "drafted 64, which is no id below 64"),
         (LosesSources(), "names 1 sources for 2 tokens"),
         (ReturnsAList(), "returned list, not a Draft"),
-        (WithProbabilities(width=65), r"probabilities are \[\d, 65\]"),
+        (WithProbabilities(width=65), r"is \[65\], not \[64\]"),
         (WithProbabilities(mass=0.5), "sum to 0.5"),
         (WithProbabilities(shift=1), "cannot have been drawn"),
     ],

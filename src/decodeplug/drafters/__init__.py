@@ -1,8 +1,9 @@
 """Drafters propose tokens. They change the speed, never the text."""
 
+from decodeplug.drafters.assistant import Assistant
 from decodeplug.drafters.chain import Chain
 from decodeplug.drafters.forced import Forced
 from decodeplug.drafters.lookup import Lookup
 from decodeplug.drafters.none import NoDrafts
 
-__all__ = ["Chain", "Forced", "Lookup", "NoDrafts"]
+__all__ = ["Assistant", "Chain", "Forced", "Lookup", "NoDrafts"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from decodeplug.contracts import Drafter
+from decodeplug.contracts import Ask, Drafter
 from decodeplug.errors import BadOption
 from decodeplug.failure import PartFailure
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Record
@@ -39,6 +39,7 @@ class Chain:
 
     drafters: Sequence[Drafter]
     max_tokens: int = 32
+    needs_hidden: bool = field(init=False, default=False)
     name: ClassVar[str] = "chain"
     prior: ClassVar[float] = 0.5
 
@@ -47,6 +48,7 @@ class Chain:
             wanted = 'drafters; name the drafters themselves: drafters=["forced", "lookup"]'
             raise BadOption("chain", drafters=self.drafters, wanted=wanted)
         object.__setattr__(self, "drafters", tuple(self.drafters))
+        object.__setattr__(self, "needs_hidden", any(getattr(part, "needs_hidden", False) for part in self.drafters))
         if self.max_tokens < 1:
             raise BadOption("chain", max_tokens=self.max_tokens, wanted="at least 1")
 
@@ -55,61 +57,105 @@ class Chain:
 
         :raises PartFailure: A drafter of the chain, or the constraint, failed; names it.
         """
+        asking = self.asks(lane, room)
+        try:
+            ask = next(asking)
+            while True:
+                ask = asking.send(_asked(ask))
+        except StopIteration as end:
+            return end.value
+
+    def asks(self, lane: LaneView, room: int) -> Generator[Ask, Draft, Draft]:
+        """The same, question by question, so that one drafter can answer the chains of several lanes at once.
+
+        :returns: A generator: it yields whom to ask, takes the answer, and returns the draft.
+        :raises PartFailure: An answer is no draft, or the constraint failed.
+        """
         room = min(room, self.max_tokens)
-        draft, view = NO_DRAFT, lane
-        while len(draft) < room:
-            piece, state = self._piece(view, room - len(draft))
-            if not piece:
-                break
-            draft += piece
-            view = replace(view, ids=[*view.ids, *piece.tokens], state=state)
-        return draft.first(self._best_length(lane, draft))
+        draft, view, goes_on = NO_DRAFT, lane, True
+        asked: set[str] = set()  # those whose tokens have a price: once a turn
+        while goes_on and len(draft) < room:
+            goes_on = False
+            for drafter in self.drafters:
+                most = 0 if drafter.name in asked else self._worth_asking(lane, draft, drafter, room - len(draft))
+                if most <= 0:
+                    continue
+                if hasattr(drafter, "price"):
+                    asked.add(drafter.name)
+                answer = _checked(drafter, (yield Ask(drafter, view, most))).first(most)
+                piece, state, open_ended = _allowed(view, answer)
+                if piece:
+                    goes_on = open_ended
+                    draft += piece
+                    view = replace(view, ids=[*view.ids, *piece.tokens], state=state, hidden=None)
+                    break
+        return draft.first(self._best_length(lane, draft.sources))
 
-    def _piece(self, view: LaneView, room: int) -> tuple[Draft, object]:
+    def close(self) -> None:
+        """Let every drafter let go of what it remembers."""
         for drafter in self.drafters:
-            piece, state = _allowed(view, _asked(drafter, view, room))
-            if piece:
-                return piece, state
-        return NO_DRAFT, view.state
+            if hasattr(drafter, "close"):
+                drafter.close()
 
-    def _best_length(self, lane: LaneView, draft: Draft) -> int:
+    def _worth_asking(self, lane: LaneView, draft: Draft, drafter: Drafter, room: int) -> int:
+        """For how many tokens a drafter is worth asking; all there is room for, of one that costs nothing."""
+        price = getattr(drafter, "price", None)
+        if price is None or getattr(drafter, "insists", False):
+            return room
+        expected = self._best_length(lane, (*draft.sources, *[drafter.name] * room), price(lane), len(draft))
+        return expected - len(draft)
+
+    def _best_length(self, lane: LaneView, sources: Sequence[str], price: float = 0.0, paid: int = 0) -> int:
+        """How many tokens by these drafters are worth the width; each from ``paid`` on costs ``price`` as well."""
         priors = {drafter.name: drafter.prior for drafter in self.drafters}
-        rates = [lane.records.get(name, Record()).rate(priors.get(name, self.prior)) for name in draft.sources]
+        rates = [lane.records.get(name, Record()).rate(priors.get(name, self.prior)) for name in sources]
+        insisting = {drafter.name for drafter in self.drafters if getattr(drafter, "insists", False)}
+        firm = max((index for index, name in enumerate(sources, start=1) if name in insisting), default=0)
         best, best_length, reached, expected = 1.0, 0, 1.0, 1.0
         stake = lane.saved + _FIRST_STAKE + _STAKE_PER_TOKEN * (len(lane.ids) - lane.prompt_length)
         for length, rate in enumerate(rates, start=1):
             reached *= rate
             expected += reached
-            cost = lane.cost(length + 1)
+            cost = lane.cost(length + 1) + price * max(0, length - paid)
             if (1 - rates[0]) * (cost - 1) > stake:  # what is lost if nothing is kept
                 break
             if expected / cost > best:
                 best, best_length = expected / cost, length
-        return best_length
+        return max(best_length, firm)
 
 
 def _is_drafter(part: object) -> bool:
     return callable(getattr(part, "draft", None)) and not isinstance(part, type)
 
 
-def _asked(drafter: Drafter, view: LaneView, room: int) -> Draft:
-    """What a drafter proposes, at most ``room`` tokens.
+def _asked(ask: Ask) -> Draft:
+    """What a drafter proposes.
 
-    :raises PartFailure: It raised, or gave back something else than a draft.
+    :raises PartFailure: It raised.
     """
     try:
-        draft = drafter.draft(view, room)
-        _check(draft)
+        return ask.drafter.draft(ask.lane, ask.room)
     except PartFailure:
         raise  # of a drafter of a chain within this one
     except Exception as error:
+        raise PartFailure(ask.drafter, error) from error
+
+
+def _checked(drafter: Drafter, answer: object) -> Draft:
+    """The answer, if it is a draft.
+
+    :raises PartFailure: It is not.
+    """
+    try:
+        if not isinstance(answer, Draft):
+            raise TypeError(f"returned {type(answer).__name__} where a Draft was wanted")
+        _check(answer)
+    except TypeError as error:
         raise PartFailure(drafter, error) from error
-    return draft.first(room)
+    return answer
 
 
-def _check(draft: object) -> None:
-    if not isinstance(draft, Draft):
-        raise TypeError(f"returned {type(draft).__name__} where a Draft was wanted")
+def _check(draft: Draft) -> None:
     if len(draft.sources) != len(draft.tokens):
         raise TypeError(f"named {len(draft.sources)} sources for {len(draft.tokens)} tokens")
     for token in draft.tokens:
@@ -117,10 +163,13 @@ def _check(draft: object) -> None:
             raise TypeError(f"{token!r} is no token id")
 
 
-def _allowed(view: LaneView, draft: Draft) -> tuple[Draft, object]:
-    """The part of a draft that the constraint allows, and the state after it."""
+def _allowed(view: LaneView, draft: Draft) -> tuple[Draft, object, bool]:
+    """The part of a draft that the constraint allows, the state after it, and whether a draft may go on there.
+
+    A token that was drawn is kept though it is forbidden, and ends the draft: see ``walk.cut_draft``.
+    """
     if view.constraint is None:
-        return draft, None
+        return draft, None, True
     state = view.state
     for index, token in enumerate(draft.tokens):
         try:
@@ -128,6 +177,7 @@ def _allowed(view: LaneView, draft: Draft) -> tuple[Draft, object]:
         except Exception as error:
             raise PartFailure(view.constraint, error) from error
         if after is None:
-            return draft.first(index), state
+            drawn = draft.was_drawn(index)
+            return draft.first(index + drawn), state, not drawn
         state = after
-    return draft, state
+    return draft, state, True

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from decodeplug.contracts import Proposal, Rows
 from decodeplug.noise import perturb
+from decodeplug.selectors.agreed import agreed
 from decodeplug.values import Extension
 
 __all__ = ["Match"]
@@ -46,14 +47,7 @@ class Match:
 
     def extend(self, candidates: Sequence[Sequence[int]], rows: Rows) -> list[Extension]:
         """One extension for each lane: the agreed part of its draft, and one token more."""
-        extensions = []
-        for parent, (draft, first) in enumerate(zip(rows.drafts, rows.first, strict=True)):
-            count, drafted = 1, draft.tokens
-            while count <= len(drafted) and candidates[first + count - 1][0] == drafted[count - 1]:
-                count += 1
-            chosen = range(first, first + count)
-            extensions.append(Extension(parent, (*drafted[: count - 1], candidates[chosen[-1]][0]), chosen))
-        return extensions
+        return agreed(candidates, rows)
 
 
 def _best(scores: Tensor) -> Proposal:

@@ -41,6 +41,7 @@ class CrossingSession:
         self.inner, self.limit, self.keeps = inner, limit, keeps
         self.max_draft = inner.max_draft
         self.lanes: list[Lane] = []
+        self.hidden: list[Tensor] = []
 
     @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
@@ -56,9 +57,12 @@ class CrossingSession:
         for lane, text, crosses in zip(lanes, texts, crossing, strict=True):
             lane.ids, lane.beyond = text, lane.beyond or crosses
         if not any(crossing):
-            return self.inner.forward(feeds, wants)
+            logits = self.inner.forward(feeds, wants)
+            self.hidden = self.inner.hidden
+            return logits
         everyone = range(len(lanes))
         pieces: list[list[Tensor]] = [[] for _ in lanes]
+        seen: list[list[Tensor]] = [[] for _ in lanes]
         for first, last in ((0, self.limit), (self.limit, self.limit + 1), (self.limit + 1, None)):
             # Rows below the limit as ever; the row that crosses it, with all before it; and the rest.
             again = first == self.limit
@@ -75,8 +79,11 @@ class CrossingSession:
             logits = self.inner.forward(part, some)
             for lane, piece in zip(everyone, logits.split(some), strict=True):
                 pieces[lane].append(piece)
+            for lane, states in zip(everyone, self.inner.hidden, strict=False):
+                seen[lane].append(states[-1:] if again else states)
             parents = [-1 if first == 0 and crossing[lane] else lane for lane in everyone]
             self.inner.keep(parents, [len(text) for text in texts])
+        self.hidden = [torch.cat(states) for states in seen] if seen[0] else []
         return torch.cat([piece for lane in pieces for piece in lane])
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
@@ -93,6 +100,9 @@ class CrossingSession:
             lane.beyond = lane.beyond and count > 0
         self.lanes = kept
         return held
+
+    def keep_hidden(self) -> None:
+        self.inner.keep_hidden()
 
     def bytes(self) -> int:
         return self.inner.bytes()

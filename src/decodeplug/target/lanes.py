@@ -36,12 +36,15 @@ class LaneSession:
         self.vocab_size, self.lock = vocab_size, lock
         self.max_draft = traits.max_draft
         self.prompts: list[int] = []
+        self.hidden: list[Tensor] = []
+        self._tapped = False
         self._whole_prompts = False
         self._steps = StepInputs(inputs, masked=traits.masked)
 
     @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
         counts = list(map(len, feeds))
+        self.hidden = []
         if not any(counts):
             return torch.empty((0, self.vocab_size), dtype=self.inputs.dtype, device=self.inputs.device)
         for lane, count in enumerate(counts):
@@ -51,6 +54,7 @@ class LaneSession:
         if self.traits.grouping is None:
             return self._run(range(len(feeds)), feeds, counts, wants)
         pieces: list[list[Tensor]] = [[] for _ in feeds]
+        seen: list[list[Tensor]] = [[] for _ in feeds]
         for some_feeds, some_wants in self._rounds(feeds, wants):
             some_counts = [len(feed) for feed in some_feeds]
             for lanes in self.traits.grouping(self.cache.held, some_counts):
@@ -60,6 +64,9 @@ class LaneSession:
                 )
                 for lane, piece in zip(lanes, logits.split(mine), strict=True):
                     pieces[lane].append(piece)
+                for lane, states in zip(lanes, self.hidden, strict=False):
+                    seen[lane].append(states)
+        self.hidden = [torch.cat(states) for states in seen] if self.hidden else []
         return torch.cat([piece for lane in pieces for piece in lane])
 
     def _rounds(
@@ -121,10 +128,12 @@ class LaneSession:
         token = looking.set(view)
         try:
             with self.lock:
-                logits = inputs(ids, positions, mask, cache.cache, keep=chosen).logits
+                logits = inputs(ids, positions, mask, cache.cache, keep=chosen, tapped=self._tapped).logits
         finally:
             looking.reset(token)
         cache.commit()
+        states = inputs.tap.take()
+        self.hidden = [] if states is None else [row[:count] for row, count in zip(states, counts, strict=True)]
         if view is not None and view.saw_bidirectional:
             self._whole_prompts = True
         if not inputs.takes_keep:
@@ -145,6 +154,9 @@ class LaneSession:
         held = self.cache.keep(parents, kept)
         self.prompts = prompts_kept(self.prompts, parents, lengths)
         return held
+
+    def keep_hidden(self) -> None:
+        self._tapped = True
 
     def bytes(self) -> int:
         return self.cache.bytes()

@@ -29,10 +29,12 @@ class RecomputeSession:
     ) -> None:
         self.inputs, self.vocab_size, self.rule, self.lock = inputs, vocab_size, rule, lock
         self.prompts: list[int] = []
+        self.hidden: list[Tensor] = []
+        self._tapped = False
 
     @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
-        rows = []
+        rows, self.hidden = [], []
         for lane, (feed, want) in enumerate(zip(feeds, wants, strict=True)):
             if not feed:
                 continue
@@ -53,14 +55,21 @@ class RecomputeSession:
         try:
             with self.lock:
                 mask = inputs.nothing_masked(1, width)
-                logits = inputs(inputs.ids([feed]), positions, mask, keep=want, use_cache=False).logits
+                logits = inputs(
+                    inputs.ids([feed]), positions, mask, keep=want, use_cache=False, tapped=self._tapped
+                ).logits
         finally:
             looking.reset(token)
+        states = inputs.tap.take()
+        self.hidden += [] if states is None else [states[0]]
         return logits[0, -want:]
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
         self.prompts = prompts_kept(self.prompts, parents, lengths)
         return [0] * len(parents)
+
+    def keep_hidden(self) -> None:
+        self._tapped = True
 
     def bytes(self) -> int:
         return 0

@@ -45,10 +45,12 @@ class StepSession:
         self.inputs, self.vocab_size, self.wide, self.remember = inputs, vocab_size, wide, remember
         self.max_draft: int | None = None if wide or not remember else 0
         self.lanes: list[Lane] = []
+        self.hidden: list[Tensor] = []
+        self._tapped = False
 
     @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
-        rows = []
+        rows, self.hidden = [], []
         for lane, feed, want in zip(self.lanes, feeds, wants, strict=True):
             if feed:
                 rows.extend(self._feed(lane, list(feed), want))
@@ -66,12 +68,16 @@ class StepSession:
         widths += [len(rest)] if self.wide and rest else [1] * len(rest)
         lane.before = (held, copy.deepcopy(lane.state)) if want > 1 and not fresh and self.remember else None
         rows: list[Tensor] = []
+        seen: list[Tensor] = []
         for width in widths:
             lane.ids += feed[:width]
             feed = feed[width:]
-            logits, lane.state = self.inputs.step(lane.ids, lane.state, width)
+            logits, lane.state = self.inputs.step(lane.ids, lane.state, width, tapped=self._tapped)
             rows.append(logits[-width:])
+            states = self.inputs.tap.take()
+            seen += [] if states is None else [states[0, -width:]]
         logits = torch.cat(rows)
+        self.hidden += [torch.cat(seen)] if seen else []
         return [logits[len(logits) - want :]]
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
@@ -95,6 +101,9 @@ class StepSession:
                 held, state = 0, None
             lane.ids, lane.state = lane.ids[:held], state
         lane.before = None
+
+    def keep_hidden(self) -> None:
+        self._tapped = True
 
     def bytes(self) -> int:
         return sum(_bytes(lane.state, set()) for lane in self.lanes)

@@ -18,7 +18,7 @@ from decodeplug.testing.laws_processors import check_processor
 from decodeplug.testing.laws_sampling import assert_follows, chi_square
 from decodeplug.testing.laws_selectors import check_selector
 from decodeplug.testing.laws_strategies import check_strategy
-from decodeplug.testing.models import KINDS, tiny_model
+from decodeplug.testing.models import KINDS, like, tiny_model
 from decodeplug.testing.tokenizer import bpe_tokenizer, byte_tokenizer
 
 __all__ = [
@@ -37,5 +37,6 @@ __all__ = [
     "check_strategy",
     "chi_square",
     "lane_views",
+    "like",
     "tiny_model",
 ]

@@ -79,24 +79,25 @@ def _checked_draft(drafter: Any, who: str, lane: LaneView, room: int, vocab: int
     )
     for token in draft.tokens:
         claim(type(token) is int and 0 <= token < vocab, f"{who} drafted {token!r}, which is no id below {vocab}")
-    if draft.probabilities is not None:
+    if draft.probabilities:
         _check_probabilities(who, draft, vocab)
     return draft
 
 
 def _check_probabilities(who: str, draft: Draft, vocab: int) -> None:
-    """The distribution each token was drawn from, as rejection sampling needs it."""
-    table = draft.probabilities
-    assert table is not None
-    claim(
-        list(table.shape) == [len(draft), vocab],
-        f"{who}: probabilities are {list(table.shape)}, not {[len(draft), vocab]}",
-    )
-    for row, token in enumerate(draft.tokens):
-        total = float(table[row].sum())
-        claim(abs(total - 1) < 1e-3, f"{who}: the probabilities of token {row} sum to {total:.4f}")
-        claim(bool((table[row] >= 0).all()), f"{who}: a probability of token {row} is negative")
-        claim(float(table[row, token]) > 0, f"{who}: token {token} cannot have been drawn: its probability is 0")
+    """The distribution that each token was drawn from, as rejection sampling needs it."""
+    laws = draft.probabilities
+    claim(len(laws) == len(draft), f"{who}: {len(laws)} distributions for {len(draft)} tokens")
+    for index, (token, law) in enumerate(zip(draft.tokens, laws, strict=True)):
+        if law is None:
+            continue
+        claim(
+            list(law.shape) == [vocab], f"{who}: the distribution of token {index} is {list(law.shape)}, not [{vocab}]"
+        )
+        total = float(law.sum())
+        claim(abs(total - 1) < 1e-3, f"{who}: the probabilities of token {index} sum to {total:.4f}")
+        claim(bool((law >= 0).all()), f"{who}: a probability of token {index} is negative")
+        claim(float(law[token]) > 0, f"{who}: token {token} cannot have been drawn: its probability is 0")
 
 
 def check_drafter_changes_nothing(

@@ -71,7 +71,7 @@ def _draft(vocab: int, chance: random.Random) -> Draft:
     likely = torch.full((len(tokens), vocab), 0.1 / vocab)
     for row, token in enumerate(tokens):
         likely[row, token] += 0.9
-    return Draft(tokens, ("check",) * len(tokens), likely.to(chosen_device()))
+    return Draft(tokens, ("check",) * len(tokens), tuple(likely.to(chosen_device())))
 
 
 def _scores_after(prefix: Sequence[int], vocab: int) -> Tensor:

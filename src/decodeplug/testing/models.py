@@ -20,7 +20,7 @@ from decodeplug.testing.tuning import tune_output_layer
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["KINDS", "tiny_model"]
+__all__ = ["KINDS", "like", "tiny_model"]
 
 MOE = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
 LINEAR = {
@@ -99,6 +99,20 @@ def tiny_model(
     model = copy.deepcopy(tuned)
     torch.nn.Module.to(model, chosen_device(), dtype)
     return model
+
+
+def like(model: PreTrainedModel, *, strength: float = 0.5, seed: int = 0) -> PreTrainedModel:
+    """A model that often says the same: a copy whose output layer is a little off, as a good assistant's is.
+
+    :param model: Not modified. :param strength: Of the noise, relative to the weights: 0 is the same model.
+    """
+    other = copy.deepcopy(model)
+    weight = other.get_output_embeddings().weight
+    random = torch.Generator().manual_seed(seed)
+    noise = torch.randn(weight.shape, generator=random, dtype=torch.float64).to(weight.device, weight.dtype)
+    with torch.no_grad():
+        weight += strength * weight.std() * noise
+    return other
 
 
 @cache

@@ -1,0 +1,150 @@
+"""Propose what a smaller model would write."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor
+
+from decodeplug.drafters.prefixes import Prefixes
+from decodeplug.errors import BadOption
+from decodeplug.values import NO_DRAFT, Draft, LaneView
+
+__all__ = ["Assistant", "Guide"]
+
+_REMEMBERED = 15  # steps that the price is the median of
+
+
+class Guide(Protocol):
+    """A model that drafts for another one."""
+
+    same_ids: bool
+    """Does it have the other's vocabulary?"""
+    context_window: int | None
+    relative_size: float
+    """Its parameters by those of the other: what a step costs before any was measured."""
+
+    def session(self) -> Any:
+        """A new session over it, see ``contracts.Session``."""
+        ...
+
+    def fitted(self, logits: Tensor) -> Tensor:
+        """``[rows, vocab]``: its logits, as wide as the other's."""
+        ...
+
+    def translated(self, ids: Sequence[int]) -> list[int]:
+        """The other's ids as its own."""
+        ...
+
+    def back(self, ids: Sequence[int], drafted: Sequence[int]) -> list[int]:
+        """Its own ids ``drafted`` behind the other's ``ids``, as the other would write them."""
+        ...
+
+
+class Assistant:
+    """Draft with a smaller model, its choices made as the lane makes its own.
+
+    The assistant's logits go through the lane's constraint, processors and noise. So it proposes what the lane
+    will choose wherever the two distributions agree, also at temperature 1. It has a cache of its own, which
+    follows the texts by their longest common prefix; one forward drafts for all lanes of a batch.
+
+    An assistant with another tokenizer drafts its likeliest text, which is tokenised again.
+
+    :param model: The smaller model. In a request: ``assistant=``, a model or a ``Host``.
+    :param num_tokens: Tokens to draft in every turn. None: as many as measured acceptance and costs make worth it.
+    :raises BadOption: ``num_tokens`` is below 1.
+    Source: Leviathan et al. 2022, arXiv:2211.17192, section 2.1 and 3.3 (how many tokens); with shared noise,
+        arXiv:2408.07978; another tokenizer: Timor et al. 2025, arXiv:2502.05202, section 3.1.
+    """
+
+    name: ClassVar[str] = "assistant"
+    prior: ClassVar[float] = 0.7
+
+    def __init__(self, model: Guide, num_tokens: int | None = None) -> None:
+        if num_tokens is not None and num_tokens < 1:
+            raise BadOption("assistant", num_tokens=num_tokens, wanted="at least 1, or none to have it chosen")
+        self.guide, self.num_tokens = model, num_tokens
+        self.insists = num_tokens is not None
+        self._lock = threading.Lock()
+        self._prefixes: Prefixes | None = None
+        self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
+
+    def price(self, lane: LaneView) -> float:
+        """What one drafted token costs, in forwards of width 1 of the model that it drafts for."""
+        if not self._seconds or not lane.forward_s:
+            return self.guide.relative_size
+        return statistics.median(self._seconds) / lane.forward_s
+
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        """At most ``room`` tokens behind ``lane.ids``."""
+        return self.draft_all([(lane, room)])[0]
+
+    def draft_all(self, asks: Sequence[tuple[LaneView, int]]) -> list[Draft]:
+        """The same for several lanes: each gets as many tokens as it has room for."""
+        with self._lock:
+            return self._drafts(asks)
+
+    def close(self) -> None:
+        """Let go of the cache."""
+        with self._lock:
+            self._prefixes = None
+
+    def _drafts(self, asks: Sequence[tuple[LaneView, int]]) -> list[Draft]:
+        guide = self.guide
+        if self._prefixes is None:
+            self._prefixes = Prefixes(guide.session())
+        texts = [list(lane.ids) if guide.same_ids else guide.translated(lane.ids) for lane, _ in asks]
+        writings = [_Writing(lane, self._room(text, room)) for (lane, room), text in zip(asks, texts, strict=True)]
+        wanted = [text if writing.room > 0 else [] for writing, text in zip(writings, texts, strict=True)]
+        self._prefixes.aim(wanted)
+        while going := [index for index, writing in enumerate(writings) if writing.goes_on]:
+            began = time.perf_counter()
+            logits = self._prefixes.forward({index: writings[index].ids for index in going})
+            for index, row in zip(going, guide.fitted(logits) if guide.same_ids else logits, strict=True):
+                writings[index].write(row, aligned=guide.same_ids)
+            self._seconds.append((time.perf_counter() - began) / len(going))
+        return [self._draft_of(writing) for writing in writings]
+
+    def _room(self, text: Sequence[int], room: int) -> int:
+        window = self.guide.context_window
+        room = room if window is None else min(room, window - len(text))
+        return room if self.num_tokens is None else min(room, self.num_tokens)
+
+    def _draft_of(self, writing: _Writing) -> Draft:
+        tokens: Sequence[int] = writing.ids
+        if not tokens:
+            return NO_DRAFT
+        if not self.guide.same_ids:
+            tokens = self.guide.back(writing.lane.ids, tokens)[: writing.room]
+        laws = tuple(writing.laws) if writing.lane.wants_probabilities and self.guide.same_ids else ()
+        return Draft(tuple(tokens), (self.name,) * len(tokens), laws)
+
+
+class _Writing:
+    """What is drafted for one lane so far."""
+
+    def __init__(self, lane: LaneView, room: int) -> None:
+        self.lane, self.room = lane, room
+        self.ids: list[int] = []
+        self.laws: list[Tensor | None] = []
+        self._state, self._ended = lane.state, False
+
+    @property
+    def goes_on(self) -> bool:
+        return not self._ended and len(self.ids) < self.room
+
+    def write(self, logits: Tensor, *, aligned: bool) -> None:
+        """Choose one token more. :param logits: ``[vocab]``. :param aligned: They are over the lane's own vocabulary."""
+        if not aligned or self.lane.draw is None:
+            self.ids.append(int(logits.argmax()))
+            self.laws.append(None)
+            return
+        drawn = self.lane.draw(logits, self.ids, self._state)
+        self.ids.append(drawn.token)
+        self.laws.append(drawn.probabilities)
+        self._state, self._ended = drawn.state, drawn.ends

@@ -1,0 +1,78 @@
+"""What the drafters of all lanes propose in a turn: each asked for its own lane, or one for many lanes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from decodeplug.contracts import Ask, Drafter
+from decodeplug.failure import PartFailure
+from decodeplug.values import Draft, LaneView
+
+__all__ = ["drafts_of"]
+
+Failed = Callable[[int, object, BaseException], None]
+"""Told of a lane, the part that failed, and what it raised."""
+
+
+def drafts_of(questions: Sequence[tuple[int, Drafter, LaneView, int]], failed: Failed) -> dict[int, Draft]:
+    """The drafts of some lanes.
+
+    :param questions: For each lane its number, its drafter, what may be known of it, and its room.
+    :param failed: Called for a lane whose drafter failed; it has no draft then, and the others have theirs.
+    :returns: Number of the lane -> its draft.
+    """
+    drafts: dict[int, Draft] = {}
+    waiting: dict[int, tuple[_Asking, Ask]] = {}
+
+    def go_on(lane: int, asking: _Asking, answer: Draft | None) -> None:
+        """Ask on, until the lane has its draft or waits for a drafter that serves many."""
+        try:
+            ask = next(asking) if answer is None else asking.send(answer)
+            while not hasattr(ask.drafter, "draft_all"):
+                ask = asking.send(_told(ask))
+            waiting[lane] = (asking, ask)
+        except StopIteration as end:
+            drafts[lane] = end.value
+        except PartFailure as failure:
+            failed(lane, failure.part, failure.cause)
+
+    for lane, drafter, view, room in questions:
+        go_on(lane, _asking(drafter, view, room), None)
+    while waiting:
+        drafter: Any = next(iter(waiting.values()))[1].drafter
+        served = {lane: pair for lane, pair in waiting.items() if pair[1].drafter is drafter}
+        for lane in served:
+            del waiting[lane]
+        try:
+            answers = list(drafter.draft_all([(ask.lane, ask.room) for _, ask in served.values()]))
+            if len(answers) != len(served):
+                raise ValueError(f"it gave {len(answers)} drafts for {len(served)} lanes")
+        except Exception as error:
+            for lane in served:
+                failed(lane, drafter, error)
+            continue
+        for (lane, (asking, _)), answer in zip(served.items(), answers, strict=True):
+            go_on(lane, asking, answer)
+    return drafts
+
+
+_Asking = Generator[Ask, Draft, Draft]
+
+
+def _asking(drafter: Any, view: LaneView, room: int) -> _Asking:
+    return drafter.asks(view, room) if hasattr(drafter, "asks") else _only(drafter, view, room)
+
+
+def _only(drafter: Drafter, view: LaneView, room: int) -> _Asking:
+    """A drafter that is no chain: one question."""
+    return (yield Ask(drafter, view, room))
+
+
+def _told(ask: Ask) -> Draft:
+    try:
+        return ask.drafter.draft(ask.lane, ask.room)
+    except PartFailure:
+        raise
+    except Exception as error:
+        raise PartFailure(ask.drafter, error) from error

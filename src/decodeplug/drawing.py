@@ -1,0 +1,63 @@
+"""What a lane would choose if its model gave some logits: for drafters that have a model of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from decodeplug.noise import perturb
+from decodeplug.score import score
+from decodeplug.values import Drawn, Seen
+
+if TYPE_CHECKING:
+    from decodeplug.lane import Job
+
+__all__ = ["Drawing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """See :class:`decodeplug.values.Drawn`: the constraint, processors and noise of one lane.
+
+    :param ids: The lane's committed ids. :param key: Seed and number of the hypothesis.
+    """
+
+    job: Job
+    ids: Sequence[int]
+    key: tuple[int, int]
+
+    def __call__(self, logits: Tensor, drafted: Sequence[int], state: Any) -> Drawn:
+        """The token behind ``ids`` and ``drafted``.
+
+        :param logits: ``[vocab]``, any floating dtype and device; not modified. May be narrower than the vocabulary.
+        :param state: The constraint's state there; None without constraint.
+        :raises PartFailure: A processor failed.
+        """
+        job, plan = self.job, self.job.plan
+        prefix = [*self.ids, *drafted]
+        scores = score(
+            logits[None], self._mask(logits, state), plan.processors, Seen.of([prefix], [job.prompt_length])
+        ).scores
+        noisy = perturb(scores, [(*self.key, len(prefix))]) if job.samples else scores
+        token = int(noisy.argmax())
+        drawn_from = torch.softmax(scores[0], -1) if job.samples and job.wants_probabilities else None
+        if token in job.end_ids or job.constraint is None:
+            return Drawn(token, None, token in job.end_ids, drawn_from)
+        after = job.constraint.advance(state, token)
+        return Drawn(token, after, after is None or job.constraint.is_complete(after), drawn_from)
+
+    def _mask(self, logits: Tensor, state: Any) -> Tensor | None:
+        """``[1, vocab]``: what the constraint allows, on the device of the logits."""
+        constraint = self.job.constraint
+        if constraint is None:
+            return None
+        mask = torch.zeros((1, len(logits)), dtype=torch.bool)
+        allowed = constraint.allowed(state)[: len(logits)]
+        mask[0, : len(allowed)] = allowed
+        if constraint.is_accepting(state):
+            mask[0, [token for token in self.job.end_ids if token < len(logits)]] = True
+        return mask.to(logits.device, non_blocking=True)

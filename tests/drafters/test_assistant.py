@@ -1,0 +1,157 @@
+"""An assistant model drafts: the text is the same, the forwards are fewer, and every lane accepts its own number."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from decodeplug import BadOption, Host, Request, VocabularyMismatch, json_schema, lark, regex
+from decodeplug.testing import bpe_tokenizer, byte_tokenizer, check_drafter_changes_nothing, like, tiny_model
+
+PROMPTS = ["The red bear reads ", "a", '{"name": ', "Once there was a small bear. Where is the river? "]
+FIXED = ["assistant=num_tokens=4"]
+SAMPLING = {"processors": ["temperature=1.2", "top-p=0.95"], "do_sample": True}
+
+
+@cache
+def model() -> Any:
+    return tiny_model(vocab=len(bpe_tokenizer()))
+
+
+@cache
+def host() -> Host:
+    return Host(model(), bpe_tokenizer(), plugins=[])
+
+
+@cache
+def good() -> Any:
+    return like(model(), strength=0.3)
+
+
+@cache
+def stranger() -> Host:
+    """Another model with another tokenizer."""
+    tokenizer = byte_tokenizer()
+    return Host(tiny_model(vocab=len(tokenizer), layers=1, seed=4), tokenizer, plugins=[])
+
+
+@pytest.mark.parametrize("assistant", ["itself", "good", "another tokenizer"])
+@pytest.mark.parametrize(
+    "constraint", [None, json_schema({"type": "array", "items": {"type": "integer"}}), lark("csv")]
+)
+def test_the_text_is_that_of_no_draft(assistant: str, constraint: Any) -> None:
+    drafting = {"itself": model, "good": good, "another tokenizer": stranger}[assistant]()
+    check_drafter_changes_nothing(
+        host(), "assistant=num_tokens=4", PROMPTS[:2], seeds=[0, 1], assistant=drafting, constraint=constraint
+    )
+
+
+@pytest.mark.parametrize("selection", [{"strategy": "greedy"}, {"strategy": "speculative", **SAMPLING}])
+def test_the_model_as_its_own_assistant_is_always_right(selection: dict[str, Any]) -> None:
+    result = host().generate("The red bear ", assistant=model(), drafters=FIXED, seed=1, max_new_tokens=40, **selection)
+    accepted = result.trace.acceptance["assistant"]
+    assert accepted.kept == accepted.drafted > 0
+    assert result.trace.forwards <= len(result.token_ids) / 5 + 1
+
+
+def test_sharing_the_noise_makes_acceptance_at_temperature_one_what_the_distributions_allow() -> None:
+    """With noise of its own, an assistant that is nearly the model would agree with it far less often."""
+    kept = drafted = 0
+    for seed in range(8):
+        result = host().generate(
+            "The red bear ", assistant=good(), drafters=FIXED, seed=seed, max_new_tokens=40, do_sample=True
+        )
+        kept += result.trace.acceptance["assistant"].kept
+        drafted += result.trace.acceptance["assistant"].drafted
+    assert kept / drafted > 0.3
+
+
+@pytest.mark.parametrize("acceptance", ["match", "rejection"])
+def test_ragged_lanes_that_speculate_at_once_get_what_each_gets_alone(acceptance: str) -> None:
+    constraints = [None, regex("[a-z ]{5,30}"), None, json_schema({"type": "object"})]
+    requests = [
+        Request(
+            prompt, assistant=good(), drafters=FIXED, seed=row, constraint=constraint, max_new_tokens=30 + row,
+            acceptance=acceptance, **SAMPLING,
+        )
+        for row, (prompt, constraint) in enumerate(zip(PROMPTS, constraints, strict=True))
+    ]  # fmt: skip
+    together = host().generate_batch(requests)
+    assert [result.token_ids for result in together] == [
+        host().generate_batch([request])[0].token_ids for request in requests
+    ]
+    assert len({tuple(step.kept for step in result.trace.steps) for result in together}) > 1
+
+
+def test_a_batch_drafts_with_one_forward_of_the_assistant_for_all_lanes() -> None:
+    """Also where drafts end at different places, a step serves every lane that goes on."""
+    drafting, calls = like(model(), strength=0.3, seed=5), []
+    handle = drafting.register_forward_pre_hook(lambda *_: calls.append(1))
+    requests = [Request(prompt, assistant=drafting, drafters=FIXED, max_new_tokens=20) for prompt in PROMPTS]
+    results = host().generate_batch(requests)
+    handle.remove()
+    turns = max(result.trace.forwards for result in results)
+    assert len(calls) <= 4 * turns
+
+
+def test_without_a_number_the_length_follows_acceptance_and_costs() -> None:
+    """A useless assistant as large as the model is soon left alone."""
+    useless = tiny_model(vocab=len(bpe_tokenizer()), seed=9)
+    result = host().generate("The red bear ", strategy="speculative", assistant=useless, max_new_tokens=60)
+    assert len(result.trace.steps) > 40
+    assert not any(step.drafted for step in result.trace.steps[-20:])
+
+
+def test_the_default_drafters_come_before_the_assistant() -> None:
+    result = host().generate("a", constraint=regex("ab{40}"), assistant=model(), max_new_tokens=50)
+    assert result.trace.drafters == ("forced", "lookup", "assistant")
+    assert result.trace.strategy == "speculative"
+
+
+def test_an_assistant_is_named_by_a_keyword_and_by_nothing_else() -> None:
+    with pytest.raises(BadOption, match="assistant=: a model, or a Host"):
+        host().generate("a", strategy="speculative")
+    with pytest.raises(BadOption, match="at least 1"):
+        host().generate("a", assistant=model(), drafters=["assistant=num_tokens=0"])
+
+
+def test_another_vocabulary_without_a_tokenizer_is_refused_with_the_way_out() -> None:
+    with pytest.raises(VocabularyMismatch, match=r"Pass assistant=Host\(assistant, its_tokenizer\)"):
+        host().generate("a", assistant=tiny_model(vocab=99), max_new_tokens=3)
+
+
+def test_padded_logits_of_an_assistant_with_the_same_tokenizer_are_cut_to_fit() -> None:
+    tokenizer = bpe_tokenizer()
+    wide = tiny_model(vocab=len(tokenizer), padded_to=len(tokenizer) + 5)
+    check_drafter_changes_nothing(host(), FIXED[0], PROMPTS[:1], seeds=[0], assistant=Host(wide, tokenizer, plugins=[]))
+    narrow = Host(wide, tokenizer, plugins=[])
+    check_drafter_changes_nothing(narrow, FIXED[0], PROMPTS[:1], seeds=[0], assistant=host())
+
+
+@pytest.mark.parametrize("kind", ["mistral", "gpt2", "qwen3-next", "mamba"])
+def test_assistants_of_every_kind_draft_right_also_where_their_state_cannot_be_rewound(kind: str) -> None:
+    assistant = tiny_model(kind, vocab=len(bpe_tokenizer()))
+    check_drafter_changes_nothing(host(), FIXED[0], PROMPTS[:1], seeds=[0], max_new_tokens=12, assistant=assistant)
+
+
+def test_the_cache_of_the_assistant_is_let_go_when_the_run_is_over() -> None:
+    drafting = Host(like(model(), strength=0.1), bpe_tokenizer(), plugins=[])
+    host().generate("The red bear ", assistant=drafting, drafters=FIXED, max_new_tokens=9)
+    (drafter,) = [drafter for owner, drafter in host()._fit.assistants._known.values() if owner is drafting]
+    assert drafter._prefixes is None  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_an_assistant_that_fails_is_named_and_the_others_go_on() -> None:
+    broken = like(model(), strength=0.1, seed=3)
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("out of order")
+
+    broken.register_forward_pre_hook(fail)
+    requests = [Request("a", assistant=broken, drafters=FIXED, max_new_tokens=5), Request("a", max_new_tokens=5)]
+    first, second = host().generate_batch(requests, return_errors=True)
+    assert "out of order" in str(first.error)
+    assert "assistant" in str(first.error)
+    assert len(second.token_ids) == 5
