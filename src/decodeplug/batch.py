@@ -9,12 +9,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from decodeplug.choose import fail
+from decodeplug.blame import fail
 from decodeplug.failure import PartFailure
 from decodeplug.groups import Group, grouped
 from decodeplug.lane import Job, Lane
-from decodeplug.rowfacts import Chosen
+from decodeplug.rowfacts import Chosen, Picked
 from decodeplug.rules import Clipped
+from decodeplug.together import note, settle
 from decodeplug.trace import Step
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Record
 from decodeplug.walk import MaskFiller, Masks, cut_draft
@@ -81,7 +82,7 @@ class Batch:
         views, drafts, rows, steady = [], [], [], True
         for lane in lanes:
             view, draft, job = lane.view(self._costs, len(lanes)), NO_DRAFT, lane.job
-            if job.drafter is not None or job.constraint is not None:
+            if job.drafter is not None or job.constraint is not None or job.plan.joint is not None:
                 steady = False
                 draft, states = cut_draft(lane, self._ask(lane, view, max_draft))
                 rows += [(job.constraint, state, job.end_ids) for state in states]
@@ -111,7 +112,7 @@ class Batch:
             fail(lane.job, drafter, "draft", error)
         return NO_DRAFT
 
-    def commit(self, turn: Turn, chosen: Sequence[Chosen | None]) -> tuple[list[int], list[Lane], list[int]]:
+    def commit(self, turn: Turn, chosen: Sequence[Chosen]) -> tuple[list[int], list[Lane], list[int]]:
         """Clip and commit every extension.
 
         :returns: For each lane that goes on, the index of the lane that it continues; the lanes;
@@ -121,18 +122,24 @@ class Batch:
         going: list[Lane] = []
         lengths: list[int] = []
         last: Job | None = None
-        for index, (lane, choice) in enumerate(zip(turn.lanes, chosen, strict=True)):
+        first = 0
+        for choice in chosen:
+            index = choice.parent
+            lane = turn.lanes[index]
             job, held = lane.job, lane.held + len(turn.feeds[index])
             if job is not last:  # the lanes of a job are neighbours
-                last = job
+                settle(last, first, parents, going, lengths)
+                last, first = job, len(going)
                 job.trace.forwards += 1
-            if choice is None:
-                continue
-            try:
-                clipped = job.rules.clip(lane, choice.tokens)
-            except Exception as error:
-                _fail_to_clip(job, error)
-                continue
+            if isinstance(choice, Picked):
+                clipped = choice.clipped
+                lane = lane.fork() if choice.forks else lane
+            else:
+                try:
+                    clipped = job.rules.clip(lane, choice.tokens)
+                except Exception as error:
+                    _fail_to_clip(job, error)
+                    continue
             step = _step(turn, index, clipped, choice)
             turn.steps.append((job, step))
             job.trace.steps.append(step)
@@ -141,10 +148,13 @@ class Batch:
                 seconds = turn.forward_s + turn.choose_s
                 lane.saved += step.kept + 1 - self._costs.spent(step.width, seconds, len(turn.lanes))
             lane.finish_reason = lane.finish_reason or job.interrupted()
+            if isinstance(choice, Picked):
+                note(lane, choice.extension, step)
             if lane.finish_reason is None:
                 parents.append(index)
                 going.append(lane)
                 lengths.append(min(held, len(lane.ids) - 1))
+        settle(last, first, parents, going, lengths)
         self._note_cost(turn)
         return parents, going, lengths
 

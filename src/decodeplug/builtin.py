@@ -41,8 +41,8 @@ _CONSTRAINTS = {
     "tools": "tools",
 }
 _DRAFTERS = {"none": "NoDrafts", "lookup": "Lookup", "forced": "Forced", "chain": "Chain"}
-_SELECTORS = {"match": "Match"}
-_STRATEGIES = {"greedy": "Greedy", "sample": "Sample"}
+_SELECTORS = {"match": "Match", "beam": "Beam"}
+_STRATEGIES = {"greedy": "Greedy", "sample": "Sample", "beam": "BeamSearch"}
 _CACHES = {"dense": "Dense", "none": "NoCache"}
 
 

@@ -9,9 +9,9 @@ position whose next token is being chosen: one lane with ``n`` drafted tokens ha
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
-from decodeplug.values import Draft, Extension, LaneView, Seen, Stage
+from decodeplug.values import Draft, Extension, LaneView, Proposal, Rows, Seen, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +21,7 @@ __all__ = [
     "ConstraintSpec",
     "Drafter",
     "Inspector",
+    "JointSelector",
     "Processor",
     "Proposal",
     "Rows",
@@ -165,44 +166,14 @@ class Drafter(Protocol):
         ...
 
 
-class Rows:
-    """The rows of one score table that a selector sees, and whose they are.
-
-    :ivar lanes: The lanes, in order. :ivar drafts: Their drafts.
-    :ivar first: For each lane, the index of its first row; lane ``i`` has rows
-        ``first[i] .. first[i] + len(drafts[i])``, one per drafted token and one more.
-    :ivar count: All rows.
-    """
-
-    __slots__ = ("count", "drafts", "first", "lanes")
-
-    def __init__(self, lanes: Sequence[LaneView], drafts: Sequence[Draft]) -> None:
-        self.lanes, self.drafts = lanes, drafts
-        self.first: list[int] = []
-        self.count = 0
-        for draft in drafts:
-            self.first.append(self.count)
-            self.count += len(draft.tokens) + 1
-
-
-class Proposal(NamedTuple):
-    """What a selector proposes: on the device of the scores, or, on the CPU, plain lists.
-
-    :ivar candidates: ``[rows, k]`` int64 ids, best first.
-    :ivar values: ``[rows, k]``: what they were chosen by: their score, with noise where noise is
-        drawn. The first one is not finite where nothing can be chosen.
-    :ivar margins: ``[rows]``: how far each choice is ahead of what would have been chosen in
-        its place (``inf``: nothing).
-    """
-
-    candidates: Tensor | list[list[int]]
-    values: Tensor | list[list[float]]
-    margins: Tensor | list[float]
-
-
 @runtime_checkable
 class Selector(Protocol):
-    """Chooses among the scored tokens, in two halves with one transfer between them."""
+    """Chooses among the scored tokens, in two halves with one transfer between them.
+
+    One with ``takes_logprobs = True`` gets scores that began as ``log_softmax(logits)`` in float32, before the
+    first processor; what processors return is not normalised again. One with ``only_drafters = (name, ...)``
+    takes drafts of no others.
+    """
 
     name: ClassVar[str]
     takes_drafts: ClassVar[bool]
@@ -214,14 +185,48 @@ class Selector(Protocol):
         """
         ...
 
-    def extend(self, candidates: Sequence[Sequence[int]], rows: Rows) -> list[Extension]:
-        """The plain half: which lanes go on, with which tokens."""
+    def extend(
+        self, candidates: Sequence[Sequence[int]], values: Sequence[Sequence[float]], rows: Rows
+    ) -> list[Extension]:
+        """The plain half: which lanes go on, with which tokens.
+
+        :param candidates: What was proposed, ``[rows, k]``. :param values: Likewise.
+        """
+        ...
+
+
+@runtime_checkable
+class JointSelector(Selector, Protocol):
+    """Chooses for all lanes of a request at once: some go on several times, others not at all.
+
+    A request begins with one lane. Extensions that go on come best first: their place among them is the number
+    of the hypothesis, ``seed[1]`` of its view from then on.
+    """
+
+    joint: ClassVar[bool]
+    """True."""
+    width: int
+    """How many hypotheses that have ended are kept."""
+
+    def worth(self, lane: LaneView) -> float:
+        """By what hypotheses that have ended are compared; the higher the better."""
+        ...
+
+    def is_settled(self, running: Sequence[LaneView], finished: Sequence[LaneView]) -> bool:
+        """May the search end? Asked after every turn in which some hypothesis goes on.
+
+        :param finished: The best that have ended, at most ``width``, best first.
+        """
         ...
 
 
 @runtime_checkable
 class Strategy(Protocol):
-    """A named, complete combination: a selector, and drafters of its own."""
+    """A named, complete combination: a selector, and drafters of its own.
+
+    One with ``options = (name, ...)`` has these options of the request given to its selector's factory, but for
+    those that are None; ``max_new_tokens`` and ``end_ids`` are those that the text will have.
+    """
 
     name: ClassVar[str]
     samples: ClassVar[bool | None]

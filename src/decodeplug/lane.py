@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from decodeplug.values import LaneView, Record
 
 if TYPE_CHECKING:
-    from decodeplug.contracts import Constraint, Drafter, Inspector, Processor, Selector
+    from decodeplug.contracts import Constraint, Drafter, Inspector, JointSelector, Processor, Selector
     from decodeplug.rules import Rules
     from decodeplug.text import TextState
     from decodeplug.trace import Trace
@@ -27,6 +27,16 @@ class Plan:
     processors: tuple[Processor, ...]
     selector: Selector
 
+    @property
+    def joint(self) -> JointSelector | None:
+        """The selector, if it chooses for all lanes of a job at once."""
+        return cast("JointSelector", self.selector) if getattr(self.selector, "joint", False) else None
+
+    @property
+    def normalised(self) -> bool:
+        """Do scores begin as log-probabilities?"""
+        return getattr(self.selector, "takes_logprobs", False)
+
 
 @dataclass(slots=True, eq=False)
 class Lane:
@@ -37,6 +47,8 @@ class Lane:
     :ivar text: What the ids say so far, where somebody needs to know while decoding.
     :ivar saved: Forwards of width 1 that drafts have saved, less what they cost.
     :ivar hypothesis: Its number within the request: part of the noise key.
+    :ivar score: What a joint selector gave it. :ivar sources: Who proposed each new id; where lanes fork only,
+        else the trace knows.
     """
 
     job: Job
@@ -50,7 +62,24 @@ class Lane:
     top_logprobs: list[list[tuple[int, float]]] = field(default_factory=list)
     records: Mapping[str, Record] = field(default_factory=dict)
     saved: float = 0.0
+    score: float = 0.0
+    sources: list[str] = field(default_factory=list)
     finish_reason: str | None = None
+
+    def fork(self) -> Lane:
+        """Another lane that says the same so far."""
+        return replace(
+            self,
+            ids=list(self.ids),
+            logprobs=list(self.logprobs),
+            raw_logprobs=list(self.raw_logprobs),
+            top_logprobs=list(self.top_logprobs),
+            sources=list(self.sources),
+        )
+
+    def brief(self) -> LaneView:
+        """What a selector may know of this lane to compare it with others."""
+        return LaneView(self.ids, self.job.prompt_length, seed=(self.job.seed, self.hypothesis), score=self.score)
 
     @property
     def new_ids(self) -> list[int]:
@@ -66,12 +95,19 @@ class Lane:
         ids = self.ids if job.drafter is None else tuple(self.ids)
         cost = partial(costs.relative, lanes=lanes)
         key = (job.seed, self.hypothesis)
-        return LaneView(ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.saved)
+        return LaneView(
+            ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.saved, self.score
+        )
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One request on its way through the loop: its resolved parts and its lanes."""
+    """One request on its way through the loop: its resolved parts and its lanes.
+
+    :ivar lanes: Where the selector chooses for all of them at once, those that go on, best first; in the end the
+        best that have ended. :ivar finished: The best that have ended so far, likewise.
+    :ivar returns: How many of these are wanted.
+    """
 
     prompt: Sequence[int]
     plan: Plan
@@ -87,6 +123,8 @@ class Job:
     raw_logprobs: bool = False
     owner: Callable[[object], str] = lambda part: "unknown"
     lanes: list[Lane] = field(default_factory=list)
+    finished: list[Lane] = field(default_factory=list)
+    returns: int = 1
     deadline: float | None = None
     error: BaseException | None = None
     cancelled: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +18,9 @@ __all__ = [
     "Draft",
     "Extension",
     "LaneView",
+    "Proposal",
     "Record",
+    "Rows",
     "Seen",
     "Stage",
     "ToolCall",
@@ -143,6 +146,7 @@ class LaneView:
     :ivar cost: Relative cost of a forward over ``n`` positions, ``cost(1) == 1``.
     :ivar seed: The request's seed and the hypothesis's number: the noise key.
     :ivar saved: Forwards of width 1 that drafts have saved this lane so far, less what they cost.
+    :ivar score: What its selector gave it last; 0 where lanes are not compared.
     """
 
     ids: Sequence[int]
@@ -153,6 +157,7 @@ class LaneView:
     cost: Callable[[int], float] = lambda width: 1.0
     seed: tuple[int, int] = (0, 0)
     saved: float = 0.0
+    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +189,58 @@ class Extension(NamedTuple):
 
     :ivar parent: Index of the lane that is extended, among the lanes given.
     :ivar tokens: The chosen ids: drafted ones that were kept, and one more. Each is the first
-        candidate of its row.
+        candidate of its row, or any of them where the selector is joint.
     :ivar rows: For each token, the row of the score table that it was chosen from: the lane's
         first row and those behind it.
+    :ivar score: The ``score`` of the lane from now on. :ivar margin: How far its last token is ahead of
+        what was not taken. Both of a joint selector only.
     """
 
     parent: int
     tokens: tuple[int, ...]
     rows: range
+    score: float = 0.0
+    margin: float = math.inf
+
+
+class Rows:
+    """The rows of one score table that a selector sees, and whose they are.
+
+    :ivar lanes: The lanes, in order. :ivar drafts: Their drafts.
+    :ivar first: For each lane, the index of its first row; lane ``i`` has rows
+        ``first[i] .. first[i] + len(drafts[i])``, one per drafted token and one more.
+    :ivar count: All rows.
+    :ivar ends: Would lane ``i`` end with these tokens? Their end token, stop string, constraint or budget says
+        so. :ivar finished: The hypotheses that have ended. Both of a joint selector only.
+    """
+
+    __slots__ = ("count", "drafts", "ends", "finished", "first", "lanes")
+
+    def __init__(
+        self,
+        lanes: Sequence[LaneView],
+        drafts: Sequence[Draft],
+        ends: Callable[[int, tuple[int, ...]], bool] = lambda lane, tokens: False,
+        finished: Sequence[LaneView] = (),
+    ) -> None:
+        self.lanes, self.drafts, self.ends, self.finished = lanes, drafts, ends, finished
+        self.first: list[int] = []
+        self.count = 0
+        for draft in drafts:
+            self.first.append(self.count)
+            self.count += len(draft.tokens) + 1
+
+
+class Proposal(NamedTuple):
+    """What a selector proposes: on the device of the scores, or, on the CPU, plain lists.
+
+    :ivar candidates: ``[rows, k]`` int64 ids, best first.
+    :ivar values: ``[rows, k]``: what they were chosen by: their score, with noise where noise is
+        drawn. The first one is not finite where nothing can be chosen.
+    :ivar margins: ``[rows]``: how far each choice is ahead of what would have been chosen in
+        its place (``inf``: nothing).
+    """
+
+    candidates: Tensor | list[list[int]]
+    values: Tensor | list[list[float]]
+    margins: Tensor | list[float]

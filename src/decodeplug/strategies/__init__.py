@@ -1,5 +1,6 @@
 """Strategies: named, complete combinations of a selector and its own drafters."""
 
+from decodeplug.strategies.beam import BeamSearch
 from decodeplug.strategies.plain import Greedy, Sample
 
-__all__ = ["Greedy", "Sample"]
+__all__ = ["BeamSearch", "Greedy", "Sample"]
