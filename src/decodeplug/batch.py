@@ -128,7 +128,8 @@ class Batch:
             lane = turn.lanes[index]
             job, held = lane.job, lane.held + len(turn.feeds[index])
             if job is not last:  # the lanes of a job are neighbours
-                settle(last, first, parents, going, lengths)
+                if last is not None and last.plan.joint is not None:
+                    settle(last, last.plan.joint, first, parents, going, lengths)
                 last, first = job, len(going)
                 job.trace.forwards += 1
             if isinstance(choice, Picked):
@@ -154,7 +155,8 @@ class Batch:
                 parents.append(index)
                 going.append(lane)
                 lengths.append(min(held, len(lane.ids) - 1))
-        settle(last, first, parents, going, lengths)
+        if last is not None and last.plan.joint is not None:
+            settle(last, last.plan.joint, first, parents, going, lengths)
         self._note_cost(turn)
         return parents, going, lengths
 

@@ -22,20 +22,21 @@ __all__ = ["Job", "Lane", "Plan"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How rows are scored and chosen. Neighbouring lanes with equal plans are scored together."""
+    """How rows are scored and chosen. Neighbouring lanes with equal plans are scored together.
+
+    :ivar joint: The selector, if it chooses for all lanes of a job at once.
+    :ivar normalised: Scores begin as log-probabilities.
+    """
 
     processors: tuple[Processor, ...]
     selector: Selector
+    joint: JointSelector | None = field(init=False, compare=False)
+    normalised: bool = field(init=False, compare=False)
 
-    @property
-    def joint(self) -> JointSelector | None:
-        """The selector, if it chooses for all lanes of a job at once."""
-        return cast("JointSelector", self.selector) if getattr(self.selector, "joint", False) else None
-
-    @property
-    def normalised(self) -> bool:
-        """Do scores begin as log-probabilities?"""
-        return getattr(self.selector, "takes_logprobs", False)
+    def __post_init__(self) -> None:
+        joint = cast("JointSelector", self.selector) if getattr(self.selector, "joint", False) else None
+        object.__setattr__(self, "joint", joint)  # looked at in every turn, so it is looked up once
+        object.__setattr__(self, "normalised", getattr(self.selector, "takes_logprobs", False))
 
 
 @dataclass(slots=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from decodeplug.contracts import JointSelector
 from decodeplug.lane import Job, Lane
 from decodeplug.trace import Step
 from decodeplug.values import Extension
@@ -19,16 +20,14 @@ def note(lane: Lane, extension: Extension, step: Step) -> None:
         lane.job.finished.append(lane)
 
 
-def settle(job: Job | None, first: int, parents: list[int], going: list[Lane], lengths: list[int]) -> None:
+def settle(
+    job: Job, selector: JointSelector, first: int, parents: list[int], going: list[Lane], lengths: list[int]
+) -> None:
     """Number the lanes of a job that go on, and end the search if it may end. Changes the three lists.
-
-    Does nothing for a job whose lanes are none of each other's business.
 
     :param first: Where its lanes begin among those that go on, best first. They are put in the order in
         which as few as possible are moved in the cache.
     """
-    if job is None or (selector := job.plan.joint) is None:
-        return
     running = going[first:]
     for number, lane in enumerate(running):
         lane.hypothesis = number
