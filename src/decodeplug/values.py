@@ -236,7 +236,7 @@ class Proposal(NamedTuple):
 
     :ivar candidates: ``[rows, k]`` int64 ids, best first.
     :ivar values: ``[rows, k]``: what they were chosen by: their score, with noise where noise is
-        drawn. The first one is not finite where nothing can be chosen.
+        drawn (of a joint selector without it). The first one is not finite where nothing can be chosen.
     :ivar margins: ``[rows]``: how far each choice is ahead of what would have been chosen in
         its place (``inf``: nothing).
     """
