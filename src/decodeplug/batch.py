@@ -9,13 +9,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from decodeplug.choose import fail
+from decodeplug.blame import fail
 from decodeplug.drafting import drafts_of
 from decodeplug.failure import PartFailure
 from decodeplug.groups import Group, grouped
 from decodeplug.lane import Job, Lane
-from decodeplug.rowfacts import Chosen
+from decodeplug.rowfacts import Chosen, Picked
 from decodeplug.rules import Clipped
+from decodeplug.together import note, settle
 from decodeplug.trace import Step
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Record
 from decodeplug.walk import MaskFiller, Masks, cut_draft
@@ -88,7 +89,7 @@ class Batch:
         drafts, rows, steady = [], [], True
         for index, lane in enumerate(lanes):
             draft, job = NO_DRAFT, lane.job
-            if job.drafter is not None or job.constraint is not None:
+            if job.drafter is not None or job.constraint is not None or job.plan.joint is not None:
                 steady = False
                 draft, states = cut_draft(lane, proposed.get(index, NO_DRAFT))
                 rows += [(job.constraint, state, job.end_ids) for state in states]
@@ -124,7 +125,7 @@ class Batch:
                 drafts[index] = NO_DRAFT
         return drafts
 
-    def commit(self, turn: Turn, chosen: Sequence[Chosen | None]) -> tuple[list[int], list[Lane], list[int]]:
+    def commit(self, turn: Turn, chosen: Sequence[Chosen]) -> tuple[list[int], list[Lane], list[int]]:
         """Clip and commit every extension.
 
         :returns: For each lane that goes on, the index of the lane that it continues; the lanes;
@@ -134,18 +135,25 @@ class Batch:
         going: list[Lane] = []
         lengths: list[int] = []
         last: Job | None = None
-        for index, (lane, choice) in enumerate(zip(turn.lanes, chosen, strict=True)):
+        first = 0
+        for choice in chosen:
+            index = choice.parent
+            lane = turn.lanes[index]
             job, held = lane.job, lane.held + len(turn.feeds[index])
             if job is not last:  # the lanes of a job are neighbours
-                last = job
+                if last is not None and last.plan.joint is not None:
+                    settle(last, last.plan.joint, first, parents, going, lengths)
+                last, first = job, len(going)
                 job.trace.forwards += 1
-            if choice is None:
-                continue
-            try:
-                clipped = job.rules.clip(lane, choice.tokens)
-            except Exception as error:
-                _fail_to_clip(job, error)
-                continue
+            if isinstance(choice, Picked):
+                clipped = choice.clipped
+                lane = lane.fork() if choice.forks else lane
+            else:
+                try:
+                    clipped = job.rules.clip(lane, choice.tokens)
+                except Exception as error:
+                    _fail_to_clip(job, error)
+                    continue
             step = _step(turn, index, clipped, choice)
             turn.steps.append((job, step))
             job.trace.steps.append(step)
@@ -156,10 +164,14 @@ class Batch:
                 seconds = turn.draft_s + turn.forward_s + turn.choose_s
                 lane.saved += step.kept + 1 - self._costs.spent(step.width, seconds, len(turn.lanes))
             lane.finish_reason = lane.finish_reason or job.interrupted()
+            if isinstance(choice, Picked):
+                note(lane, choice.extension, step)
             if lane.finish_reason is None:
                 parents.append(index)
                 going.append(lane)
                 lengths.append(min(held, len(lane.ids) - 1))
+        if last is not None and last.plan.joint is not None:
+            settle(last, last.plan.joint, first, parents, going, lengths)
         self._note_cost(turn)
         return parents, going, lengths
 

@@ -41,8 +41,8 @@ _CONSTRAINTS = {
     "tools": "tools",
 }
 _DRAFTERS = {"none": "NoDrafts", "lookup": "Lookup", "forced": "Forced", "chain": "Chain", "assistant": "Assistant"}
-_SELECTORS = {"match": "Match", "reject": "Reject"}
-_STRATEGIES = {"greedy": "Greedy", "sample": "Sample", "speculative": "Speculative"}
+_SELECTORS = {"match": "Match", "reject": "Reject", "beam": "Beam"}
+_STRATEGIES = {"greedy": "Greedy", "sample": "Sample", "speculative": "Speculative", "beam": "BeamSearch"}
 _CACHES = {"dense": "Dense", "none": "NoCache"}
 
 

@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from decodeplug.errors import BadLogits, DecodeplugError, PluginError, Unsatisfiable
+from decodeplug.blame import blame, fail
 from decodeplug.failure import PartFailure
 from decodeplug.groups import Group, one_lane, split
-from decodeplug.lane import Job, Lane
+from decodeplug.lane import Lane
+from decodeplug.pick import pick
 from decodeplug.rowfacts import Chosen, Columns, Table, columns_of, read_back
-from decodeplug.score import Scored, near_tie_bound, part_name, score
-from decodeplug.values import NOTHING_SEEN, Draft, Extension, Seen
+from decodeplug.score import Scored, near_tie_bound, score
+from decodeplug.values import NOTHING_SEEN, Extension, Seen
 from decodeplug.walk import Masks
 from decodeplug.whole_masks import MaskNarrowing
 
@@ -25,8 +25,8 @@ __all__ = ["choose", "fail"]
 _REFUSALS = 24  # tokens of one row that may be refused one by one
 
 
-def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | None) -> list[Chosen | None]:
-    """Choose how every lane goes on; None for one whose job failed.
+def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | None) -> list[Chosen]:
+    """Choose which lanes go on, and how: in their order, none of a job that failed.
 
     A part that fails, or logits that are no numbers, set ``job.error`` of their own job;
     its lanes get no extension, and the others are not touched.
@@ -42,7 +42,7 @@ def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | 
         for lane in (lane for group in groups for lane in group.lanes):
             if (cause := filled.errors.get(id(lane.job.constraint))) is not None:
                 fail(lane.job, lane.job.constraint, "allowed", cause)
-    outcomes: list[Chosen | None] = [None] * lanes
+    outcomes: list[Sequence[Chosen]] = [()] * lanes
     refusals: Counter[int] = Counter()
     narrowing = None if filled is None else MaskNarrowing(filled)
     while groups:
@@ -53,11 +53,11 @@ def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | 
         for group, table in zip(scored, read_back(facts), strict=True):
             _decide(group, table, logits, outcomes)
         groups = () if filled is None else _refused(groups, filled, outcomes, refusals)
-    return outcomes
+    return [choice for choices in outcomes for choice in choices]
 
 
 def _refused(
-    groups: Sequence[Group], filled: Masks, outcomes: list[Chosen | None], refusals: Counter[int]
+    groups: Sequence[Group], filled: Masks, outcomes: list[Sequence[Chosen]], refusals: Counter[int]
 ) -> list[Group]:
     """The lanes whose choice their constraint refuses; the refused token leaves the mask, so that another is chosen.
 
@@ -66,22 +66,34 @@ def _refused(
     """
     again: list[Group] = []
     for group in groups:
+        if group.outlook is not None:
+            late = group.outlook.refused() if group.lanes[0].job.error is None else []
+            for index, tokens in late:
+                _forbid(group, index, tokens, filled, refusals)
+            if late:
+                outcomes[group.first_lane] = ()
+                again.append(group)
+            continue
         for index, lane in enumerate(group.lanes):
-            choice = outcomes[group.first_lane + index]
-            if choice is None or not getattr(lane.job.constraint, "refuses_late", False):
+            choices = outcomes[group.first_lane + index]
+            if not choices or not getattr(lane.job.constraint, "refuses_late", False):
                 continue
-            offset, token = _stands(lane, choice.tokens)
-            if offset is not None:
-                single = one_lane(group, index)
-                assert single.first_masked is not None
-                row = single.first_masked + offset
-                filled.table[row, token].fill_(False)  # an assignment would make a GPU wait for the False
-                refusals[row] += 1
-                if refusals[row] == _REFUSALS:
-                    _leave_what_stands(lane, choice.tokens[:offset], filled.table[row])
-                outcomes[single.first_lane] = None
-                again.append(single)
+            tokens = _until_refused(lane, choices[0].tokens)
+            if tokens:
+                _forbid(group, index, tokens, filled, refusals)
+                outcomes[group.first_lane + index] = ()
+                again.append(one_lane(group, index))
     return again
+
+
+def _forbid(group: Group, index: int, tokens: Sequence[int], filled: Masks, refusals: Counter[int]) -> None:
+    """Take the last of these tokens out of the mask that allowed it."""
+    assert group.first_masked is not None
+    row = group.first_masked + group.table.first[index] + len(tokens) - 1
+    filled.table[row, tokens[-1]].fill_(False)  # an assignment would make a GPU wait for the False
+    refusals[row] += 1
+    if refusals[row] == _REFUSALS:
+        _leave_what_stands(group.lanes[index], tokens[:-1], filled.table[row])
 
 
 def _leave_what_stands(lane: Lane, before: Sequence[int], mask: Tensor) -> None:
@@ -98,8 +110,8 @@ def _leave_what_stands(lane: Lane, before: Sequence[int], mask: Tensor) -> None:
         mask[[*ids, *ends]] = True
 
 
-def _stands(lane: Lane, tokens: Sequence[int]) -> tuple[int | None, int]:
-    """Which token of a choice, if any, the constraint refuses although its mask allowed it."""
+def _until_refused(lane: Lane, tokens: Sequence[int]) -> Sequence[int]:
+    """A choice up to the token, if any, that the constraint refuses although its mask allowed it; else nothing."""
     state, constraint = lane.state, lane.job.constraint
     assert constraint is not None
     for offset, token in enumerate(tokens):
@@ -111,14 +123,8 @@ def _stands(lane: Lane, tokens: Sequence[int]) -> tuple[int | None, int]:
             fail(lane.job, constraint, "advance", error)
             break
         if state is None:
-            return offset, token
-    return None, 0
-
-
-def fail(job: Job, part: object, call: str, cause: BaseException) -> None:
-    """Record that a part failed; the job ends, the others go on."""
-    error = cause if isinstance(cause, DecodeplugError) else PluginError(job.owner(part), part_name(part), call, cause)
-    job.error = job.error or error
+            return tokens[: offset + 1]
+    return ()
 
 
 def _score(
@@ -141,15 +147,14 @@ def _score(
     part: object = job.plan.selector
     try:
         seen = _seen(group) if job.plan.processors else NOTHING_SEEN
-        scored = score(own, mask, job.plan.processors, seen)
+        scored = score(own, mask, job.plan.processors, seen, normalised=job.plan.normalised)
         if mask is not None and job.wants_whole_masks:
             assert narrowing is not None
             while _narrowed(narrowing, group, scored):
-                scored = score(own, mask, job.plan.processors, seen)
+                scored = score(own, mask, job.plan.processors, seen, normalised=job.plan.normalised)
         proposal = job.plan.selector.propose(scored.scores, group.table)
-        facts.append(
-            columns_of(own, scored, proposal, logprobs=job.logprobs, top=job.top_logprobs, raw=job.raw_logprobs)
-        )
+        wanted = {"logprobs": job.logprobs, "top": job.top_logprobs, "raw": job.raw_logprobs}
+        facts.append(columns_of(own, scored, proposal, **wanted, joint=group.outlook is not None))
         done.append(group)
         return
     except PartFailure as failure:
@@ -186,23 +191,27 @@ def _seen(group: Group) -> Seen:
     return Seen(prefixes, lengths)
 
 
-def _decide(group: Group, table: Table, logits: Tensor, outcomes: list[Chosen | None]) -> None:
+def _decide(group: Group, table: Table, logits: Tensor, outcomes: list[Sequence[Chosen]]) -> None:
     """The plain half of selecting, and what becomes of it, lane by lane."""
+    if group.outlook is not None:
+        outcomes[group.first_lane] = pick(group, table, logits)
+        return
     selector, values, bound = group.lanes[0].job.plan.selector, table["values"], near_tie_bound(logits.dtype)
     try:
-        extensions = selector.extend(table["candidates"], group.table)
+        extensions = selector.extend(table["candidates"], values, group.table)
         _check(extensions, group, table)
     except Exception as error:
         for lane in group.lanes:
             fail(lane.job, selector, "extend", error)
         return
-    for parent, tokens, rows in extensions:
+    for parent, tokens, rows, *_ in extensions:
         lane, first = group.lanes[parent], group.table.first[parent]
         for row in rows:
             if not math.isfinite(values[row][0]):
-                _blame(lane, row - first, logits[group.first_row + row], group.table.drafts[parent])
+                blame(lane, row - first, logits[group.first_row + row], group.table.drafts[parent])
         if lane.job.error is None:
-            outcomes[group.first_lane + parent] = Chosen(tokens, rows, table, bound)
+            index = group.first_lane + parent
+            outcomes[index] = (Chosen(index, tokens, rows, table, bound),)
 
 
 def _check(extensions: Sequence[Extension], group: Group, table: Table) -> None:
@@ -216,7 +225,7 @@ def _check(extensions: Sequence[Extension], group: Group, table: Table) -> None:
     if len(extensions) > len(group.lanes) or len({extension.parent for extension in extensions}) < len(extensions):
         raise ValueError(f"it returned {len(extensions)} extensions for {len(group.lanes)} lanes, one lane twice")
     for extension in extensions:
-        parent, tokens, rows = extension
+        parent, tokens, rows, *_ = extension
         if not 0 <= parent < len(group.lanes):
             raise ValueError(f"it returned {extension}, which belongs to none of the {len(group.lanes)} lanes")
         first, count = table_of.first[parent], len(tokens)
@@ -225,38 +234,3 @@ def _check(extensions: Sequence[Extension], group: Group, table: Table) -> None:
         for token, row in zip(tokens, rows, strict=True):
             if token != candidates[row][0]:
                 raise ValueError(f"it returned {extension}, but proposed {candidates[row][0]} first in row {row}")
-
-
-def _blame(lane: Lane, offset: int, logits: Tensor, draft: Draft) -> None:
-    """Whose fault is it that nothing can be chosen? The model's, a processor's, or the constraint's."""
-    job, position = lane.job, len(lane.ids) + offset
-    if not (logits < torch.inf).all():  # NaN compares false as well
-        because = "the model gave NaN or +inf; its weights may be broken, or its dtype overflows"
-        job.error = job.error or BadLogits(position, because=because)
-        return
-    if _is_dead_end(lane, draft.tokens[:offset]):
-        because = f"after {position - job.prompt_length} tokens no id may follow, and the text may not end"
-        job.error = job.error or Unsatisfiable(
-            getattr(job.constraint, "kind", part_name(job.constraint)), because=because
-        )
-        return
-    seen = Seen.of([[*lane.ids, *draft.tokens[:offset]]], [job.prompt_length])
-    for count, part in enumerate(job.plan.processors, start=1):
-        if not (score(logits[None], None, job.plan.processors[:count], seen).scores < torch.inf).all():
-            fail(job, part, "scoring", ValueError("it gave NaN or +inf for finite scores"))
-            return
-    because = "every token is at -inf: the model, the constraint or a processor leaves nothing to choose"
-    job.error = job.error or BadLogits(position, because=because)
-
-
-def _is_dead_end(lane: Lane, tokens: Sequence[int]) -> bool:
-    """Does the constraint itself leave nothing to choose after ``tokens``?"""
-    constraint, state = lane.job.constraint, lane.state
-    if constraint is None:
-        return False
-    try:
-        for token in tokens:
-            state = constraint.advance(state, token)
-        return state is not None and not constraint.is_accepting(state) and not bool(constraint.allowed(state).any())
-    except Exception:  # what it raises was recorded where the masks were filled
-        return False

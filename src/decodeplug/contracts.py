@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from decodeplug.rows import Proposal, Rows
-from decodeplug.values import Draft, Extension, LaneView, Seen, Stage
+from decodeplug.selecting import JointSelector, Proposal, Rows, Selector
+from decodeplug.values import Draft, LaneView, Seen, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +23,7 @@ __all__ = [
     "ConstraintSpec",
     "Drafter",
     "Inspector",
+    "JointSelector",
     "Processor",
     "Proposal",
     "Rows",
@@ -187,27 +188,12 @@ class Ask(NamedTuple):
 
 
 @runtime_checkable
-class Selector(Protocol):
-    """Chooses among the scored tokens, in two halves with one transfer between them."""
-
-    name: ClassVar[str]
-    takes_drafts: ClassVar[bool]
-
-    def propose(self, scores: Tensor, rows: Rows) -> Proposal:
-        """The tensor half: choose on the device, without reading anything back.
-
-        :param scores: ``[rows, vocab]`` float32 after processors; not modified.
-        """
-        ...
-
-    def extend(self, candidates: Sequence[Sequence[int]], rows: Rows) -> list[Extension]:
-        """The plain half: which lanes go on, with which tokens."""
-        ...
-
-
-@runtime_checkable
 class Strategy(Protocol):
-    """A named, complete combination: a selector, and drafters of its own."""
+    """A named, complete combination: a selector, and drafters of its own.
+
+    One with ``options = (name, ...)`` has these options of the request given to its selector's factory, but for
+    those that are None; ``max_new_tokens`` and ``end_ids`` are those that the text will have.
+    """
 
     name: ClassVar[str]
     samples: ClassVar[bool | None]

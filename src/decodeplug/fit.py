@@ -61,10 +61,11 @@ class Fit:
         end_ids: frozenset[int],
         defaults: Callable[[int], Sequence[Processor]] | None = None,
         configured_sampling: bool = False,
+        configured_beams: Mapping[str, Any] | None = None,
     ) -> None:
         self.registry, self.tokenizer, self.vocabulary = registry, tokenizer, vocabulary
         self.target, self.end_ids, self.defaults = target, end_ids, defaults
-        self.configured_sampling = configured_sampling
+        self.configured_sampling, self.configured_beams = configured_sampling, configured_beams or {}
         self.constraints = Constraining(registry, tokenizer, vocabulary)
         self.assistants = Assistants(registry, target, tokenizer)
 
@@ -74,6 +75,9 @@ class Fit:
         :param follows_text: Keep the text up to date turn by turn, as streaming needs.
         :raises DecodeplugError: It cannot run; says which part and why.
         """
+        asked = request
+        if request.strategy is None and request.num_beams is None:
+            request = replace(request, **self.configured_beams)
         ids = prompt_ids(request.prompt, self.tokenizer, self.target.vocab_size, request.chat_template_kwargs)
         budget = self._budget(len(ids), request.max_new_tokens)
         if request.logprobs > self.target.vocab_size:
@@ -87,7 +91,8 @@ class Fit:
         strategy = self._strategy(request)
         processors = self._processors(request, strategy, len(ids), end_ids)
         samples = self._samples(request, strategy, processors)
-        selector = self._selector(request, strategy, samples)
+        resolved = {**request.options, "max_new_tokens": budget, "end_ids": end_ids}
+        selector = self._selector(request, strategy, samples, resolved)
         named = "sample" if strategy.name == "greedy" and samples else strategy.name
         trace = Trace(seed=secrets.randbits(63) if request.seed is None else request.seed, strategy=named)
         cache = self.registry.build("cache", request.cache)
@@ -122,9 +127,10 @@ class Fit:
             reports_logprobs=bool(request.logprobs),
             owner=owner_of,
             deadline=None if request.timeout_s is None else time.monotonic() + request.timeout_s,
+            returns=request.num_return_sequences,
         )
         self._open_lanes(job, request, samples)
-        return Ready(request, job, spec, cache)
+        return Ready(asked, job, spec, cache)
 
     def _budget(self, prompt_tokens: int, wanted: int | None) -> int:
         window = self.target.context_window
@@ -153,7 +159,7 @@ class Fit:
         return in_order(parts) if request.processor_order == "stage" else tuple(parts)
 
     def _strategy(self, request: Request) -> Strategy:
-        default = "greedy" if request.assistant is None else "speculative"
+        default = "beam" if (request.num_beams or 1) > 1 else "greedy" if request.assistant is None else "speculative"
         strategy = self.registry.build("strategy", default if request.strategy is None else request.strategy)
         if not all(hasattr(strategy, claim) for claim in ("name", "samples", "selector", "drafters")):
             raise BadOption("request", strategy=strategy, wanted="a name, a mapping, or a strategy")
@@ -179,30 +185,43 @@ class Fit:
                     f"strategy {strategy.name!r}", do_sample=request.do_sample, wanted=f"{strategy.samples}"
                 )
             samples = request.do_sample
-        samples = samples and not cold
-        if request.num_return_sequences > 1 and not samples:
+        return samples and not cold
+
+    def _selector(self, request: Request, strategy: Strategy, samples: bool, resolved: Mapping[str, Any]) -> Selector:
+        """The strategy's selector, with the options that it takes; those that it does not take must not be given."""
+        takes = getattr(strategy, "options", ())
+        for name, unused in (("num_beams", (None, 1)), ("length_penalty", (1.0,)), ("early_stopping", (False,))):
+            if name not in takes and (value := getattr(request, name)) not in unused:
+                raise BadOption(
+                    f"strategy {strategy.name!r}",
+                    wanted='strategy="beam" or num_beams above 1 with it',
+                    **{name: value},
+                )
+        given = {name: resolved[name] for name in takes if resolved[name] is not None}
+        by_rejection = request.acceptance == "rejection"
+        if by_rejection and strategy.selector != "match":
+            wanted = f"'match': strategy {strategy.name!r} chooses by {strategy.selector!r}"
+            raise BadOption("request", acceptance=request.acceptance, wanted=wanted)
+        selector: Selector = (
+            self.registry.build("selector", "reject")
+            if by_rejection and samples
+            else self.registry.build("selector", strategy.selector, sample=samples, **given)
+        )
+        most = getattr(selector, "width", None if samples else 1)
+        if most is not None and request.num_return_sequences > most:
             raise BadOption(
                 "request",
                 num_return_sequences=request.num_return_sequences,
-                wanted="1 unless the strategy samples: greedy decoding has one outcome",
+                wanted=f"at most num_beams, {most}" if most > 1 else "1 unless the strategy samples or has beams",
             )
-        return samples
-
-    def _selector(self, request: Request, strategy: Strategy, samples: bool) -> Selector:
-        """The strategy's selector, or the one that judges drafts as the request wants it."""
-        if request.acceptance == "rejection":
-            if strategy.selector != "match":
-                wanted = f"'match': strategy {strategy.name!r} chooses by {strategy.selector!r}"
-                raise BadOption("request", acceptance=request.acceptance, wanted=wanted)
-            if samples:
-                return self.registry.build("selector", "reject")
-        return self.registry.build("selector", strategy.selector, sample=samples)
+        return selector
 
     def _drafters(
         self, request: Request, strategy: Strategy, selector: Selector, cache: Any, constrained: bool, trace: Trace
     ) -> list[Drafter]:
         named = request.drafters is not None
-        wanted = list(request.drafters or ()) if named else list(_BY_DEFAULT if constrained else ())
+        only = getattr(selector, "only_drafters", None)
+        wanted = list(request.drafters or ()) if named else list((only or _BY_DEFAULT) if constrained else ())
         drafters = [self._drafter(part, request) for part in wanted]
         known = {drafter.name for drafter in drafters}
         drafters += [self._drafter(name, request) for name in strategy.drafters if name not in known]
@@ -214,6 +233,14 @@ class Fit:
             raise IncompatibleParts(
                 f"selector {selector.name!r}", first, because="it takes no drafts", instead="Use drafters=[]"
             )
+        for drafter in drafters:
+            if only is not None and drafter.name not in only:
+                raise IncompatibleParts(
+                    f"selector {selector.name!r}",
+                    f"drafter {drafter.name!r}",
+                    because="it takes drafts only of " + ", ".join(map(repr, only)),
+                    instead=f"Use drafters={list(only)}, or drafters=[]",
+                )
         if not getattr(cache, "can_rewind", True):
             if named:
                 raise IncompatibleParts(
@@ -248,7 +275,7 @@ class Fit:
         text = TextState() if job.rules.follows_text else None
         job.lanes = [
             Lane(job, list(job.prompt), state=state, text=text, hypothesis=number)
-            for number in range(request.num_return_sequences if samples else 1)
+            for number in range(request.num_return_sequences if samples and job.plan.joint is None else 1)
         ]
 
 

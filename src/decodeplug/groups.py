@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from decodeplug.contracts import Rows
 from decodeplug.lane import Job, Lane
+from decodeplug.outlook import Outlook
 from decodeplug.same import same
 from decodeplug.values import Draft, LaneView
 
@@ -18,6 +19,7 @@ class Group:
     """Neighbouring lanes that are scored in one go, and where they and their rows begin.
 
     :ivar first_masked: Their first row among the masks; None for lanes without constraint.
+    :ivar outlook: What becomes of their continuations, where their selector chooses for all of them at once.
     """
 
     lanes: Sequence[Lane]
@@ -25,6 +27,7 @@ class Group:
     first_lane: int
     first_row: int
     first_masked: int | None
+    outlook: Outlook | None = None
 
 
 def grouped(lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[Draft]) -> list[Group]:
@@ -34,9 +37,14 @@ def grouped(lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[D
     for end in range(1, len(lanes) + 1):
         if end < len(lanes) and _alike(lanes[start].job, lanes[end].job):
             continue
-        table = Rows(views[start:end], drafts[start:end])
-        constrained = lanes[start].job.constraint is not None
-        groups.append(Group(lanes[start:end], table, start, row, masked if constrained else None))
+        job, own = lanes[start].job, lanes[start:end]
+        outlook = None if job.plan.joint is None else Outlook(own)
+        if outlook is None:
+            table = Rows(views[start:end], drafts[start:end])
+        else:
+            table = Rows(views[start:end], drafts[start:end], outlook.ends, [lane.brief() for lane in job.finished])
+        constrained = job.constraint is not None
+        groups.append(Group(own, table, start, row, masked if constrained else None, outlook))
         row += table.count
         masked += table.count if constrained else 0
         start = end
@@ -62,7 +70,8 @@ def one_lane(group: Group, index: int) -> Group:
 
 def _alike(job: Job, other: Job) -> bool:
     return job is other or (
-        same(job.plan.processors, other.plan.processors)
+        job.plan.joint is None
+        and same(job.plan.processors, other.plan.processors)
         and same(job.plan.selector, other.plan.selector)
         and (job.logprobs, job.top_logprobs, job.raw_logprobs)
         == (other.logprobs, other.top_logprobs, other.raw_logprobs)

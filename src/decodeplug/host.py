@@ -56,6 +56,7 @@ class Host:
             target=self.target,
             end_ids=self.end_ids,
             defaults=self._configured if use_generation_config else None,
+            configured_beams=self._configured_beams() if use_generation_config else {},
             configured_sampling=use_generation_config and bool(self.target.module.generation_config.do_sample),
         )
         self._runner = Runner(self.target, self._fit, self.plugins)
@@ -182,6 +183,11 @@ class Host:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _configured_beams(self) -> dict[str, Any]:
+        from decodeplug.bridges.generation_config import beam_options
+
+        return beam_options(self.target.module.generation_config)
 
     def _configured(self, prompt_length: int) -> list[Processor]:
         from decodeplug.bridges.transformers_processors import from_generation_config

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from decodeplug.drawing import Drawing
 from decodeplug.values import LaneView, Record
@@ -14,7 +14,7 @@ from decodeplug.values import LaneView, Record
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from decodeplug.contracts import Constraint, Drafter, Inspector, Processor, Selector
+    from decodeplug.contracts import Constraint, Drafter, Inspector, JointSelector, Processor, Selector
     from decodeplug.rules import Rules
     from decodeplug.text import TextState
     from decodeplug.trace import Trace
@@ -25,10 +25,21 @@ __all__ = ["Job", "Lane", "Plan"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How rows are scored and chosen. Neighbouring lanes with equal plans are scored together."""
+    """How rows are scored and chosen. Neighbouring lanes with equal plans are scored together.
+
+    :ivar joint: The selector, if it chooses for all lanes of a job at once.
+    :ivar normalised: Scores begin as log-probabilities.
+    """
 
     processors: tuple[Processor, ...]
     selector: Selector
+    joint: JointSelector | None = field(init=False, compare=False)
+    normalised: bool = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        joint = cast("JointSelector", self.selector) if getattr(self.selector, "joint", False) else None
+        object.__setattr__(self, "joint", joint)  # looked at in every turn, so it is looked up once
+        object.__setattr__(self, "normalised", getattr(self.selector, "takes_logprobs", False))
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +52,8 @@ class Lane:
     :ivar saved: Forwards of width 1 that drafts have saved, less what they cost.
     :ivar hidden: The model's hidden states where it was fed last, if a drafter needs them; see ``LaneView``.
     :ivar hypothesis: Its number within the request: part of the noise key.
+    :ivar score: What a joint selector gave it. :ivar sources: Who proposed each new id; where lanes fork only,
+        else the trace knows.
     """
 
     job: Job
@@ -55,7 +68,24 @@ class Lane:
     records: Mapping[str, Record] = field(default_factory=dict)
     saved: float = 0.0
     hidden: Tensor | None = None
+    score: float = 0.0
+    sources: list[str] = field(default_factory=list)
     finish_reason: str | None = None
+
+    def fork(self) -> Lane:
+        """Another lane that says the same so far."""
+        return replace(
+            self,
+            ids=list(self.ids),
+            logprobs=list(self.logprobs),
+            raw_logprobs=list(self.raw_logprobs),
+            top_logprobs=list(self.top_logprobs),
+            sources=list(self.sources),
+        )
+
+    def brief(self) -> LaneView:
+        """What a selector may know of this lane to compare it with others."""
+        return LaneView(self.ids, self.job.prompt_length, seed=(self.job.seed, self.hypothesis), score=self.score)
 
     @property
     def new_ids(self) -> list[int]:
@@ -70,18 +100,23 @@ class Lane:
         cost = partial(costs.relative, lanes=lanes)
         if job.drafter is None:
             return LaneView(
-                self.ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.saved
+                self.ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.saved, self.score
             )
         ids = tuple(self.ids)  # drafters get a copy, so that none of them can change the text
         return LaneView(
-            ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.saved, self.hidden,
-            job.samples, job.wants_probabilities, Drawing(job, ids, key), costs.seconds(lanes),
+            ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.saved, self.score,
+            self.hidden, job.samples, job.wants_probabilities, Drawing(job, ids, key), costs.seconds(lanes),
         )  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One request on its way through the loop: its resolved parts and its lanes."""
+    """One request on its way through the loop: its resolved parts and its lanes.
+
+    :ivar lanes: Where the selector chooses for all of them at once, those that go on, best first; in the end the
+        best that have ended. :ivar finished: The best that have ended so far, likewise.
+    :ivar returns: How many of these are wanted.
+    """
 
     prompt: Sequence[int]
     plan: Plan
@@ -99,6 +134,8 @@ class Job:
     reports_logprobs: bool = False
     owner: Callable[[object], str] = lambda part: "unknown"
     lanes: list[Lane] = field(default_factory=list)
+    finished: list[Lane] = field(default_factory=list)
+    returns: int = 1
     deadline: float | None = None
     error: BaseException | None = None
     cancelled: bool = False

@@ -55,7 +55,12 @@ class Request:
         true where the text shall end.
     :param seed: Key of the noise; None draws one, which the trace reports.
     :param do_sample: Whether noise is drawn; None: see ``strategy``.
-    :param num_return_sequences: Hypotheses to return; more than one only when sampling.
+    :param num_beams: Hypotheses that beam search compares. None is 1, which is no beam search; 4 where the
+        strategy is "beam". More than one means that strategy, where none is named.
+    :param length_penalty: Beams are compared by score / new tokens ** this.
+    :param early_stopping: When beam search ends: True, False or "never"; see ``decodeplug.selectors.Beam``.
+    :param num_return_sequences: Hypotheses to return; more than one only when sampling, and of beams at most
+        ``num_beams``.
     :param logprobs: True: compute ``result.logprobs`` while decoding, not when it is read. A number:
         report so many of the likeliest tokens at each position as well.
     :param raw_logprobs: Report the model's own log-probabilities as well.
@@ -80,6 +85,9 @@ class Request:
     stopping_criteria: Sequence[Any] = ()
     seed: int | None = None
     do_sample: bool | None = None
+    num_beams: int | None = None
+    length_penalty: float = 1.0
+    early_stopping: bool | str = False
     num_return_sequences: int = 1
     logprobs: bool | int = False
     raw_logprobs: bool = False
@@ -111,10 +119,10 @@ class Request:
         if not all(isinstance(stop, str) and stop for stop in stops):
             raise BadOption("request", stop=self.stop, wanted="a string or a list of strings, none of them empty")
         object.__setattr__(self, "stop", stops)
-        for name, least in (("max_new_tokens", 1), ("num_return_sequences", 1), ("logprobs", 0)):
+        for name, least in (("max_new_tokens", 1), ("num_beams", 1), ("num_return_sequences", 1), ("logprobs", 0)):
             if name == "logprobs" and isinstance(self.logprobs, bool):
                 continue
-            _whole(name, getattr(self, name), least, optional=name == "max_new_tokens")
+            _whole(name, getattr(self, name), least, optional=name in ("max_new_tokens", "num_beams"))
         _whole("seed", self.seed, 0, optional=True)
         if self.timeout_s is not None and not (isinstance(self.timeout_s, numbers.Real) and self.timeout_s > 0):
             raise BadOption("request", timeout_s=self.timeout_s, wanted="a number of seconds above 0")

@@ -34,7 +34,9 @@ class Result:
     :ivar prompt_ids: The ids that the model was given.
     :ivar trace: What happened, step by step and in all.
     :ivar reports: Inspector -> its report.
-    :ivar alternatives: Further hypotheses, each a Result.
+    :ivar alternatives: Further hypotheses, each a Result; with beams, the next best.
+    :ivar score: With beams, what hypotheses are compared by: the sum of the log-probabilities (as the processors
+        leave them) over ``new tokens ** length_penalty``. Else None.
     """
 
     text: str
@@ -47,6 +49,7 @@ class Result:
     prompt_ids: Sequence[int] = ()
     reports: Mapping[str, Any] = field(default_factory=dict)
     alternatives: list[Result] = field(default_factory=list)
+    score: float | None = None
     error: BaseException | None = None
     _logprobs: list[float] | Callable[[], list[float]] = field(default_factory=list, repr=False, compare=False)
 

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from decodeplug.contracts import Proposal
 from decodeplug.precision import widest
+from decodeplug.rules import Clipped
 from decodeplug.score import Scored
+from decodeplug.values import Extension
 
-__all__ = ["Chosen", "Columns", "Table", "columns_of", "read_back"]
+__all__ = ["Chosen", "Columns", "Picked", "Table", "columns_of", "read_back"]
 
 Columns = Mapping[str, Tensor | list[Any]]
 """Name -> ``[rows]`` or ``[rows, k]``, on the device, or plain numbers already."""
@@ -23,16 +25,19 @@ Table = dict[str, list[Any]]
 
 _PLAIN = 3  # columns that every table has
 _REMOVED = "removed by "
+_OF_CANDIDATES = ("logprobs", "raw")  # columns of a joint choice that have a number for each candidate
 
 
 @dataclass(slots=True)
 class Chosen:
     """An extension of a lane, and what is known of the rows that its tokens were chosen from.
 
+    :ivar parent: Index of the lane, among all lanes of the turn.
     :ivar table: The numbers of all rows of the lane's group.
     :ivar bound: A margin below it could have been closed by rounding.
     """
 
+    parent: int
     tokens: tuple[int, ...]
     rows: Sequence[int]
     table: Table
@@ -64,22 +69,49 @@ class Chosen:
         }
 
 
-def columns_of(logits: Tensor, scored: Scored, proposal: Proposal, *, logprobs: bool, top: int, raw: bool) -> Columns:
+@dataclass(slots=True)
+class Picked(Chosen):
+    """An extension that was chosen beside others of the same lane, or in place of those of other lanes.
+
+    :ivar extension: What the selector said. :ivar ranks: For each token, its place among the candidates of its row.
+    :ivar clipped: What the rules leave of it. :ivar forks: A later extension continues the same lane.
+    """
+
+    extension: Extension
+    ranks: Sequence[int]
+    clipped: Clipped
+    forks: bool = False
+
+    def column(self, name: str, count: int) -> list[Any]:
+        found = Chosen.column(self, name, count)
+        if name in _OF_CANDIDATES:
+            return [row[rank] for row, rank in zip(found, self.ranks, strict=False)]
+        return found
+
+    def near_ties(self, count: int) -> int:
+        return int(count == len(self.tokens) and self.extension.margin < self.bound)
+
+
+def columns_of(
+    logits: Tensor, scored: Scored, proposal: Proposal, *, logprobs: bool, top: int, raw: bool, joint: bool = False
+) -> Columns:
     """Compute the facts of some rows on their device, without waiting for it.
 
     :param logits: ``[rows, vocab]`` raw, for ``raw``.
     :param proposal: What the selector proposed for them.
     :param logprobs: Log-probabilities are wanted; a softmax over the vocabulary, unless it is known.
+    :param joint: Any candidate may be chosen, so they are wanted for each: ``[rows, k]``.
     """
     candidates, values, margins = proposal
     columns: dict[str, Tensor | list[Any]] = {"candidates": candidates, "values": values, "margins": margins}
     logprobs = logprobs or scored.total is not None
     if logprobs or raw:
-        best = torch.as_tensor(candidates)[:, :1]
+        ids = torch.as_tensor(candidates)
+        best, shape = (ids, ids.shape) if joint else (ids[:, :1], ids.shape[:1])
         if logprobs:
-            columns["logprobs"] = scored.logprobs(best)[:, 0]
+            columns["logprobs"] = scored.logprobs(best).view(shape)
         if raw:
-            columns["raw"] = torch.log_softmax(logits.float(), -1).gather(-1, best)[:, 0]
+            columns["raw"] = torch.log_softmax(logits.float(), -1).gather(-1, best).view(shape)
     if scored.restored is not None:
         columns["restored"] = scored.restored
     if top:

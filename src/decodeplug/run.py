@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from decodeplug.batch import Batch, Turn
-from decodeplug.choose import fail
+from decodeplug.blame import fail
 from decodeplug.contracts import Inspector
 from decodeplug.errors import DecodeplugError, PluginError
 from decodeplug.inference import inference
@@ -154,6 +154,7 @@ def _of_lane(ready: Ready, lane: Lane, score: Score) -> Result:
         top_logprobs=lane.top_logprobs if job.top_logprobs else None,
         raw_logprobs=lane.raw_logprobs if job.raw_logprobs else None,
         prompt_ids=job.prompt,
+        score=job.plan.joint.worth(lane.brief()) if job.plan.joint is not None and lane.finish_reason else None,
     )
     complete = ready.spec is not None and job.error is None and not cut and lane.finish_reason in ("stop", "length")
     if complete and job.constraint is not None and job.constraint.is_accepting(lane.state):

@@ -71,7 +71,9 @@ def part_name(part: object) -> str:
     return getattr(part, "name", type(part).__name__)
 
 
-def score(logits: Tensor, mask: Tensor | None, processors: Sequence[Processor], seen: Seen) -> Scored:
+def score(
+    logits: Tensor, mask: Tensor | None, processors: Sequence[Processor], seen: Seen, *, normalised: bool = False
+) -> Scored:
     """Score some rows.
 
     The order is: penalties, the constraint's mask, hard processors, temperature,
@@ -79,9 +81,12 @@ def score(logits: Tensor, mask: Tensor | None, processors: Sequence[Processor], 
 
     :param logits: ``[rows, vocab]`` raw, any floating dtype; not modified.
     :param mask: ``[rows, vocab]`` bool, or None where nothing is constrained.
+    :param normalised: Begin with log-probabilities: ``log_softmax(logits)``, in float32.
     :raises PartFailure: A processor raised or returned another shape.
     """
     scored = Scored(logits if logits.dtype == torch.float32 else logits.float())
+    if normalised:
+        scored.replace(torch.log_softmax(scored.scores, -1))
     base: Tensor | None = None
     for part in processors:
         if part.stage > Stage.PENALTY and base is None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator, Sequence
 from decodeplug.batch import Turn
 from decodeplug.errors import Cancelled
 from decodeplug.lane import Job
+from decodeplug.progress import progress_of
 from decodeplug.result import Chunk, Result
-from decodeplug.text import find_stop, safe_length
+from decodeplug.text import TextState, find_stop, safe_length
 
 __all__ = ["Stream"]
 
@@ -66,26 +67,20 @@ class Stream:
         self._chunks.close()
 
     def _iterate(self) -> Generator[Chunk, None, None]:
-        lane = self._job.lanes[0]
-        tokens: tuple[int, ...] = ()
-        sources: tuple[str, ...] = ()
+        progress = progress_of(self._job)
         try:
             for turn in self._turns:
-                steps = [step for job, step in turn.steps if job is self._job and step.lane == lane.hypothesis]
-                if not steps:
-                    continue
-                tokens = tuple(token for step in steps for token in step.tokens)
-                sources = tuple(source for step in steps for source in step.token_sources)
-                if lane.finish_reason is None and self._job.error is None:
-                    yield self._chunk(self._visible(), tokens, sources, None)
+                if progress.advance(turn):
+                    yield self._chunk(self._visible(progress.text), progress.tokens, progress.sources, None)
         finally:
             self._turns.close()
         self._result = self._finish()
-        yield self._chunk(self._result.text, tokens, sources, self._result.finish_reason)
+        progress.finish()
+        yield self._chunk(self._result.text, progress.tokens, progress.sources, self._result.finish_reason)
 
-    def _visible(self) -> str:
+    def _visible(self, state: TextState | None) -> str:
         """The text that will not be taken back: no incomplete character, no possible stop string."""
-        state, stops = self._job.lanes[0].text, self._job.rules.stops
+        stops = self._job.rules.stops
         if state is None:
             return ""
         text = state.text

@@ -137,7 +137,7 @@ class Trace:
 
     @property
     def sources(self) -> Sequence[str]:
-        """For each committed id of the first hypothesis, who proposed it."""
+        """For each committed id of the first hypothesis, who proposed it; of beams, of whichever was first in its turn."""
         return [source for step in self.steps if step.lane == 0 for source in step.token_sources]
 
     @property

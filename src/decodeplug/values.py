@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -168,6 +169,7 @@ class LaneView:
     :ivar cost: Relative cost of a forward over ``n`` positions, ``cost(1) == 1``.
     :ivar seed: The request's seed and the hypothesis's number: the noise key.
     :ivar saved: Forwards of width 1 that drafts have saved this lane so far, less what they cost.
+    :ivar score: What its selector gave it last; 0 where lanes are not compared.
     :ivar hidden: ``[positions, hidden]``: the model's last hidden states (what its output layer reads) at the
         last positions before that of ``ids[-1]``, which has none yet; None where no drafter needs them.
     :ivar samples: Is noise drawn? :ivar wants_probabilities: Are those of drafted tokens wanted?
@@ -183,6 +185,7 @@ class LaneView:
     cost: Callable[[int], float] = lambda width: 1.0
     seed: tuple[int, int] = (0, 0)
     saved: float = 0.0
+    score: float = 0.0
     hidden: Tensor | None = None
     samples: bool = False
     wants_probabilities: bool = False
@@ -219,11 +222,15 @@ class Extension(NamedTuple):
 
     :ivar parent: Index of the lane that is extended, among the lanes given.
     :ivar tokens: The chosen ids: drafted ones that were kept, and one more. Each is the first
-        candidate of its row.
+        candidate of its row, or any of them where the selector is joint.
     :ivar rows: For each token, the row of the score table that it was chosen from: the lane's
         first row and those behind it.
+    :ivar score: The ``score`` of the lane from now on. :ivar margin: How far its last token is ahead of
+        what was not taken. Both of a joint selector only.
     """
 
     parent: int
     tokens: tuple[int, ...]
     rows: range
+    score: float = 0.0
+    margin: float = math.inf

@@ -61,6 +61,14 @@ def test_invoices_are_read_at_once_and_the_one_that_cannot_be_fails_alone(capsys
 
 
 @pytest.mark.smollm2
+def test_the_best_answers_come_first_and_all_are_valid(capsys: pytest.CaptureFixture[str]) -> None:
+    answers = run("beams", "--num-beams", "3", capsys=capsys).splitlines()
+    scores = [float(answer.split()[0]) for answer in answers]
+    assert len(scores) == len(set(answers)) == 3
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.smollm2
 def test_a_table_is_booked_by_rules_that_no_mask_knows(capsys: pytest.CaptureFixture[str]) -> None:
     *explained, budget, booking, tax = run("table_booking", "--max-new-tokens", "90", capsys=capsys).splitlines()
     assert "/properties/guests/uniqueItems: checked" in explained

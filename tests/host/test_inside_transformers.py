@@ -95,16 +95,12 @@ def test_output_objects_and_stop_strings_inside_generate(host: Host, model: Any,
     assert output.sequences[0, inputs["input_ids"].shape[1] :].tolist() == expected
 
 
-def test_a_custom_generate_belongs_to_its_model_and_refuses_beams(host: Host, model: Any, tokenizer: Any) -> None:
-    inputs = tokenizer(PROMPT, return_tensors="pt").to(model.device)
-    with pytest.raises(IncompatibleParts, match="num_beams=2"):
-        model.generate(**inputs, custom_generate=host.custom_generate(), num_beams=2, **GREEDY)
+def test_a_custom_generate_names_the_options_it_does_not_know(host: Host) -> None:
     with pytest.raises(BadOption, match="max_new_tokens"):
         host.custom_generate(max_tokens=3)
 
 
 SETTINGS: list[dict[str, Any]] = [
-    {"num_beams": 2},
     {"prompt_lookup_num_tokens": 3},
     {"assistant_early_exit": 1},
     {"return_dict_in_generate": True, "output_scores": True},

@@ -24,7 +24,7 @@ class Wrong(Match):
 
     __slots__ = ("wrong",)
 
-    def extend(self, candidates: Any, rows: Any) -> list[Extension]:
+    def extend(self, candidates: Any, values: Any, rows: Any) -> list[Extension]:
         return self.wrong(candidates, rows)
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from decodeplug import Host, Request, choice, json_schema, lark, phases, product, regex, tools, union
+from decodeplug import Host, IncompatibleParts, Request, choice, json_schema, lark, phases, product, regex, tools, union
 from decodeplug.plugin import CharacterConstraint
 from decodeplug.testing import bpe_tokenizer, like, tiny_model
 
@@ -85,7 +85,12 @@ DRAFTERS: dict[str, list[str]] = {
 SELECTIONS: dict[str, dict[str, Any]] = {
     "greedy": {"strategy": "greedy"},
     "sample": {"strategy": "sample", "processors": ["temperature=0.8", "top-p=0.95"]},
+    "beam": {"strategy": "beam", "num_beams": 2, "num_return_sequences": 2},
 }
+CELLS = list(itertools.product(SELECTIONS, DRAFTERS, CONSTRAINTS, ["dense", "none"], ["alone", "ragged batch of 5"]))
+BRIEFLY = ["no constraint", "schema in one layout", "grammar", "choice"]
+SLOW = [cell for cell in CELLS if cell[0] == "beam" and cell[3] == "none" and cell[2] not in BRIEFLY]
+REFUSED = [cell for cell in CELLS if cell[0] == "beam" and cell[1] in ("lookup", "chain")]
 PROMPTS = [
     "The red bear reads a book about the moon: ",
     '{"name": "Ada", "age": 4, "tags": ["red"]} and once more: ',
@@ -134,7 +139,7 @@ def alone(prompt: str, selection: str, constraint: str, seed: int) -> list[int]:
 
 @pytest.mark.parametrize(
     ("selection", "drafter", "constraint", "cache_name", "batch"),
-    list(itertools.product(SELECTIONS, DRAFTERS, CONSTRAINTS, ["dense", "none"], ["alone", "ragged batch of 5"])),
+    [pytest.param(*cell, marks=[pytest.mark.slow] if cell in SLOW else []) for cell in CELLS if cell not in REFUSED],
 )
 def test_the_text_is_that_of_no_draft_no_cache_and_no_batch(
     selection: str, drafter: str, constraint: str, cache_name: str, batch: str
@@ -158,6 +163,17 @@ def test_the_text_is_that_of_no_draft_no_cache_and_no_batch(
     assert [result.token_ids for result in results] == [
         alone(prompt, selection, constraint, seed) for seed, prompt in rows
     ]
+
+
+@pytest.mark.parametrize(("selection", "drafter", "constraint", "cache_name", "batch"), REFUSED)
+def test_what_cannot_work_is_refused_before_the_first_token(
+    selection: str, drafter: str, constraint: str, cache_name: str, batch: str
+) -> None:
+    rows = PROMPTS if batch != "alone" else PROMPTS[:1]
+    requests = [request(prompt, selection, constraint, drafter, cache_name, 0) for prompt in rows]
+    with pytest.raises(IncompatibleParts) as caught:
+        host().generate_batch(requests)
+    assert (caught.value.part, caught.value.other) == ("selector 'beam'", "drafter 'lookup'")
 
 
 @pytest.mark.parametrize("constraint", ["schema in one layout", "choice", "grammar"])

@@ -31,7 +31,7 @@ def kept_first(drafts: list[Draft], seeds: range) -> Counter[int]:
     rows = Rows(lanes, drafts)
     scores = LOGITS.to(chosen_device()).expand(rows.count, -1)
     candidates = torch.as_tensor(Reject().propose(scores, rows).candidates).tolist()
-    return Counter(extension.tokens[0] for extension in Reject().extend(candidates, rows))
+    return Counter(extension.tokens[0] for extension in Reject().extend(candidates, [], rows))
 
 
 def test_it_keeps_the_contract_of_a_selector() -> None:
@@ -69,7 +69,7 @@ def test_a_draft_from_the_targets_own_law_is_kept_whole_and_one_token_follows() 
         [LaneView([1], 1, seed=(seed, 0)) for seed in range(50)], [Draft((0, 1, 5), ("d",) * 3, (law,) * 3)] * 50
     )
     candidates = torch.as_tensor(Reject().propose(LOGITS.to(law.device).expand(rows.count, -1), rows).candidates)
-    assert {extension.tokens[:3] for extension in Reject().extend(candidates.tolist(), rows)} == {(0, 1, 5)}
+    assert {extension.tokens[:3] for extension in Reject().extend(candidates.tolist(), [], rows)} == {(0, 1, 5)}
 
 
 def test_acceptance_is_the_overlap_of_the_two_laws() -> None:
@@ -80,7 +80,7 @@ def test_acceptance_is_the_overlap_of_the_two_laws() -> None:
     lanes = [LaneView([1, 2], 2, seed=(seed, 0)) for seed in range(RUNS)]
     rows = Rows(lanes, [Draft((token,), ("d",), (law,)) for token in drafted])
     candidates = torch.as_tensor(Reject().propose(LOGITS.expand(rows.count, -1), rows).candidates).tolist()
-    kept = sum(len(extension.tokens) == 2 for extension in Reject().extend(candidates, rows))
+    kept = sum(len(extension.tokens) == 2 for extension in Reject().extend(candidates, [], rows))
     overlap = float(torch.minimum(law, target).sum())
     assert_follows([kept, RUNS - kept], [overlap, 1 - overlap])
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from decodeplug.contracts import Proposal, Rows
-from decodeplug.selectors import Match
+from decodeplug.selectors import Beam, Match
 from decodeplug.testing import check_selector
 from decodeplug.values import Extension
 
@@ -30,7 +30,7 @@ class Greedy:
     def propose(self, scores: Tensor, rows: Rows) -> Proposal:
         return chosen(scores.argmax(-1, keepdim=True), scores)
 
-    def extend(self, candidates: Any, rows: Rows) -> list[Extension]:
+    def extend(self, candidates: Any, values: Any, rows: Rows) -> list[Extension]:
         return [self.one(candidates, rows, lane) for lane in range(len(rows.lanes))]
 
     def one(self, candidates: Sequence[Sequence[int]], rows: Rows, lane: int) -> Extension:
@@ -58,9 +58,9 @@ class NoDraftsPlease(Greedy):
 
     takes_drafts = False
 
-    def extend(self, candidates: Any, rows: Rows) -> list[Extension]:
+    def extend(self, candidates: Any, values: Any, rows: Rows) -> list[Extension]:
         assert not any(len(draft) for draft in rows.drafts)
-        return super().extend(candidates, rows)
+        return super().extend(candidates, values, rows)
 
 
 class ModifiesScores(Greedy):
@@ -134,8 +134,8 @@ class ExtendsAStranger(Greedy):
 
 
 class EmptiesCandidates(Greedy):
-    def extend(self, candidates: Any, rows: Rows) -> list[Extension]:
-        extensions = super().extend(candidates, rows)
+    def extend(self, candidates: Any, values: Any, rows: Rows) -> list[Extension]:
+        extensions = super().extend(candidates, values, rows)
         candidates.append([0])
         return extensions
 
@@ -156,7 +156,7 @@ class ForgetsThePosition(Match):
         return chosen((scores - (-uniform.log()).log()).argmax(-1, keepdim=True), scores)
 
 
-@pytest.mark.parametrize("sound", [Greedy(), NoDraftsPlease(), Match(), Match(sample=True)])
+@pytest.mark.parametrize("sound", [Greedy(), NoDraftsPlease(), Match(), Match(sample=True), Beam(), Beam(sample=True)])
 def test_a_sound_selector_passes(sound: Any) -> None:
     check_selector(sound)
 

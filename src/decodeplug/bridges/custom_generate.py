@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from decodeplug.bridges.generation_config import beam_options
 from decodeplug.bridges.transformers_processors import TransformersProcessors, from_logits_processors
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.request import Request
 from decodeplug.result import Result
+from decodeplug.score import part_name
 from decodeplug.values import Stage
 
 if TYPE_CHECKING:
@@ -59,8 +62,11 @@ class CustomGenerate:
                 wanted="it as an option of generate() or of the pipeline's call, which make a row for each sequence",
             )
         self._samples: bool | None = None  # what the strategy says, if the options name one that says it
+        self._without_beams: str | None = None  # its name, if they name one that has none
         if asked.strategy is not None:
-            self._samples = getattr(host.plugins.registry.build("strategy", asked.strategy), "samples", None)
+            strategy: Any = host.plugins.registry.build("strategy", asked.strategy)
+            self._samples = getattr(strategy, "samples", None)
+            self._without_beams = None if "num_beams" in getattr(strategy, "options", ()) else part_name(strategy)
 
     def __call__(
         self,
@@ -74,27 +80,35 @@ class CustomGenerate:
         """Called by ``generate()``.
 
         :param input_ids: ``[rows, tokens]`` int64, padded anywhere that ``attention_mask`` in ``model_inputs`` says.
-        :returns: ``[rows, tokens + new]`` int64 padded with the pad id on the right, or the usual
+        :returns: ``[rows, tokens + new]`` int64 (of beams, ``num_return_sequences`` rows for each prompt), padded with the pad id on the right, or the usual
             output object when the generation config asks for it.
         """
         if model is not self._host.model and model is not self._host.target.module:
             raise BadOption("custom_generate", model=type(model).__name__, wanted="the model that the host was made of")
         config = generation_config
-        _refuse(config)
+        _refuse(config, self._without_beams)
         attention_mask: Tensor | None = model_inputs.get("attention_mask")
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        beams, each = config.num_beams or 1, 1
         shared = self._shared(input_ids.shape[1], config, stopping_criteria)
+        if beams > 1:  # generate() has made a row for each beam, and wants so many back
+            input_ids, mask, each = input_ids[::beams], mask[::beams], config.num_return_sequences or 1
+            shared |= {**beam_options(config), "num_return_sequences": each}
         requests = []
         for index, (row, real) in enumerate(zip(input_ids, mask.bool(), strict=True)):
-            parts = from_logits_processors(logits_processor or [], row=index, padding=row[~real].tolist())
+            parts = from_logits_processors(logits_processor or [], row=index * beams, padding=row[~real].tolist())
             requests.append(self._request(row[real].tolist(), index, shared, parts))
-        results = self._run(requests)
-        sequences: Any = _padded(input_ids, [result.token_ids for result in results], self._pad_id(config))
+        found = [row for result in self._run(requests) for row in _rows(result, each)]
+        prompts = input_ids.repeat_interleave(each, 0)
+        sequences: Any = _padded(prompts, [list(ids) for ids, _ in found], self._pad_id(config))
         if not config.return_dict_in_generate:
             return sequences
-        from transformers.generation.utils import GenerateDecoderOnlyOutput
+        from transformers.generation.utils import GenerateBeamDecoderOnlyOutput, GenerateDecoderOnlyOutput
 
-        return GenerateDecoderOnlyOutput(sequences=sequences)
+        if beams == 1:
+            return GenerateDecoderOnlyOutput(sequences=sequences)
+        scores: Any = torch.tensor([score for _, score in found]).to(input_ids.device)
+        return GenerateBeamDecoderOnlyOutput(sequences=sequences, sequences_scores=scores)
 
     def _run(self, requests: Sequence[Request]) -> list[Result]:
         if self._streamer is None:
@@ -140,14 +154,18 @@ class CustomGenerate:
         return next(iter(_end_ids(config)), self._host.pad_id)  # generate(), too, pads with the first end id then
 
 
-def _refuse(config: Any) -> None:
-    """:raises IncompatibleParts: A setting would be ignored."""
-    if (config.num_beams or 1) > 1:
+def _refuse(config: Any, without_beams: str | None) -> None:
+    """Refuse what would be ignored.
+
+    :param without_beams: The strategy that the options name, if it has none.
+    :raises IncompatibleParts: There is such a setting.
+    """
+    if (config.num_beams or 1) > 1 and without_beams is not None:
         raise IncompatibleParts(
             "custom_generate",
             f"num_beams={config.num_beams}",
-            because="no strategy of its requests is generate()'s beam search",
-            instead="Leave num_beams out",
+            because=f"strategy {without_beams!r} has no beams",
+            instead="Leave num_beams out, or the strategy",
         )
     for name in _OTHER_WAYS:
         if value := getattr(config, name, None):
@@ -184,6 +202,12 @@ def _end_ids(config: Any) -> list[int]:
     if ends is None:
         return []
     return [end for end in torch.as_tensor(ends).reshape(-1).tolist() if end >= 0]
+
+
+def _rows(result: Result, count: int) -> list[tuple[Sequence[int], float]]:
+    """New ids and score of so many hypotheses; nothing, at -inf, for those that a constraint left none for."""
+    found = [(one.token_ids, one.score or 0.0) for one in (result, *result.alternatives)]
+    return [*found, *[((), -math.inf)] * (count - len(found))][:count]
 
 
 def _padded(input_ids: Tensor, new: Sequence[list[int]], pad: int) -> Tensor:

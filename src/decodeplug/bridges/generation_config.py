@@ -25,7 +25,7 @@ from decodeplug.processors import (
 )
 from decodeplug.values import Stage
 
-__all__ = ["from_generation_config"]
+__all__ = ["beam_options", "from_generation_config"]
 
 PART = "generation config"
 
@@ -56,6 +56,14 @@ def from_generation_config(
     if _set(config, "do_sample"):
         parts += _sampling(config, len(ends) + 1 if (_set(config, "num_beams") or 1) > 1 else 1)
     return parts + _last(config, vocab_size, device)
+
+
+def beam_options(config: Any) -> dict[str, Any]:
+    """What a ``GenerationConfig`` says of beams, as options of a request; nothing where it has no beam search."""
+    if (_set(config, "num_beams") or 1) == 1:
+        return {}
+    said = {name: _set(config, name) for name in ("num_beams", "length_penalty", "early_stopping")}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _set(config: Any, name: str) -> Any:

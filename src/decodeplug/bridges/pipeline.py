@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["HostPipeline", "parts_of"]
 
-_GENERATES = ("do_sample", "max_new_tokens", "num_return_sequences", "stopping_criteria")
+_GENERATES = (
+    "do_sample",
+    "early_stopping",
+    "length_penalty",
+    "max_new_tokens",
+    "num_beams",
+    "num_return_sequences",
+    "stopping_criteria",
+)
 """What generate() knows as well: it takes these, and the decoding reads them from what it has prepared."""
 _OWN = sorted({*option_names(), "streamer"} - {*_GENERATES})
 

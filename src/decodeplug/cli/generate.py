@@ -39,6 +39,7 @@ def generate(
         list[str] | None, typer.Option(help="Constrain the text to one of these; repeat the option.")
     ] = None,
     strategy: Annotated[str | None, typer.Option(help="How the next token is searched for, such as sample.")] = None,
+    num_beams: Annotated[int | None, typer.Option(help="Hypotheses of a beam search; 1 is none.")] = None,
     processor: Annotated[
         list[str] | None, typer.Option(help="A processor such as top-p=0.9; repeat the option.")
     ] = None,
@@ -60,6 +61,7 @@ def generate(
     given = {
         "constraint": _constraint(schema, regex, grammar, choice),
         "strategy": strategy,
+        "num_beams": num_beams,
         "processors": processor,
         "drafters": drafter,
         "stop": stop,
@@ -109,6 +111,7 @@ def _facts(result: Result) -> dict[str, Any]:
         "finish_reason": result.finish_reason,
         "token_ids": result.token_ids,
         "logprobs": result.logprobs,
+        "score": result.score,
         "trace": result.trace.to_dict(),
     }
 

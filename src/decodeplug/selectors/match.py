@@ -45,7 +45,9 @@ class Match:
             scores = perturb(scores, keys)
         return _best(scores)
 
-    def extend(self, candidates: Sequence[Sequence[int]], rows: Rows) -> list[Extension]:
+    def extend(
+        self, candidates: Sequence[Sequence[int]], values: Sequence[Sequence[float]], rows: Rows
+    ) -> list[Extension]:
         """One extension for each lane: the agreed part of its draft, and one token more."""
         return agreed(candidates, rows)
 

@@ -80,6 +80,8 @@ class Reject:
             margins = margins.index_put((where,), torch.where(kept, by, torch.minimum(by, margins[where])))
         return Proposal(chosen, scores.gather(-1, chosen), margins)
 
-    def extend(self, candidates: Sequence[Sequence[int]], rows: Rows) -> list[Extension]:
+    def extend(
+        self, candidates: Sequence[Sequence[int]], values: Sequence[Sequence[float]], rows: Rows
+    ) -> list[Extension]:
         """One extension for each lane: the part of its draft that is kept, and one token more."""
         return agreed(candidates, rows)

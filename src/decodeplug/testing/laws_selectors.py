@@ -13,6 +13,7 @@ from torch import Tensor
 from decodeplug.contracts import Rows
 from decodeplug.testing.claim import claim, declared_name
 from decodeplug.testing.device import chosen_device
+from decodeplug.testing.laws_joint import check_joint
 from decodeplug.values import Draft, Extension, LaneView
 
 __all__ = ["check_selector"]
@@ -24,7 +25,7 @@ def check_selector(
     """Check that a selector keeps its contract (``decodeplug.contracts.Selector``).
 
     :param exact: Does it promise that a draft changes nothing? By default, if it takes drafts. A
-        selector that keeps the distribution instead of the ids says False.
+        selector that keeps the distribution instead of the ids says False. Of a joint one it is always expected.
     :param vocab: Width of the score tables.
     :param rounds: How many batches of lanes to try.
     :param seed: Another seed, other lanes, drafts and scores.
@@ -36,6 +37,10 @@ def check_selector(
     exact = bool(takes_drafts) if exact is None else exact
     _check_what_cannot_be_chosen(selector, name, vocab)
     chance = random.Random(seed)
+    if getattr(selector, "joint", False):
+        for _ in range(rounds):
+            check_joint(selector, name, lambda prefix: _scores_after(prefix, vocab), vocab, chance)
+        return
     for _ in range(rounds):
         lanes = [_lane(index, vocab, chance) for index in range(chance.randint(1, 4))]
         undrafted = [Draft() for _ in lanes]
@@ -119,12 +124,12 @@ def _checked_choice(
         all(map(torch.equal, (candidates, values, margins), _proposed(selector, scores, rows))),
         f"selector {name} is not pure: it proposes something else the second time",
     )
-    plain = candidates.tolist()
-    extensions = selector.extend(plain, rows)
-    claim(plain == candidates.tolist(), f"selector {name} modified the candidates")
+    plain, numbers = candidates.tolist(), values.tolist()
+    extensions = selector.extend(plain, numbers, rows)
+    claim(plain == candidates.tolist() and numbers == values.tolist(), f"selector {name} modified the candidates")
     for extension in extensions:
         _check_extension(name, extension, rows, scores, plain)
-    again = selector.extend(plain, rows)
+    again = selector.extend(plain, numbers, rows)
     claim(again == extensions, f"selector {name} is not pure: it extends otherwise the second time")
     return extensions
 
