@@ -150,7 +150,16 @@ class ConstraintSpec(Protocol):
 
 @runtime_checkable
 class Drafter(Protocol):
-    """Proposes tokens. Changes the speed, never the text."""
+    """Proposes tokens. Changes the speed, never the text.
+
+    A drafter with a memory has ``open(request: Opening) -> Drafter``, which gives each request a drafter
+    of its own: all lanes that this one is asked for begin with the request's prompt, and ``lane.seed[1]``, the
+    number of the hypothesis, tells them apart. The memory decides nothing: the same lane gives the same
+    draft, whatever was asked before, for a lane may be forked, and what was drafted may be rejected.
+
+    One that looks at ``Opening.references`` says so with ``reads_references = True``; else a request that
+    has some is told that nobody does.
+    """
 
     name: ClassVar[str]
     prior: ClassVar[float]

@@ -15,25 +15,26 @@ from typing import TYPE_CHECKING, Any
 
 from decodeplug.constraining import Constraining
 from decodeplug.contracts import ConstraintSpec, Drafter, Processor, Selector, Strategy
-from decodeplug.errors import BadOption, ContextOverflow, IncompatibleParts
+from decodeplug.errors import BadOption, ContextOverflow, DecodeplugError, IncompatibleParts, PluginError
+from decodeplug.failure import PartFailure
 from decodeplug.lane import Job, Lane, Plan
+from decodeplug.opened import opened
 from decodeplug.owners import owner_of
 from decodeplug.prompts import prompt_ids
+from decodeplug.reference import encoder, reference_ids
 from decodeplug.registry import Registry
 from decodeplug.request import Request
 from decodeplug.rules import Rules
 from decodeplug.score import in_order, part_name
 from decodeplug.text import TextState, decoder
 from decodeplug.trace import Trace
-from decodeplug.values import Stage
+from decodeplug.values import Opening, Stage
 from decodeplug.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from decodeplug.target import Target
 
 __all__ = ["Fit", "Ready"]
-
-_BY_DEFAULT = ("forced", "lookup")  # the drafters of a constrained request that names none
 
 
 @dataclass(slots=True)
@@ -108,7 +109,7 @@ class Fit:
             ),
             trace=trace,
             seed=trace.seed,
-            drafter=self.registry.build("drafter", "chain", drafters=drafters) if drafters else None,
+            drafter=self._chain(drafters, request, ids),
             constraint=promised or constraint,
             end_ids=end_ids,
             inspectors=[self.registry.build("inspector", part) for part in request.inspectors],
@@ -186,9 +187,11 @@ class Fit:
         self, request: Request, strategy: Strategy, selector: Selector, cache: Any, constrained: bool, trace: Trace
     ) -> list[Drafter]:
         named = request.drafters is not None
-        wanted = list(request.drafters or ()) if named else list(_BY_DEFAULT if constrained else ())
+        wanted = list(request.drafters or ()) if named else _by_default(constrained, bool(request.reference))
         drafters = [self.registry.build("drafter", part) for part in [*wanted, *strategy.drafters]]
         drafters = [drafter for drafter in drafters if drafter.name != "none"]
+        if request.reference and not any(getattr(drafter, "reads_references", False) for drafter in drafters):
+            trace.notes.append("the reference is not used: none of the drafters looks at it")
         if not drafters:
             return []
         first = f"drafter {drafters[0].name!r}"
@@ -218,6 +221,24 @@ class Fit:
             return []
         return drafters
 
+    def _chain(self, drafters: Sequence[Drafter], request: Request, prompt: Sequence[int]) -> Drafter | None:
+        """The drafters as one, opened for the request.
+
+        :raises PluginError: One of them could not be opened.
+        """
+        encode = encoder(self.tokenizer)
+        references = reference_ids(request.reference, encode, self.target.vocab_size)
+        if not drafters:
+            return None
+        opening = Opening(tuple(prompt), references, encode)
+        try:
+            return opened(self.registry.build("drafter", "chain", drafters=drafters), opening)
+        except PartFailure as failure:
+            part, cause = failure.part, failure.cause
+            if isinstance(cause, DecodeplugError):
+                raise cause from cause.__cause__
+            raise PluginError(owner_of(part), part_name(part), "open", cause) from cause
+
     def _open_lanes(self, job: Job, request: Request, samples: bool) -> None:
         state = None if job.constraint is None else job.constraint.start()
         text = TextState() if job.rules.follows_text else None
@@ -225,6 +246,11 @@ class Fit:
             Lane(job, list(job.prompt), state=state, text=text, hypothesis=number)
             for number in range(request.num_return_sequences if samples else 1)
         ]
+
+
+def _by_default(constrained: bool, has_reference: bool) -> list[str]:
+    """The drafters of a request that names none: those that have something to draft from."""
+    return ["forced"] * constrained + ["lookup"] * (constrained or has_reference)
 
 
 def _shapes(part: Any) -> bool:

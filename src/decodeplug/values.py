@@ -17,6 +17,7 @@ __all__ = [
     "Draft",
     "Extension",
     "LaneView",
+    "Opening",
     "Record",
     "Seen",
     "Stage",
@@ -153,6 +154,20 @@ class LaneView:
     cost: Callable[[int], float] = lambda width: 1.0
     seed: tuple[int, int] = (0, 0)
     saved: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a drafter is told of a request before its first token.
+
+    :ivar prompt: The prompt's ids.
+    :ivar references: The ids of texts that the output may repeat, as the caller gave them.
+    :ivar encode: The ids of a text, without special tokens; None on a host without tokenizer.
+    """
+
+    prompt: tuple[int, ...] = ()
+    references: tuple[tuple[int, ...], ...] = ()
+    encode: Callable[[str], list[int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
