@@ -157,10 +157,16 @@ class Drafter(Protocol):
 
     What a drafter may have besides:
 
+    - ``open(request: Opening) -> Drafter``, if it has a memory: it gives each request a drafter of its own. All
+      lanes that this one is asked for begin with the request's prompt, and ``lane.seed[1]``, the number of the
+      hypothesis, tells them apart. The memory decides nothing: the same lane gives the same draft, whatever was
+      asked before, for a lane may be forked, and what was drafted may be rejected.
+    - ``reads_references = True``: it looks at ``Opening.references``; else a request that has some is told that
+      nobody does.
     - ``draft_all(asks) -> list[Draft]``, with ``asks`` pairs of a lane and its room: the same for several lanes at
       once, which one forward of a model can serve. Then it is called in place of ``draft``.
-    - ``price(lane) -> float``: what each of its tokens costs, in forwards of width 1. It is asked for no more
-      tokens than are worth it.
+    - ``price(lane) -> float``: what each of its tokens costs, in forwards of width 1. It is asked once a turn, and
+      for no more tokens than are worth it.
     - ``insists = True``: its drafts are not shortened to what is worth it.
     - ``close()``: called when a run is over; lets go of what it remembers, and may draft again.
     - ``needs_hidden = True``: lanes show the hidden states of the model.

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from decodeplug.assistants import Assistants
 from decodeplug.constraining import Constraining
-from decodeplug.contracts import ConstraintSpec, Drafter, Processor, Selector, Strategy
-from decodeplug.errors import BadOption, ContextOverflow, IncompatibleParts
+from decodeplug.contracts import ConstraintSpec, Processor, Selector, Strategy
+from decodeplug.errors import BadOption, ContextOverflow
+from decodeplug.guessing import Guessing
 from decodeplug.lane import Job, Lane, Plan
 from decodeplug.owners import owner_of
 from decodeplug.prompts import prompt_ids
@@ -24,7 +24,6 @@ from decodeplug.registry import Registry
 from decodeplug.request import Request
 from decodeplug.rules import Rules
 from decodeplug.score import in_order, part_name
-from decodeplug.spec import Spec
 from decodeplug.text import TextState, decoder
 from decodeplug.trace import Trace
 from decodeplug.values import Stage
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from decodeplug.target import Target
 
 __all__ = ["Fit", "Ready"]
-
-_BY_DEFAULT = ("forced", "lookup")  # the drafters of a constrained request that names none
 
 
 @dataclass(slots=True)
@@ -67,7 +64,7 @@ class Fit:
         self.target, self.end_ids, self.defaults = target, end_ids, defaults
         self.configured_sampling, self.configured_beams = configured_sampling, configured_beams or {}
         self.constraints = Constraining(registry, tokenizer, vocabulary)
-        self.assistants = Assistants(registry, target, tokenizer)
+        self.guessing = Guessing(registry, target, tokenizer)
 
     def ready(self, request: Request, *, follows_text: bool = False) -> Ready:
         """Everything that a request needs to run.
@@ -97,7 +94,7 @@ class Fit:
         trace = Trace(seed=secrets.randbits(63) if request.seed is None else request.seed, strategy=named)
         cache = self.registry.build("cache", request.cache)
         self.target.refuse_cache(cache)
-        drafters = self._drafters(request, strategy, selector, cache, constraint is not None, trace)
+        drafters = self.guessing.drafters(request, strategy, selector, cache, constraint is not None, trace)
         trace.notes += getattr(spec, "dropped", ())
         if constraint is not None and promised is None:
             trace.notes.append("no text of this constraint was found at first, so the budget may cut it in the middle")
@@ -116,7 +113,7 @@ class Fit:
             ),
             trace=trace,
             seed=trace.seed,
-            drafter=self.registry.build("drafter", "chain", drafters=drafters) if drafters else None,
+            drafter=self.guessing.open(drafters, request, ids),
             constraint=promised or constraint,
             end_ids=end_ids,
             inspectors=[self.registry.build("inspector", part) for part in request.inspectors],
@@ -215,60 +212,6 @@ class Fit:
                 wanted=f"at most num_beams, {most}" if most > 1 else "1 unless the strategy samples or has beams",
             )
         return selector
-
-    def _drafters(
-        self, request: Request, strategy: Strategy, selector: Selector, cache: Any, constrained: bool, trace: Trace
-    ) -> list[Drafter]:
-        named = request.drafters is not None
-        only = getattr(selector, "only_drafters", None)
-        wanted = list(request.drafters or ()) if named else list((only or _BY_DEFAULT) if constrained else ())
-        drafters = [self._drafter(part, request) for part in wanted]
-        known = {drafter.name for drafter in drafters}
-        drafters += [self._drafter(name, request) for name in strategy.drafters if name not in known]
-        drafters = [drafter for drafter in drafters if drafter.name != "none"]
-        if not drafters:
-            return []
-        first = f"drafter {drafters[0].name!r}"
-        if not selector.takes_drafts:
-            raise IncompatibleParts(
-                f"selector {selector.name!r}", first, because="it takes no drafts", instead="Use drafters=[]"
-            )
-        for drafter in drafters:
-            if only is not None and drafter.name not in only:
-                raise IncompatibleParts(
-                    f"selector {selector.name!r}",
-                    f"drafter {drafter.name!r}",
-                    because="it takes drafts only of " + ", ".join(map(repr, only)),
-                    instead=f"Use drafters={list(only)}, or drafters=[]",
-                )
-        if not getattr(cache, "can_rewind", True):
-            if named:
-                raise IncompatibleParts(
-                    f"cache {part_name(cache)!r}",
-                    first,
-                    because="it cannot be rewound when a draft is rejected",
-                    instead="Use drafters=[], or another cache",
-                )
-            trace.notes.append(f"no drafts: cache {part_name(cache)!r} cannot be rewound")
-            return []
-        if not self.target.can_rewind:
-            if named:
-                raise IncompatibleParts(
-                    first,
-                    f"a model on the {self.target.path!r} path",
-                    because="its state cannot be rewound when a draft is rejected",
-                    instead="Use drafters=[]",
-                )
-            trace.notes.append("no drafts: the state of this model cannot be rewound")
-            return []
-        return drafters
-
-    def _drafter(self, part: Any, request: Request) -> Drafter:
-        if not (isinstance(part, str | Mapping) and Spec.of(part).name == "assistant"):
-            return self.registry.build("drafter", part)
-        if request.assistant is None:
-            raise BadOption("drafter 'assistant'", assistant=None, wanted="assistant=: a model, or a Host around one")
-        return self.assistants.drafter(part, request.assistant)
 
     def _open_lanes(self, job: Job, request: Request, samples: bool) -> None:
         state = None if job.constraint is None else job.constraint.start()

@@ -41,7 +41,7 @@ from decodeplug.errors import (
 from decodeplug.hookspecs import hookimpl
 from decodeplug.own_constraint import ByteConstraint, CharacterConstraint
 from decodeplug.registry import Offer, Registry
-from decodeplug.values import NO_DRAFT, Draft, Extension, LaneView, Record, Seen, Stage
+from decodeplug.values import NO_DRAFT, Draft, Extension, LaneView, Opening, Record, Seen, Stage
 
 __all__ = [
     "NO_DRAFT",
@@ -67,6 +67,7 @@ __all__ = [
     "ModelMissing",
     "NameTaken",
     "Offer",
+    "Opening",
     "PluginError",
     "PluginWarning",
     "Plugins",

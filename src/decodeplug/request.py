@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from decodeplug.errors import BadOption
+from decodeplug.reference import reference_texts
 
 __all__ = ["Prompt", "Request", "option_names"]
 
@@ -42,10 +43,13 @@ class Request:
         is none of them, or those of the generation config on a host that uses it.
     :param processor_order: "stage": penalties, bans, temperature, truncation, whatever the order in
         which they are named. "given": as named, behind the constraint's mask where they cut.
-    :param drafters: Likewise. None is ``["forced", "lookup"]`` with a constraint, else none.
+    :param drafters: Likewise. None is ``["forced", "lookup"]`` with a constraint, ``["lookup"]`` with a reference
+        and no constraint, else none.
+    :param reference: What the output may repeat, for drafters to look it up in: a text, token ids, or a list of
+        these. The model does not see it.
+    :param assistant: A smaller model, or a ``Host`` around one with a tokenizer of its own, that drafts.
     :param acceptance: How drafts are judged. "match": they change the speed, never the text. "rejection": when
         sampling, by the rule of speculative sampling, which keeps the distribution instead of the ids.
-    :param assistant: A smaller model, or a ``Host`` around one with a tokenizer of its own, that drafts.
     :param cache: Name or object of the cache backend.
     :param inspectors: Names or objects; what they report is in ``result.reports``.
     :param max_new_tokens: New tokens at most; None is what the context window leaves.
@@ -75,8 +79,9 @@ class Request:
     processors: Sequence[Any] | None = None
     processor_order: str = "stage"
     drafters: Sequence[Any] | None = None
-    acceptance: str = "match"
+    reference: Any = ()
     assistant: Any = None
+    acceptance: str = "match"
     cache: Any = "dense"
     inspectors: Sequence[Any] = ()
     max_new_tokens: int | None = None
@@ -119,6 +124,7 @@ class Request:
         if not all(isinstance(stop, str) and stop for stop in stops):
             raise BadOption("request", stop=self.stop, wanted="a string or a list of strings, none of them empty")
         object.__setattr__(self, "stop", stops)
+        object.__setattr__(self, "reference", reference_texts(self.reference))
         for name, least in (("max_new_tokens", 1), ("num_beams", 1), ("num_return_sequences", 1), ("logprobs", 0)):
             if name == "logprobs" and isinstance(self.logprobs, bool):
                 continue

@@ -19,6 +19,7 @@ __all__ = [
     "Drawn",
     "Extension",
     "LaneView",
+    "Opening",
     "Record",
     "Seen",
     "Stage",
@@ -191,6 +192,22 @@ class LaneView:
     wants_probabilities: bool = False
     draw: Callable[[Tensor, Sequence[int], Any], Drawn] | None = None
     forward_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a drafter is told of a request before its first token.
+
+    :ivar prompt: The prompt's ids.
+    :ivar references: The ids of texts that the output may repeat, as the caller gave them.
+    :ivar encode: The ids of a text, without special tokens; None on a host without tokenizer.
+    :ivar model: The model that is decoded: not to be changed.
+    """
+
+    prompt: tuple[int, ...] = ()
+    references: tuple[tuple[int, ...], ...] = ()
+    encode: Callable[[str], list[int]] | None = None
+    model: Any = None
 
 
 @dataclass(frozen=True, slots=True)

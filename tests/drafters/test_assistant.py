@@ -139,7 +139,7 @@ def test_assistants_of_every_kind_draft_right_also_where_their_state_cannot_be_r
 def test_the_cache_of_the_assistant_is_let_go_when_the_run_is_over() -> None:
     drafting = Host(like(model(), strength=0.1), bpe_tokenizer(), plugins=[])
     host().generate("The red bear ", assistant=drafting, drafters=FIXED, max_new_tokens=9)
-    (drafter,) = [drafter for owner, drafter in host()._fit.assistants._known.values() if owner is drafting]
+    (drafter,) = [drafter for owner, drafter in host()._fit.guessing.assistants._known.values() if owner is drafting]
     assert drafter._prefixes is None  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from decodeplug.testing import check_drafter
-from decodeplug.values import Draft, LaneView
+from decodeplug.values import Draft, LaneView, Opening
 
 
 class Repeats:
@@ -68,6 +68,32 @@ class RemembersAnotherLane(Repeats):
         return self.of(before[-1:] if room else [])
 
 
+class OpensSoundly(Repeats):
+    def open(self, request: Opening) -> Repeats:
+        return Repeats()
+
+
+class OpensTooSure(Repeats):
+    def open(self, request: Opening) -> Repeats:
+        return TakesTooMuchRoom()
+
+
+class NeverForgets(Repeats):
+    """Opened, it trusts that lanes only grow."""
+
+    def open(self, request: Opening) -> Repeats:
+        return _NeverForgets()
+
+
+class _NeverForgets(Repeats):
+    def __init__(self) -> None:
+        self.known: list[int] = []
+
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        self.known += lane.ids[len(self.known) :]
+        return self.of(self.known[-1:] if room else [])
+
+
 class DraftsTensors(Repeats):
     def draft(self, lane: LaneView, room: int) -> Draft:
         return self.of(list(torch.tensor([lane.ids[-1]] * min(room, 1))))
@@ -102,7 +128,7 @@ class WithProbabilities(Repeats):
         return Draft(draft.tokens, draft.sources, tuple(table))
 
 
-@pytest.mark.parametrize("sound", [Repeats(), WithProbabilities()])
+@pytest.mark.parametrize("sound", [Repeats(), WithProbabilities(), OpensSoundly()])
 def test_a_sound_drafter_passes(sound: Repeats) -> None:
     check_drafter(sound)
 
@@ -117,6 +143,8 @@ def test_a_sound_drafter_passes(sound: Repeats) -> None:
         (WritesRecords(), "modified the records"),
         (RollsDice(), "and another time"),
         (RemembersAnotherLane(), "and another time"),
+        (OpensTooSure(), "opened drafted 1 tokens where there was room for 0"),
+        (NeverForgets(), "after other lanes of its request"),
         (DraftsTensors(), "which is no id below 64"),
         (DraftsPaddedIds(), "drafted 64, which is no id below 64"),
         (LosesSources(), "names 1 sources for 2 tokens"),

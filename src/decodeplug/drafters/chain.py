@@ -9,7 +9,8 @@ from typing import ClassVar
 from decodeplug.contracts import Ask, Drafter
 from decodeplug.errors import BadOption
 from decodeplug.failure import PartFailure
-from decodeplug.values import NO_DRAFT, Draft, LaneView, Record
+from decodeplug.opened import is_drafter, opened
+from decodeplug.values import NO_DRAFT, Draft, LaneView, Opening, Record
 
 __all__ = ["Chain"]
 
@@ -44,13 +45,25 @@ class Chain:
     prior: ClassVar[float] = 0.5
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.drafters, Iterable) and all(map(_is_drafter, self.drafters))):
+        if not (isinstance(self.drafters, Iterable) and all(map(is_drafter, self.drafters))):
             wanted = 'drafters; name the drafters themselves: drafters=["forced", "lookup"]'
             raise BadOption("chain", drafters=self.drafters, wanted=wanted)
         object.__setattr__(self, "drafters", tuple(self.drafters))
         object.__setattr__(self, "needs_hidden", any(getattr(part, "needs_hidden", False) for part in self.drafters))
         if self.max_tokens < 1:
             raise BadOption("chain", max_tokens=self.max_tokens, wanted="at least 1")
+
+    @property
+    def reads_references(self) -> bool:
+        """Does one of its drafters?"""
+        return any(getattr(drafter, "reads_references", False) for drafter in self.drafters)
+
+    def open(self, request: Opening) -> Chain:
+        """The chain of what its drafters give the request.
+
+        :raises PartFailure: One of them failed to; names it.
+        """
+        return replace(self, drafters=[opened(drafter, request) for drafter in self.drafters])
 
     def draft(self, lane: LaneView, room: int) -> Draft:
         """At most ``room`` tokens, each with the drafter that proposed it.
@@ -122,10 +135,6 @@ class Chain:
             if expected / cost > best:
                 best, best_length = expected / cost, length
         return max(best_length, firm)
-
-
-def _is_drafter(part: object) -> bool:
-    return callable(getattr(part, "draft", None)) and not isinstance(part, type)
 
 
 def _asked(ask: Ask) -> Draft:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from decodeplug.testing.claim import claim, declared_name
-from decodeplug.values import Draft, LaneView, Record
+from decodeplug.values import Draft, LaneView, Opening, Record
 
 __all__ = ["check_drafter", "check_drafter_changes_nothing", "lane_views"]
 
@@ -39,7 +40,8 @@ def check_drafter(
 ) -> None:
     """Check that a drafter keeps its contract (``decodeplug.contracts.Drafter``).
 
-    Whether its drafts leave the text alone is asked by :func:`check_drafter_changes_nothing`.
+    Whether its drafts leave the text alone is asked by :func:`check_drafter_changes_nothing`. One that has
+    ``open`` is checked opened as well, in lanes that are cut back, grow and are forked.
 
     :param lanes: Lanes to draft for, ``lane_views(vocab=vocab)`` if not given. A drafter that needs a
         constraint gets lanes that have one.
@@ -63,6 +65,28 @@ def check_drafter(
         claim(
             again.tokens == before.tokens,
             f"drafter {name} in lane {index} with room {room} drafted {before.tokens}, and another time {again.tokens}",
+        )
+    if hasattr(drafter, "open"):
+        for index, lane, room in calls:
+            _check_memory(drafter, f"drafter {name} in lane {index}", lane, room, vocab)
+
+
+def _check_memory(drafter: Any, who: str, lane: LaneView, room: int, vocab: int) -> None:
+    """Whatever an opened drafter was asked before, it says what one says that was just opened."""
+    ids, prompt = list(lane.ids), lane.prompt_length
+    half = (prompt + len(ids)) // 2
+    texts = [ids]
+    if lane.constraint is None:  # else the state belongs to these ids
+        texts += [ids[:half], [*ids, *ids[:3]], [*ids[:half], *ids[:5]], ids]
+    request = Opening(tuple(ids[:prompt]), ((*ids[prompt:], *ids[:prompt]),))
+    opened = drafter.open(request)
+    for turn, text in enumerate(texts):
+        asked = replace(lane, ids=text, seed=(lane.seed[0], turn % 2))
+        remembered = _checked_draft(opened, f"{who}, opened", asked, room, vocab).tokens
+        fresh = drafter.open(request).draft(asked, room).tokens
+        claim(
+            remembered == fresh,
+            f"{who}, opened, drafted {remembered} after other lanes of its request, and {fresh} before",
         )
 
 
