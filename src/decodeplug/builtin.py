@@ -40,7 +40,7 @@ _CONSTRAINTS = {
     "phases": "Phases",
     "tools": "tools",
 }
-_DRAFTERS = {"none": "NoDrafts", "lookup": "Lookup", "forced": "Forced", "chain": "Chain"}
+_DRAFTERS = {"none": "NoDrafts", "lookup": "Lookup", "forced": "Forced", "chain": "Chain", "heads": "HeadDrafts"}
 _SELECTORS = {"match": "Match"}
 _STRATEGIES = {"greedy": "Greedy", "sample": "Sample"}
 _CACHES = {"dense": "Dense", "none": "NoCache"}

@@ -143,6 +143,11 @@ class LaneView:
     :ivar cost: Relative cost of a forward over ``n`` positions, ``cost(1) == 1``.
     :ivar seed: The request's seed and the hypothesis's number: the noise key.
     :ivar saved: Forwards of width 1 that drafts have saved this lane so far, less what they cost.
+    :ivar hidden: ``[n, hidden]``: what the model's output layer was given at the ``n`` positions that the last forward
+        fed and that were kept, the last of them ``len(ids) - 2``: the last id was not fed yet. None where no drafter
+        needs it.
+    :ivar samples: Whether noise is drawn.
+    :ivar wants_probabilities: Whether drafts shall have their ``probabilities``.
     """
 
     ids: Sequence[int]
@@ -153,6 +158,9 @@ class LaneView:
     cost: Callable[[int], float] = lambda width: 1.0
     seed: tuple[int, int] = (0, 0)
     saved: float = 0.0
+    hidden: Tensor | None = None
+    samples: bool = False
+    wants_probabilities: bool = False
 
 
 @dataclass(frozen=True, slots=True)
