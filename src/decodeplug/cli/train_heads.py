@@ -101,7 +101,6 @@ def _texts(
 
     if files:
         return read_files(files, host.tokenizer), ", ".join(file.name for file in files)
-    out.mkdir(parents=True, exist_ok=True)
     task = progress.add_task("the model writes", total=self_generated)
     rows = self_written(host, self_generated, out, seed=seed, tell=lambda count: progress.update(task, completed=count))
     return rows, "written by the model itself"

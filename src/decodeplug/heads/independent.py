@@ -23,10 +23,11 @@ class IndependentHeads(nn.Module):
 
     def __init__(self, hidden: int, heads: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(heads))
-        for block in self.blocks:
+        blocks = [nn.Linear(hidden, hidden) for _ in range(heads)]
+        for block in blocks:
             nn.init.zeros_(block.weight)
             nn.init.zeros_(block.bias)
+        self.blocks = nn.ModuleList(blocks)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """``[..., hidden]`` to ``[..., heads, hidden]``; head 0 foresees the token at ``p + 2``, the next the one after."""

@@ -22,7 +22,7 @@ __all__ = ["FILE", "openings", "self_written"]
 
 FILE = "text.safetensors"
 _LANES = 32
-_NEW_TOKENS = 224  # of one text
+_NEW_TOKENS = 208  # of one text: with its prompt, one row of the usual width
 
 _FORMS = (
     "Write a short story about {}.",
@@ -71,13 +71,14 @@ def self_written(
 ) -> list[Row]:
     """At least ``tokens`` new ids that the model writes, kept in ``folder`` so that they are written once.
 
-    Texts have at most 224 new ids. Of each pair of texts one is greedy, one is sampled at temperature 1;
+    Texts have at most 208 new ids. Of each pair of texts one is greedy, one is sampled at temperature 1;
     when the openings are used up, they begin again and all texts are sampled.
 
     :param host: A ``decodeplug.Host`` with a tokenizer. :param seed: Key of the noise.
     :param tell: Called with the number of ids that are there, after every 32 texts.
     :raises BadOption: The folder has texts of another model or seed.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     path, identity = folder / FILE, Identity.of(host.target.module).to_dict()
     facts = {"identity": identity, "seed": seed}
     rows = _read(path, facts) if path.exists() else []
@@ -92,7 +93,6 @@ def self_written(
 
 def _request(begun: Sequence[Any], number: int, seed: int) -> dict[str, Any]:
     sampled = number % 2 == 1 or number >= len(begun)
-    # The number of the text in place of the hypothesis would do as well: each text needs noise of its own.
     return {"prompt": begun[number % len(begun)], "do_sample": sampled, "seed": (seed << 32) + number}
 
 
