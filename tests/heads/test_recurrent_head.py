@@ -33,6 +33,16 @@ def test_all_drafts_of_a_text_at_once_are_what_is_drafted_one_by_one(make_heads:
                 states, memory = part(states[:, -1:], embeddings[:, at + 1 : at + 2], torch.tensor([at]), memory)
 
 
+def test_thin_drafts_are_the_same_in_fewer_texts(make_heads: MakeHeads) -> None:
+    part = make_heads("recurrent").part
+    assert isinstance(part, RecurrentHead)
+    hidden, embeddings = some(5, 9, 64), some(5, 9, 64, seed=1)
+    full, thin = part.foresee(hidden, embeddings, 4), part.foresee(hidden, embeddings, 4, thin=True)
+    assert [len(states) for states in thin] == [5, 2, 1, 1]
+    for all_rows, some_rows in zip(full, thin, strict=True):
+        assert torch.allclose(all_rows[: len(some_rows)], some_rows, atol=1e-4)
+
+
 def test_new_positions_behind_a_memory_are_those_of_the_whole_text(make_heads: MakeHeads) -> None:
     part = make_heads("recurrent").part
     assert isinstance(part, RecurrentHead)
@@ -57,7 +67,7 @@ def test_an_output_depends_on_nothing_behind_it(make_heads: MakeHeads) -> None:
         assert not torch.allclose(one[:, 6], other[:, 6], atol=1e-3)
 
 
-def test_before_anything_is_learned_the_output_is_nearly_the_hidden_state() -> None:
+def test_before_anything_is_learned_the_output_is_an_echo_of_the_hidden_state() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         part = RecurrentHead(64, 64, scale=5.0)

@@ -27,6 +27,10 @@ class Memory(NamedTuple):
         """Those of the positions ``begin .. end - 1`` among those held."""
         return Memory(self.keys[:, :, begin:end], self.values[:, :, begin:end])
 
+    def of_rows(self, count: int) -> Memory:
+        """Those of the first ``count`` texts."""
+        return Memory(self.keys[:count], self.values[:count])
+
     def then(self, other: Memory) -> Memory:
         """These and, behind them, others."""
         return Memory(torch.cat([self.keys, other.keys], 2), torch.cat([self.values, other.values], 2))
@@ -43,6 +47,10 @@ class Past(NamedTuple):
 
     first: Memory
     steps: tuple[Memory, ...] = ()
+
+    def of_rows(self, count: int) -> Past:
+        """That of the first ``count`` texts."""
+        return Past(self.first.of_rows(count), tuple(step.of_rows(count) for step in self.steps))
 
 
 class DecoderLayer(nn.Module):

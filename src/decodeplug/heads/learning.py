@@ -31,11 +31,12 @@ def loss_of(heads: Heads, batch: Batch, objective: str) -> Tensor:
         with torch.no_grad():
             teacher = heads.output(batch.hidden).softmax(-1)
     total, weights = batch.hidden.new_zeros(()), 0.0
-    for ahead, states in enumerate(heads.foresee(batch.hidden, batch.ids), start=1):
+    for ahead, states in enumerate(heads.foresee(batch.hidden, batch.ids, thin=True), start=1):
         counts = batch.counts(ahead)
+        counts[len(states) :] = False
         if not counts.any():
             continue
-        scores = heads.output(states[counts])
+        scores = heads.output(states[counts[: len(states)]])
         if teacher is not None:
             loss = cross_entropy(scores, teacher[counts.roll(ahead, 1)])
         else:

@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from decodeplug.heads.independent import ECHO
 from decodeplug.heads.layer import DecoderLayer, Memory, Past
 
 __all__ = ["RecurrentHead"]
@@ -25,7 +26,7 @@ class RecurrentHead(nn.Module):
 
     The hidden state at position ``p`` and the embedding of the token at ``p + 1`` give an output that stands
     for the hidden state at ``p + 1``: the output layer makes of it the token at ``p + 2``. With that token's
-    embedding it goes on. Before anything was learned, the output is the hidden state at ``p``.
+    embedding it goes on. Before anything was learned, the output is a faint echo of the hidden state at ``p``.
 
     :param hidden: Width of the model's hidden states. :param embedding: That of its embeddings.
     :param scale: Root mean square of the hidden states.
@@ -49,7 +50,7 @@ class RecurrentHead(nn.Module):
         with torch.no_grad():
             self.joined.weight[:, :hidden] = torch.eye(hidden)
             self.joined.weight[:, hidden:].normal_(std=_START)
-            self.norm.weight.fill_(scale)
+            self.norm.weight.fill_(ECHO * scale)
 
     def forward(
         self, hidden: Tensor, embeddings: Tensor, positions: Tensor, memory: Memory | None = None
@@ -63,18 +64,22 @@ class RecurrentHead(nn.Module):
         states, held = self.layer(self._join(hidden, embeddings), positions, memory)
         return self.norm(states), held
 
-    def foresee(self, hidden: Tensor, embeddings: Tensor, count: int) -> list[Tensor]:
+    def foresee(self, hidden: Tensor, embeddings: Tensor, count: int, *, thin: bool = False) -> list[Tensor]:
         """All drafts of a whole text at once, along the text as it is: what training and measuring need.
 
         :param hidden: ``[batch, positions, hidden]``. :param embeddings: ``[batch, positions, embedding]`` of the
             tokens of the text themselves. :param count: Tokens that every draft foresees.
-        :returns: For each of them ``[batch, positions, hidden]``: at ``p``, what foresees the token at ``p + 2``,
+        :param thin: Foresee each further token in half as many texts, the first ones: every depth costs as much as
+            the first, and matters less.
+        :returns: For each of them ``[batch, positions, hidden]`` (or fewer rows): at ``p``, what foresees the token at ``p + 2``,
             ``p + 3`` ... Where the text ends before that, it means nothing.
         """
         following = embeddings.roll(-1, 1)
         given, past, outputs = hidden, None, []
         for depth in range(count):
-            states, past = self._deeper(given, following, past)
+            rows = max(len(hidden) >> depth, 1) if thin else len(hidden)
+            past = None if past is None else past.of_rows(rows)
+            states, past = self._deeper(given[:rows], following[:rows], past)
             outputs.append(states.roll(-depth, 1))
             given = states.roll(1, 1)
         return outputs

@@ -77,16 +77,17 @@ class Heads:
         """Embeddings of ids of any shape, as the model sees them, in float32."""
         return self.embedding(ids).to(self.output.rows.dtype)
 
-    def foresee(self, hidden: Tensor, ids: Tensor) -> list[Tensor]:
+    def foresee(self, hidden: Tensor, ids: Tensor, *, thin: bool = False) -> list[Tensor]:
         """What foresees each token, along whole texts: for training and measuring.
 
         :param hidden: ``[rows, positions, hidden]``. :param ids: ``[rows, positions]`` int64.
+        :param thin: Tokens further ahead may be foreseen in fewer of the rows, the first ones, where they cost much.
         :returns: ``count`` tensors ``[rows, positions, hidden]``: at ``p``, for the output layer, what foresees the token
             at ``p + 2``, ``p + 3`` ... It means nothing where the row ends before that.
         """
         if isinstance(self.part, IndependentHeads):
             return list(self.part(hidden).unbind(-2))
-        return self.part.foresee(hidden, self.embed(ids), self.count)
+        return self.part.foresee(hidden, self.embed(ids), self.count, thin=thin)
 
     def save(self, folder: Path, facts: Mapping[str, Any]) -> None:
         """Write them as ``heads.safetensors``: weights and ids; the rows of the output layer stay with the model.

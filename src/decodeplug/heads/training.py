@@ -21,7 +21,7 @@ from decodeplug.heads.trained import KINDS, Heads
 __all__ = ["CHECKPOINT", "Settings", "Training"]
 
 CHECKPOINT = "training.safetensors"
-_WARMUP = 20  # steps
+_WARMUP = 10  # steps
 _SAVE_EVERY_S = 60.0
 _CLIP = 1.0  # longest gradient
 _LAST_RATE = 0.05  # of the first one
@@ -48,7 +48,7 @@ class Settings:
     batch: int = 8
     width: int = 256
     objective: str = "distribution"
-    rate: float = 1e-3
+    rate: float = 3e-3
     seed: int = 0
 
     def __post_init__(self) -> None:
