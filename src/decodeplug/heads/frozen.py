@@ -32,7 +32,7 @@ class Frozen:
 
     def __init__(self, target: Any) -> None:
         self.target = target
-        self.embedding, self._output = layers_of(target.module)
+        _, self._output = layers_of(target.module)
         self.hidden_size: int = self._output.weight.shape[1]
 
     def read(self, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -56,11 +56,6 @@ class Frozen:
             raise UnsupportedModel(type(self.target.module).__name__, because=because)
         # Cloned outside of inference mode: tensors that were made in it cannot be learned from.
         return hidden[-len(ids) :].clone(), best.clone()
-
-    @torch.no_grad()
-    def embed(self, ids: Tensor) -> Tensor:
-        """Embeddings of ids of any shape, as the model sees them, float32."""
-        return self.embedding(ids).float()
 
 
 class Kept:

@@ -74,8 +74,9 @@ class Heads:
 
     @torch.no_grad()
     def embed(self, ids: Tensor) -> Tensor:
-        """Embeddings of ids of any shape, as the model sees them, in float32."""
-        return self.embedding(ids).to(self.output.rows.dtype)
+        """Embeddings of ids of any shape, as the model sees them: float32, on the device of the heads."""
+        rows = self.output.rows
+        return self.embedding(ids.to(self.embedding.weight.device)).to(rows.device, rows.dtype)
 
     def foresee(self, hidden: Tensor, ids: Tensor, *, thin: bool = False) -> list[Tensor]:
         """What foresees each token, along whole texts: for training and measuring.
