@@ -40,9 +40,22 @@ _CONSTRAINTS = {
     "phases": "Phases",
     "tools": "tools",
 }
-_DRAFTERS = {"none": "NoDrafts", "lookup": "Lookup", "forced": "Forced", "chain": "Chain", "assistant": "Assistant"}
+_DRAFTERS = {
+    "none": "NoDrafts",
+    "lookup": "Lookup",
+    "forced": "Forced",
+    "chain": "Chain",
+    "assistant": "Assistant",
+    "heads": "HeadDrafts",
+}
 _SELECTORS = {"match": "Match", "reject": "Reject", "beam": "Beam"}
-_STRATEGIES = {"greedy": "Greedy", "sample": "Sample", "speculative": "Speculative", "beam": "BeamSearch"}
+_STRATEGIES = {
+    "greedy": "Greedy",
+    "sample": "Sample",
+    "beam": "BeamSearch",
+    "speculative": "Speculative",
+    "mtp": "MultiTokenPrediction",
+}
 _CACHES = {"dense": "Dense", "none": "NoCache"}
 
 

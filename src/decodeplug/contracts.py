@@ -8,7 +8,7 @@ position whose next token is being chosen: one lane with ``n`` drafted tokens ha
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from decodeplug.selecting import JointSelector, Proposal, Rows, Selector
@@ -207,8 +207,8 @@ class Strategy(Protocol):
     truncating processor is named."""
     selector: ClassVar[str]
     """Name of its selector, whose factory takes ``sample=``."""
-    drafters: ClassVar[Sequence[str]]
-    """Names of its own drafters, which come after those that the request names."""
+    drafters: Sequence[str | Mapping[str, Any]]
+    """Names of its own drafters, or mappings with options, which come after those that the request names."""
 
 
 @runtime_checkable

@@ -30,6 +30,11 @@ class Drawing:
     ids: Sequence[int]
     key: tuple[int, int]
 
+    @property
+    def is_plain(self) -> bool:
+        """Are there neither constraint nor processors? Then only noise is between logits and choice."""
+        return self.job.constraint is None and not self.job.plan.processors
+
     def __call__(self, logits: Tensor, drafted: Sequence[int], state: Any) -> Drawn:
         """The token behind ``ids`` and ``drafted``.
 

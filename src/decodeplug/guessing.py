@@ -45,7 +45,7 @@ class Guessing:
         wanted = list(request.drafters or ()) if named else [name for name in default if only is None or name in only]
         drafters = [self._drafter(part, request) for part in wanted]
         known = {drafter.name for drafter in drafters}
-        drafters += [self._drafter(name, request) for name in strategy.drafters if name not in known]
+        drafters += [self._drafter(part, request) for part in strategy.drafters if Spec.of(part).name not in known]
         drafters = [drafter for drafter in drafters if drafter.name != "none"]
         self._note_what_is_unused(request, drafters, trace)
         if not drafters:

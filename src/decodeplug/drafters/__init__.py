@@ -3,7 +3,8 @@
 from decodeplug.drafters.assistant import Assistant
 from decodeplug.drafters.chain import Chain
 from decodeplug.drafters.forced import Forced
+from decodeplug.drafters.heads import HeadDrafts
 from decodeplug.drafters.lookup import Lookup
 from decodeplug.drafters.none import NoDrafts
 
-__all__ = ["Assistant", "Chain", "Forced", "Lookup", "NoDrafts"]
+__all__ = ["Assistant", "Chain", "Forced", "HeadDrafts", "Lookup", "NoDrafts"]

@@ -76,7 +76,7 @@ def _check_memory(drafter: Any, who: str, lane: LaneView, room: int, vocab: int)
     ids, prompt = list(lane.ids), lane.prompt_length
     half = (prompt + len(ids)) // 2
     texts = [ids]
-    if lane.constraint is None:  # else the state belongs to these ids
+    if lane.constraint is None and lane.hidden is None:  # else the state belongs to these ids
         texts += [ids[:half], [*ids, *ids[:3]], [*ids[:half], *ids[:5]], ids]
     request = Opening(tuple(ids[:prompt]), ((*ids[prompt:], *ids[:prompt]),))
     opened = drafter.open(request)

@@ -1,0 +1,223 @@
+"""Propose what trained prediction heads foresee from the model's last hidden states."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from decodeplug.errors import BadOption
+from decodeplug.noise import gumbel
+from decodeplug.values import NO_DRAFT, Draft, LaneView, Opening
+
+if TYPE_CHECKING:
+    from decodeplug.heads import Heads
+    from decodeplug.heads.layer import Memory
+
+__all__ = ["HeadDrafts"]
+
+_WINDOW = 256  # positions that the recurrent head looks back: as many as it was trained with
+_HYPOTHESES = 64  # of so many the keys and values are remembered
+_FIRST_PRICE = 0.05  # of a drafted token, in forwards of the model, before any was measured
+_TIMED = 15  # drafts that the price is the median of
+
+
+class HeadDrafts:
+    """Draft with heads of ``decodeplug train-heads``: Medusa's independent ones, or the recurrent one.
+
+    In a lane that samples, the tokens are drawn with the lane's own noise, so that what the heads foresee rightly is
+    what will be drawn. Without ``lane.hidden`` there is no draft.
+
+    The recurrent head sees keys and values of earlier positions of the lane. They are remembered for each hypothesis;
+    each depends on its own position only, so what is remembered is what would be computed again, and positions
+    whose hidden states this drafter never got are left out.
+
+    :param path: The folder with the heads. :param heads: In its place, heads that are loaded.
+    :raises BadOption: Not exactly one of the two is given.
+    Source: arXiv:2401.10774, section 2.1; arXiv:2412.19437, section 2.2; arXiv:2401.15077, section 4.1.
+    """
+
+    name: ClassVar[str] = "heads"
+    prior: ClassVar[float] = 0.4
+    needs_hidden: ClassVar[bool] = True
+
+    def __init__(self, path: str = "", heads: Any = None) -> None:
+        if bool(path) == (heads is not None):
+            raise BadOption("heads", path=str(path), wanted="a folder that `decodeplug train-heads` wrote, or heads")
+        self.path = Path(path) if path else None
+        self.heads: Heads | None = heads
+        self._remembered: dict[tuple[int, int], _Remembered] = {}
+        self._seconds: deque[float] = deque(maxlen=_TIMED)
+
+    def open(self, request: Opening) -> HeadDrafts:
+        """One for a request: its heads loaded and sure to be of the model, and with a memory of its own.
+
+        :raises BadOption: There are no heads in the folder.
+        :raises IncompatibleParts: They were trained for another model.
+        """
+        bound = self if request.model is None else self.bind(request.model)
+        return HeadDrafts(path=str(bound.path or ""), heads=bound.heads)
+
+    def price(self, lane: LaneView) -> float:
+        """What one drafted token costs, in forwards of width 1 of the model."""
+        if not self._seconds or not lane.forward_s:
+            return _FIRST_PRICE
+        return statistics.median(self._seconds) / lane.forward_s
+
+    def bind(self, model: Any) -> HeadDrafts:
+        """A drafter for one model: with its heads loaded, and sure to be of that model.
+
+        :raises BadOption: There are no heads in the folder.
+        :raises IncompatibleParts: They were trained for another model.
+        """
+        from decodeplug.heads import loaded
+
+        if self.heads is None:
+            assert self.path is not None
+            return HeadDrafts(heads=loaded(self.path, model))
+        if self.heads.embedding is not model.get_input_embeddings():
+            self.heads.identity.check(model, "the Heads object that was given")
+        return self
+
+    @torch.no_grad()
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        """What the heads foresee, at most as many tokens as there are heads.
+
+        :raises BadOption: The drafter has a folder and was not bound to a model.
+        """
+        heads = self.heads
+        if heads is None:
+            raise BadOption("heads", path=str(self.path), wanted="a drafter that was bound to its model: bind(model)")
+        count = min(room, heads.count)
+        if lane.hidden is None or not len(lane.hidden) or count <= 0:
+            return NO_DRAFT
+        began, draws = time.perf_counter(), _Draws(heads, lane)
+        if heads.kind == "independent":
+            self._beside_each_other(heads, lane, count, draws)
+        else:
+            self._one_after_the_other(heads, lane, count, draws)
+        draft = draws.draft(self.name)
+        self._seconds.append((time.perf_counter() - began) / max(1, len(draft)))
+        return draft
+
+    def _beside_each_other(self, heads: Any, lane: LaneView, count: int, draws: _Draws) -> None:
+        assert lane.hidden is not None
+        for states in heads.part(lane.hidden[-1:].to(heads.output.rows.dtype))[0, :count]:
+            draws.add(heads.output(states[None]))
+            if draws.ended:
+                break
+
+    def _one_after_the_other(self, heads: Any, lane: LaneView, count: int, draws: _Draws) -> None:
+        states, memory = self._read(heads, lane)
+        for step in range(count):
+            token = draws.add(heads.output(states[:, -1]))
+            if draws.ended:
+                break
+            if step + 1 < count:
+                position = torch.tensor([len(lane.ids) - 1 + step]).to(states.device, non_blocking=True)
+                states, memory = heads.part(states[:, -1:], heads.embed(token)[None], position, memory)
+
+    def _read(self, heads: Any, lane: LaneView) -> tuple[Tensor, Memory]:
+        """Take in the new hidden states: the outputs at their positions, and the memory with them."""
+        assert lane.hidden is not None
+        hidden, ids = lane.hidden[-_WINDOW:].to(heads.output.rows.dtype), tuple(lane.ids)
+        first = len(ids) - 1 - len(hidden)
+        before = self._remembered.pop(lane.seed, None)
+        kept = None if before is None else before.until(first, ids, len(ids) - 1 - _WINDOW)
+        positions = torch.arange(first, len(ids) - 1)
+        following = torch.tensor(ids[first + 1 :])
+        device = hidden.device
+        states, memory = heads.part(
+            hidden[None],
+            heads.embed(following.to(device, non_blocking=True))[None],
+            positions.to(device, non_blocking=True),
+            None if kept is None else kept.memory,
+        )
+        places = [*(() if kept is None else kept.positions), *range(first, len(ids) - 1)]
+        self._remembered[lane.seed] = _Remembered(ids, places, memory)
+        if len(self._remembered) > _HYPOTHESES:
+            self._remembered.pop(next(iter(self._remembered)))
+        return states, memory
+
+
+class _Remembered(NamedTuple):
+    """Keys and values of one hypothesis.
+
+    :ivar ids: Its ids then. :ivar positions: Which positions the memory holds, ascending.
+    """
+
+    ids: Sequence[int]
+    positions: list[int]
+    memory: Memory
+
+    def until(self, end: int, ids: Sequence[int], begin: int) -> _Remembered | None:
+        """What holds of positions ``begin .. end - 1`` in a text of these ids; None if nothing does."""
+        # A position knows the id behind it, too: with so many equal ids, those up to two before the first other one hold.
+        last = bisect_left(self.positions, min(end, _equal(self.ids, ids) - 1))
+        first = bisect_left(self.positions, begin)
+        if first >= last:
+            return None
+        memory = self.memory.between(first, last)
+        return _Remembered(self.ids, self.positions[first:last], memory)
+
+
+def _equal(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many ids two texts have in common from their beginning."""
+    count = min(len(one), len(other))
+    if one[:count] == other[:count]:  # nearly always, and much faster than to look at each
+        return count
+    return next(index for index in range(count) if one[index] != other[index])
+
+
+class _Draws:
+    """The tokens of one draft as they are chosen.
+
+    Where a lane has constraint or processors, the heads' scores go through them as the model's own do. Else nothing
+    is read back from the device before the last token.
+    """
+
+    def __init__(self, heads: Any, lane: LaneView) -> None:
+        self._vocabulary, self._lane = heads.vocabulary, lane
+        self._tokens: list[Tensor] = []
+        self._laws: list[Tensor | None] = []
+        self._drafted: list[int] = []
+        self._state = lane.state
+        self.ended = False
+
+    def add(self, scores: Tensor) -> Tensor:
+        """Choose from ``[1, kept]`` scores: the best, or where noise is drawn the best with it. ``[1]`` int64."""
+        lane, ids = self._lane, self._vocabulary.ids
+        if lane.draw is not None and not getattr(lane.draw, "is_plain", False):
+            return self._drawn(scores)
+        noisy = scores
+        if lane.samples:
+            noisy = scores + gumbel([(*lane.seed, len(lane.ids) + len(self._tokens))], ids)
+        best = noisy.argmax(-1)
+        wanted = lane.wants_probabilities and lane.samples
+        self._laws.append(self._vocabulary.spread(scores.float().softmax(-1))[0] if wanted else None)
+        self._tokens.append(ids[best])
+        return self._tokens[-1]
+
+    def _drawn(self, scores: Tensor) -> Tensor:
+        """The same, as the lane itself chooses."""
+        assert self._lane.draw is not None
+        logits = self._vocabulary.spread(scores, fill=-torch.inf)[0]
+        drawn = self._lane.draw(logits, self._drafted, self._state)
+        self._state, self.ended = drawn.state, drawn.ends
+        self._drafted.append(drawn.token)
+        self._laws.append(drawn.probabilities)
+        self._tokens.append(torch.tensor([drawn.token]).to(scores.device, non_blocking=True))
+        return self._tokens[-1]
+
+    def draft(self, name: str) -> Draft:
+        """All that was chosen, in one transfer."""
+        tokens = tuple(torch.cat(self._tokens).tolist())
+        laws = tuple(self._laws) if any(law is not None for law in self._laws) else ()
+        return Draft(tokens, (name,) * len(tokens), laws)

@@ -1,0 +1,53 @@
+"""Files that are whole or not there: tensors as safetensors, facts as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from decodeplug.errors import BadOption
+
+__all__ = ["read_tensors", "write_tensors", "write_text"]
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors and, in the header of the same file, plain facts."""
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {name: json.dumps(value) for name, value in facts.items()}
+    _in_one_step(path, lambda scratch: save_file(whole, scratch, metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors, on the CPU, and the facts of a file.
+
+    :raises BadOption: There is no such file, or it is not one of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 - it is no mapping
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        wanted = f"a folder that `decodeplug train-heads` wrote: {path.name} cannot be read ({error})"
+        raise BadOption("heads", path=str(path.parent), wanted=wanted) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file."""
+    _in_one_step(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+
+
+def _in_one_step(path: Path, write: Callable[[Path], Any]) -> None:
+    # Beside its place, so that the move is one step: who interrupts it finds the file of before.
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(scratch)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)

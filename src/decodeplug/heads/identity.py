@@ -1,0 +1,87 @@
+"""Which model were heads trained for? What tells one model from another, and the refusal of any other."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from decodeplug.errors import IncompatibleParts, UnsupportedModel
+
+__all__ = ["Identity", "layers_of"]
+
+_ROWS = 16  # rows of a layer that are hashed
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What heads know of the model that they were trained for.
+
+    :ivar hidden_size: Width of what the output layer takes.
+    :ivar vocab_size: Rows of the output layer. :ivar model_type: As in ``config.json``.
+    :ivar embedding, output: SHA-256 of a few rows of the two layers, rounded to bfloat16, so that the
+        same weights are known again when they are loaded with another dtype.
+    """
+
+    hidden_size: int
+    vocab_size: int
+    model_type: str
+    embedding: str
+    output: str
+
+    @classmethod
+    def of(cls, model: Any) -> Identity:
+        """That of a transformers model.
+
+        :raises UnsupportedModel: See :func:`layers_of`.
+        """
+        embedding, output = layers_of(model)
+        vocab_size, hidden_size = output.weight.shape
+        model_type = str(getattr(model.config, "model_type", "unknown"))
+        return cls(hidden_size, vocab_size, model_type, _hash(embedding.weight), _hash(output.weight))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for a file."""
+        return asdict(self)
+
+    def check(self, model: Any, trained_in: str) -> None:
+        """Refuse a model that is another one.
+
+        :param trained_in: Where the heads come from, for the message.
+        :raises IncompatibleParts: It is another one; says in what it differs.
+        """
+        given, wanted = Identity.of(model).to_dict(), self.to_dict()
+        differing = [name for name in wanted if given[name] != wanted[name]]
+        if not differing:
+            return
+        hashed = {"embedding": "the weights of the embedding", "output": "the weights of the output layer"}
+        facts = [hashed.get(name) or f"{name} ({wanted[name]}, here {given[name]})" for name in differing]
+        raise IncompatibleParts(
+            f"the heads in {trained_in}",
+            type(model).__name__,
+            because=f"they were trained for a model with other {' and '.join(facts)}",
+            instead="Train heads for this model with `decodeplug train-heads`, or load the model that they were trained for",
+        )
+
+
+def layers_of(model: Any) -> tuple[Any, Any]:
+    """The embedding and the output layer of a causal language model.
+
+    :raises UnsupportedModel: It has none whose weights can be read: ``[vocab, width]`` floating point.
+    """
+    layers = model.get_input_embeddings(), model.get_output_embeddings()
+    for layer, name in zip(layers, ("embedding", "output layer"), strict=True):
+        weight = getattr(layer, "weight", None)
+        if not isinstance(weight, Tensor) or weight.dim() != 2 or not weight.is_floating_point():
+            because = f"prediction heads need the rows of its {name}, and it has none that can be read"
+            raise UnsupportedModel(type(model).__name__, because=because)
+    return layers
+
+
+def _hash(weight: Tensor) -> str:
+    rows = torch.linspace(0, len(weight) - 1, _ROWS).long().to(weight.device)
+    bits = weight.detach()[rows].to(torch.bfloat16).view(torch.int16)
+    return hashlib.sha256(bits.cpu().numpy().tobytes()).hexdigest()

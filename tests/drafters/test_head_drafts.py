@@ -1,0 +1,208 @@
+"""The drafter of prediction heads: its laws, its noise, and what it remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from decodeplug.discovery import Plugins
+from decodeplug.drafters import HeadDrafts
+from decodeplug.errors import BadOption, IncompatibleParts
+from decodeplug.heads import Heads
+from decodeplug.noise import gumbel
+from decodeplug.testing import check_drafter, lane_views, tiny_model
+from decodeplug.values import NO_DRAFT, LaneView
+
+KINDS = ["independent", "recurrent"]
+MakeLane = Callable[..., LaneView]
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return tiny_model()
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def heads(request: pytest.FixtureRequest, model: Any) -> Heads:
+    return random_heads(model, request.param)
+
+
+@pytest.fixture(scope="module")
+def recurrent(model: Any) -> Heads:
+    return random_heads(model, "recurrent")
+
+
+def random_heads(model: Any, kind: str) -> Heads:
+    heads = Heads.new(model, kind, 3, torch.arange(0, model.config.vocab_size, 2))
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        for parameter in heads.part.parameters():
+            torch.nn.init.normal_(parameter, std=0.25)
+    heads.part.requires_grad_(False)
+    return heads
+
+
+IDS = torch.randint(0, 259, (60,), generator=torch.Generator().manual_seed(3)).tolist()
+
+
+@pytest.fixture(scope="module")
+def lane(model: Any) -> MakeLane:
+    """A lane of the first ids of a text, with the hidden states of the last ``new`` positions that were fed."""
+
+    def make(length: int, new: int | None = None, ids: Sequence[int] = IDS, **options: Any) -> LaneView:
+        begin = 0 if new is None else length - 1 - new
+        return LaneView(tuple(ids[:length]), 4, hidden=hidden_of(model, ids[: length - 1])[begin:], **options)
+
+    return make
+
+
+def hidden_of(model: Any, ids: Sequence[int]) -> Tensor:
+    with torch.inference_mode():
+        return model.model(torch.tensor([ids])).last_hidden_state[0]
+
+
+def test_it_keeps_the_laws_of_a_drafter(heads: Heads, lane: MakeLane) -> None:
+    lanes = [
+        lane(12),
+        lane(30, 1),
+        lane(31, 4, seed=(5, 1)),
+        lane(31, samples=True, seed=(5, 2)),
+        lane(32, samples=True, wants_probabilities=True),
+        lane(33, wants_probabilities=True),
+        *lane_views(),  # without hidden states
+    ]
+    check_drafter(HeadDrafts(heads=heads), lanes, vocab=259)
+
+
+def test_without_hidden_states_there_is_no_draft(heads: Heads, lane: MakeLane) -> None:
+    drafter = HeadDrafts(heads=heads)
+    assert drafter.draft(lane_views()[2], 4) == NO_DRAFT
+    assert drafter.draft(lane(12, 0), 4) == NO_DRAFT
+    assert len(drafter.draft(lane(12), 9)) == 3
+    assert len(drafter.draft(lane(12), 2)) == 2
+
+
+def test_independent_heads_foresee_from_the_last_hidden_state(model: Any, lane: MakeLane) -> None:
+    heads = random_heads(model, "independent")
+    states: Any = heads.part(hidden_of(model, IDS[:19])[-1].float())
+    expected = heads.vocabulary.ids[heads.output(states).argmax(-1)].tolist()
+    assert list(HeadDrafts(heads=heads).draft(lane(20, 1), 3).tokens) == expected
+
+
+def test_the_recurrent_head_drafts_what_it_was_trained_to_foresee(recurrent: Heads, model: Any, lane: MakeLane) -> None:
+    draft = HeadDrafts(heads=recurrent).draft(lane(20), 3).tokens
+    ids = [*IDS[:20], *draft]  # along its own draft, training sees what drafting saw
+    foreseen = recurrent.foresee(hidden_of(model, ids)[None].float(), torch.tensor([ids]))
+    found = [int(recurrent.vocabulary.ids[recurrent.output(states[0, 18]).argmax()]) for states in foreseen]
+    assert tuple(found) == draft
+
+
+def test_drafting_turn_by_turn_is_drafting_from_scratch(recurrent: Heads, lane: MakeLane) -> None:
+    drafter = HeadDrafts(heads=recurrent)
+    length, by_turns, afresh = 6, [], []
+    for kept in (5, 1, 3, 1, 1, 2, 4, 1):  # ids that a turn has committed
+        by_turns.append(drafter.draft(lane(length, kept), 3).tokens)
+        afresh.append(HeadDrafts(heads=recurrent).draft(lane(length), 3).tokens)
+        length += 3
+        drafter.draft(lane(length - 1, 2), 3)
+        drafter.draft(lane(length, 1), 3)
+    assert by_turns == afresh
+    assert len(set(by_turns)) > 4
+
+
+def test_what_is_remembered_matters_and_hypotheses_are_told_apart(recurrent: Heads, lane: MakeLane) -> None:
+    drafter = HeadDrafts(heads=recurrent)
+    drafter.draft(lane(40, seed=(0, 0)), 3)
+    with_past = drafter.draft(lane(41, 1, seed=(0, 0)), 3).tokens
+    without = drafter.draft(lane(41, 1, seed=(0, 1)), 3).tokens
+    assert with_past == HeadDrafts(heads=recurrent).draft(lane(41), 3).tokens
+    assert without == HeadDrafts(heads=recurrent).draft(lane(41, 1), 3).tokens
+    assert with_past != without
+
+
+def test_positions_of_another_text_are_forgotten(recurrent: Heads, lane: MakeLane) -> None:
+    drafter = HeadDrafts(heads=recurrent)
+    drafter.draft(lane(40), 3)
+    other = [*IDS[:25], *reversed(IDS[25:])]
+    # The position before the first other id knows that id: the new hidden states begin there.
+    assert IDS[25] != other[25]
+    found = drafter.draft(lane(30, 5, ids=other), 3).tokens
+    assert found == HeadDrafts(heads=recurrent).draft(lane(30, ids=other), 3).tokens
+    shorter = drafter.draft(lane(12, 1), 3).tokens
+    assert shorter == HeadDrafts(heads=recurrent).draft(lane(12), 3).tokens
+
+
+def test_a_hole_in_what_is_remembered_is_left_open(recurrent: Heads, lane: MakeLane) -> None:
+    drafter = HeadDrafts(heads=recurrent)
+    drafter.draft(lane(20), 3)
+    drafter.draft(lane(30, 2), 3)  # positions 19 to 26 never came
+    (remembered,) = drafter._remembered.values()
+    assert remembered.positions == [*range(19), 27, 28]
+    assert remembered.memory.keys.shape[2] == 21
+
+
+def test_no_more_is_remembered_than_it_looks_back(
+    recurrent: Heads, lane: MakeLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decodeplug.drafters.heads._WINDOW", 8)
+    monkeypatch.setattr("decodeplug.drafters.heads._HYPOTHESES", 2)
+    drafter = HeadDrafts(heads=recurrent)
+    drafter.draft(lane(30), 3)
+    by_turns = drafter.draft(lane(33, 3), 3).tokens
+    assert [len(kept.positions) for kept in drafter._remembered.values()] == [8]
+    assert by_turns == HeadDrafts(heads=recurrent).draft(lane(33), 3).tokens
+    for number in range(5):
+        drafter.draft(lane(30, seed=(0, number)), 3)
+    assert list(drafter._remembered) == [(0, 3), (0, 4)]
+
+
+def test_a_lane_that_samples_draws_with_its_own_noise(heads: Heads, lane: MakeLane) -> None:
+    drafter = HeadDrafts(heads=heads)
+    view = lane(20, samples=True, wants_probabilities=True, seed=(9, 4))
+    draft = drafter.draft(view, 3)
+    assert len(draft.probabilities) == 3
+    for step, table in enumerate(draft.probabilities):
+        assert table is not None
+        assert table.shape == (259,)
+        noisy = table.log() + gumbel([(9, 4, 20 + step)], torch.arange(259))[0]
+        assert int(noisy.argmax()) == draft.tokens[step]
+        assert float(table[1::2].sum()) == 0  # the ids that were cut away
+    assert drafter.draft(replace(view, seed=(8, 4)), 3).tokens != draft.tokens
+
+
+def test_greedy_drafts_are_drawn_from_nothing(heads: Heads, lane: MakeLane) -> None:
+    drafter = HeadDrafts(heads=heads)
+    assert drafter.draft(lane(20), 3).probabilities == ()
+    assert drafter.draft(lane(20, wants_probabilities=True), 3).probabilities == ()
+
+
+def test_a_folder_is_bound_to_the_model_that_it_was_trained_for(
+    heads: Heads, model: Any, lane: MakeLane, tmp_path: Path
+) -> None:
+    heads.save(tmp_path, {})
+    drafter: Any = Plugins.load("none").registry.build("drafter", f"heads={tmp_path}")
+    with pytest.raises(BadOption, match="bound to its model"):
+        drafter.draft(lane(20), 3)
+    with pytest.raises(IncompatibleParts, match="the heads in"):
+        drafter.bind(tiny_model(seed=1))
+    assert drafter.bind(model).draft(lane(20), 3) == HeadDrafts(heads=heads).draft(lane(20), 3)
+
+
+def test_loaded_heads_are_of_one_model_too(heads: Heads, model: Any) -> None:
+    drafter = HeadDrafts(heads=heads)
+    assert drafter.bind(model) is drafter
+    assert drafter.bind(tiny_model()) is drafter  # the same weights
+    with pytest.raises(IncompatibleParts):
+        drafter.bind(tiny_model(seed=1))
+
+
+@pytest.mark.parametrize("options", [{}, {"path": "x", "heads": "y"}])
+def test_exactly_one_source_of_heads_must_be_given(options: dict[str, Any]) -> None:
+    with pytest.raises(BadOption, match="a folder that `decodeplug train-heads` wrote, or heads"):
+        HeadDrafts(**options)
