@@ -96,6 +96,8 @@ class Batch:
 
     def _ask(self, lane: Lane, view: LaneView, max_draft: int | None) -> Draft:
         drafter, room = lane.job.drafter, lane.job.rules.room(lane)
+        if lane.is_twin:
+            return NO_DRAFT  # one draft would have to be the guess of all
         room = room if max_draft is None else min(room, max_draft)
         if drafter is None or room <= 0:
             return NO_DRAFT
@@ -170,13 +172,14 @@ def _fail_to_clip(job: Job, error: Exception) -> None:
 def _step(turn: Turn, index: int, clipped: Clipped, choice: Chosen) -> Step:
     lane, draft, count = turn.lanes[index], turn.drafts[index], len(clipped.tokens)
     kept = _kept(draft, clipped.tokens) if draft.tokens else 0
+    prefilled = lane.is_twin and lane is not lane.job.lanes[0]
     step = Step(
         position=len(lane.ids),
         drafted=draft.tokens,
         sources=draft.sources,
         kept=kept,
         tokens=clipped.tokens,
-        width=len(turn.feeds[index]),
+        width=0 if prefilled else len(turn.feeds[index]),
         lane=lane.hypothesis,
         forward_s=turn.forward_s,
         wait_s=turn.wait_s,

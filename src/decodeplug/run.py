@@ -19,6 +19,7 @@ from decodeplug.lane import Job, Lane
 from decodeplug.loop import decode
 from decodeplug.result import Result
 from decodeplug.score import part_name
+from decodeplug.target import SharedPrompts
 from decodeplug.text import find_stop
 from decodeplug.trace import Trace
 
@@ -43,7 +44,7 @@ def turns(
     not stop other callers. Closing the iterator ends the run and frees the cache.
     """
     began = time.perf_counter()
-    session = target.session(cache)
+    session = SharedPrompts(target.session(cache))
     batch = Batch(jobs, target, filler=filler, costs=costs)
     loop = decode(session, batch)
     peak = held = 0
