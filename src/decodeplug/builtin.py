@@ -42,7 +42,12 @@ _CONSTRAINTS = {
 }
 _DRAFTERS = {"none": "NoDrafts", "lookup": "Lookup", "forced": "Forced", "chain": "Chain"}
 _SELECTORS = {"match": "Match"}
-_STRATEGIES = {"greedy": "Greedy", "sample": "Sample"}
+_STRATEGIES = {
+    "greedy": "Greedy",
+    "sample": "Sample",
+    "self-consistency": "SelfConsistency",
+    "best-of-n": "BestOfN",
+}
 _CACHES = {"dense": "Dense", "none": "NoCache"}
 
 

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 from decodeplug.constraining import Constraining
 from decodeplug.contracts import ConstraintSpec, Drafter, Processor, Selector, Strategy
 from decodeplug.errors import BadOption, ContextOverflow, IncompatibleParts
+from decodeplug.jury import Jury
 from decodeplug.lane import Job, Lane, Plan
 from decodeplug.owners import owner_of
+from decodeplug.panel import Panel
 from decodeplug.prompts import prompt_ids
 from decodeplug.registry import Registry
 from decodeplug.request import Request
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fit", "Ready"]
 
+_OF_STRATEGIES = ("n", "answer", "weights", "scorer")  # options of a request that are its strategy's
 _BY_DEFAULT = ("forced", "lookup")  # the drafters of a constrained request that names none
 
 
@@ -44,6 +47,7 @@ class Ready:
     job: Job
     spec: ConstraintSpec | None
     cache: Any
+    panel: Panel | None = None
 
 
 class Fit:
@@ -83,7 +87,9 @@ class Fit:
         end_ids = self.end_ids if request.end_ids is None else frozenset(request.end_ids)
         strategy = self._strategy(request)
         processors = self._processors(request, strategy, len(ids), end_ids)
-        samples = self._samples(request, strategy, processors)
+        jury = strategy if isinstance(strategy, Jury) else None
+        hypotheses = _hypotheses(request, jury)
+        samples = self._samples(request, strategy, processors, hypotheses)
         selector: Selector = self.registry.build("selector", strategy.selector, sample=samples)
         named = "sample" if request.strategy is None and samples else strategy.name
         trace = Trace(seed=secrets.randbits(63) if request.seed is None else request.seed, strategy=named)
@@ -112,14 +118,14 @@ class Fit:
             constraint=promised or constraint,
             end_ids=end_ids,
             inspectors=[self.registry.build("inspector", part) for part in request.inspectors],
-            logprobs=bool(request.logprobs) or bool(processors),
+            logprobs=bool(request.logprobs) or bool(processors) or jury is not None,
             top_logprobs=int(request.logprobs) if request.logprobs is not True else 0,
-            raw_logprobs=request.raw_logprobs,
+            raw_logprobs=request.raw_logprobs or jury is not None,
             owner=owner_of,
             deadline=None if request.timeout_s is None else time.monotonic() + request.timeout_s,
         )
-        self._open_lanes(job, request, samples)
-        return Ready(request, job, spec, cache)
+        self._open_lanes(job, hypotheses)
+        return Ready(request, job, spec, cache, None if jury is None else Panel(jury, job))
 
     def _budget(self, prompt_tokens: int, wanted: int | None) -> int:
         window = self.target.context_window
@@ -148,12 +154,15 @@ class Fit:
         return in_order(parts) if request.processor_order == "stage" else tuple(parts)
 
     def _strategy(self, request: Request) -> Strategy:
-        strategy = self.registry.build("strategy", "greedy" if request.strategy is None else request.strategy)
+        given = {name: value for name in _OF_STRATEGIES if (value := getattr(request, name)) is not None}
+        if given and request.strategy is None:
+            raise BadOption("request", wanted='a strategy that takes it, such as strategy="self-consistency"', **given)
+        strategy = self.registry.build("strategy", "greedy" if request.strategy is None else request.strategy, **given)
         if not all(hasattr(strategy, claim) for claim in ("name", "samples", "selector", "drafters")):
             raise BadOption("request", strategy=strategy, wanted="a name, a mapping, or a strategy")
         return strategy
 
-    def _samples(self, request: Request, strategy: Strategy, processors: Sequence[Processor]) -> bool:
+    def _samples(self, request: Request, strategy: Strategy, processors: Sequence[Processor], hypotheses: int) -> bool:
         """Is noise drawn? See the defaults in ``docs/recipes.md``."""
         shaping = [part for part in processors if _shapes(part)]
         cold = any(getattr(part, "temperature", None) == 0 for part in processors)
@@ -174,11 +183,10 @@ class Fit:
                 )
             samples = request.do_sample
         samples = samples and not cold
-        if request.num_return_sequences > 1 and not samples:
+        if hypotheses > 1 and not samples:
+            several = {"num_return_sequences" if request.num_return_sequences > 1 else "n": hypotheses}
             raise BadOption(
-                "request",
-                num_return_sequences=request.num_return_sequences,
-                wanted="1 unless the strategy samples: greedy decoding has one outcome",
+                "request", wanted="1 unless the strategy samples: greedy decoding has one outcome", **several
             )
         return samples
 
@@ -218,13 +226,22 @@ class Fit:
             return []
         return drafters
 
-    def _open_lanes(self, job: Job, request: Request, samples: bool) -> None:
+    def _open_lanes(self, job: Job, hypotheses: int) -> None:
         state = None if job.constraint is None else job.constraint.start()
         text = TextState() if job.rules.follows_text else None
         job.lanes = [
-            Lane(job, list(job.prompt), state=state, text=text, hypothesis=number)
-            for number in range(request.num_return_sequences if samples else 1)
+            Lane(job, list(job.prompt), state=state, text=text, hypothesis=number) for number in range(hypotheses)
         ]
+
+
+def _hypotheses(request: Request, jury: Jury | None) -> int:
+    """How many texts are written."""
+    if jury is None:
+        return request.num_return_sequences
+    if request.num_return_sequences > 1:
+        wanted = "n= for how many texts are written; the others are in result.alternatives"
+        raise BadOption(f"strategy {jury.name!r}", num_return_sequences=request.num_return_sequences, wanted=wanted)
+    return jury.lanes(request)
 
 
 def _shapes(part: Any) -> bool:

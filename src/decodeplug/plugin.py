@@ -38,6 +38,7 @@ from decodeplug.errors import (
     VocabularyMismatch,
 )
 from decodeplug.hookspecs import hookimpl
+from decodeplug.jury import Decision, Jury, Path
 from decodeplug.own_constraint import ByteConstraint, CharacterConstraint
 from decodeplug.registry import Offer, Registry
 from decodeplug.values import NO_DRAFT, Draft, Extension, LaneView, Record, Seen, Stage
@@ -54,6 +55,7 @@ __all__ = [
     "Constraint",
     "ConstraintSpec",
     "ContextOverflow",
+    "Decision",
     "DecodeplugError",
     "Draft",
     "Drafter",
@@ -61,10 +63,12 @@ __all__ = [
     "IncompatibleParts",
     "Inspector",
     "InvalidResult",
+    "Jury",
     "LaneView",
     "ModelMissing",
     "NameTaken",
     "Offer",
+    "Path",
     "PluginError",
     "PluginWarning",
     "Plugins",

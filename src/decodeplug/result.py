@@ -34,7 +34,11 @@ class Result:
     :ivar prompt_ids: The ids that the model was given.
     :ivar trace: What happened, step by step and in all.
     :ivar reports: Inspector -> its report.
-    :ivar alternatives: Further hypotheses, each a Result.
+    :ivar alternatives: Further hypotheses, each a Result; best first where a strategy decides between them.
+    :ivar hypothesis: Its number among those of the request.
+    :ivar answer: What the text says, where the strategy votes; None if it says nothing.
+    :ivar agreement: The winner's share of the votes, from 0 to 1, where the strategy votes.
+    :ivar score: By what it was ranked, where the strategy ranks.
     """
 
     text: str
@@ -48,6 +52,10 @@ class Result:
     reports: Mapping[str, Any] = field(default_factory=dict)
     alternatives: list[Result] = field(default_factory=list)
     error: BaseException | None = None
+    hypothesis: int = 0
+    answer: Any = None
+    agreement: float | None = None
+    score: float | None = None
     _logprobs: list[float] | Callable[[], list[float]] = field(default_factory=list, repr=False, compare=False)
 
     @property

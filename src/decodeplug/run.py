@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Score = Callable[[Sequence[int], Sequence[int]], list[float]]
 """Log-probabilities of a continuation of some ids."""
 
-__all__ = ["failed_result", "lane_text", "result_of", "turns"]
+__all__ = ["failed_result", "lane_text", "path_of", "result_of", "turns"]
 
 
 def turns(
@@ -115,7 +115,8 @@ def result_of(ready: Ready, score: Score) -> Result:
     :param score: Computes log-probabilities that were not computed while decoding.
     """
     job = ready.job
-    results = [_of_lane(ready, lane, score) for lane in job.lanes]
+    panel, read = ready.panel, partial(path_of, ready, score)
+    results = list(map(read, job.lanes)) if panel is None else panel.verdict(read)
     first = results[0]
     first.alternatives = results[1:]
     reports = {}
@@ -125,7 +126,8 @@ def result_of(ready: Ready, score: Score) -> Result:
         except Exception as error:
             fail(job, inspector, "report", error)
     first.reports = reports
-    first.error = job.error or next((result.error for result in results if result.error is not None), None)
+    judged = results if panel is None else results[:1]  # of several paths one that failed only has no say
+    first.error = job.error or next((result.error for result in judged if result.error is not None), None)
     if first.error is not None:
         first.finish_reason = "error"
     return first
@@ -136,7 +138,8 @@ def failed_result(error: DecodeplugError) -> Result:
     return Result(text="", token_ids=[], finish_reason="error", trace=Trace(), error=error)
 
 
-def _of_lane(ready: Ready, lane: Lane, score: Score) -> Result:
+def path_of(ready: Ready, score: Score, lane: Lane) -> Result:
+    """The result of one lane; its ``error`` is set if the text fails its final check."""
     job = ready.job
     text, cut = lane_text(lane)
     result = Result(
@@ -150,6 +153,7 @@ def _of_lane(ready: Ready, lane: Lane, score: Score) -> Result:
         top_logprobs=lane.top_logprobs if job.top_logprobs else None,
         raw_logprobs=lane.raw_logprobs if job.raw_logprobs else None,
         prompt_ids=job.prompt,
+        hypothesis=lane.hypothesis,
     )
     complete = ready.spec is not None and job.error is None and not cut and lane.finish_reason in ("stop", "length")
     if complete and job.constraint is not None and job.constraint.is_accepting(lane.state):

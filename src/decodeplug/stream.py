@@ -19,11 +19,15 @@ class Stream:
     Nothing runs until the next chunk is asked for. ``close()`` (or leaving a ``with``
     block) stops the request and frees its cache.
 
+    Where a strategy decides between several texts there is one chunk, when it has decided.
+
     :raises DecodeplugError: From ``next``, when the request fails.
     """
 
-    def __init__(self, job: Job, turns: Generator[Turn, None, None], finish: Callable[[], Result]) -> None:
-        self._job, self._turns, self._finish = job, turns, finish
+    def __init__(
+        self, job: Job, turns: Generator[Turn, None, None], finish: Callable[[], Result], *, waits: bool = False
+    ) -> None:
+        self._job, self._turns, self._finish, self._waits = job, turns, finish, waits
         self._shown = ""
         self._result: Result | None = None
         self._chunks = self._iterate()
@@ -71,6 +75,8 @@ class Stream:
         sources: tuple[str, ...] = ()
         try:
             for turn in self._turns:
+                if self._waits:
+                    continue
                 steps = [step for job, step in turn.steps if job is self._job and step.lane == lane.hypothesis]
                 if not steps:
                     continue
@@ -81,6 +87,9 @@ class Stream:
         finally:
             self._turns.close()
         self._result = self._finish()
+        if self._waits:
+            tokens = tuple(self._result.token_ids)
+            sources = self._result.trace.sources_of(self._result.hypothesis)
         yield self._chunk(self._result.text, tokens, sources, self._result.finish_reason)
 
     def _visible(self) -> str:

@@ -134,7 +134,11 @@ class Trace:
     @property
     def sources(self) -> Sequence[str]:
         """For each committed id of the first hypothesis, who proposed it."""
-        return [source for step in self.steps if step.lane == 0 for source in step.token_sources]
+        return self.sources_of(0)
+
+    def sources_of(self, hypothesis: int) -> tuple[str, ...]:
+        """For each committed id of a hypothesis, who proposed it."""
+        return tuple(source for step in self.steps if step.lane == hypothesis for source in step.token_sources)
 
     @property
     def removed(self) -> Mapping[str, float]:
