@@ -118,10 +118,8 @@ class Panel:
             notes.append(f"{len(self.paths)} of {count} paths had ended when the request was interrupted")
         elif self.settled is not None and len(voters) < count:
             saved = sum(self.job.rules.budget - len(path.token_ids) for path in cut)
-            notes.append(
-                f"{len(voters)} of {count} paths settled the answer: {len(cut)} were cancelled, "
-                f"which had up to {saved} tokens left to write"
-            )
+            cancelled = f": {len(cut)} were cancelled, which had up to {saved} tokens left to write" if cut else ""
+            notes.append(f"{len(voters)} of {count} paths settled the answer{cancelled}")
         if failed := sum(path.error is not None for path in self.paths.values()):
             notes.append(f"{failed} of {count} paths failed the final check and have no say")
         if votes and (silent := sum(path.answer is None for path in voters)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from reasoning import THINKING, Tally, number_in, run, ways, wilson
+from reasoning import THINKING, number_in, run, ways, wilson
 from reasoning_cases import SUMS, WORKED, sums
 
 from decodeplug import Host
