@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from reasoning import THINKING, number_in, run, ways, wilson
@@ -48,7 +49,7 @@ def test_the_last_number_counts_and_none_is_wrong() -> None:
 
 
 def test_every_way_is_run_and_counted() -> None:
-    tokenizer = byte_tokenizer()
+    tokenizer: Any = byte_tokenizer()
     tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
     host = Host(tiny_model(vocab=len(tokenizer), max_position_embeddings=2048), tokenizer, plugins=[])
     for way in ways(3):
