@@ -62,6 +62,7 @@ bench: $(READY)  ## Benchmarks side by side with their peers, in an environment 
 	$(BENCH_VENV)/bin/python benchmarks/free_text.py
 	$(BENCH_VENV)/bin/python benchmarks/json_end_to_end.py
 	$(BENCH_VENV)/bin/python benchmarks/extraction.py
+	$(BENCH_VENV)/bin/python benchmarks/reasoning.py
 	$(BENCH_VENV)/bin/python benchmarks/masks.py $(if $(TOKENIZER),--tokenizer "$(TOKENIZER)")
 
 clean:  ## Remove what the other targets made

@@ -108,7 +108,8 @@ class Batch:
         for index, (lane, view) in enumerate(zip(lanes, views, strict=True)):
             room = lane.job.rules.room(lane)
             room = room if max_draft is None else min(room, max_draft)
-            if lane.job.drafter is not None and room > 0:
+            # Of twins, which share one forward, one draft would have to be the guess of all.
+            if lane.job.drafter is not None and room > 0 and not lane.is_twin:
                 questions.append((index, lane.job.drafter, view, room))
         if not questions:
             return {}
@@ -197,13 +198,14 @@ def _fail_to_clip(job: Job, error: Exception) -> None:
 def _step(turn: Turn, index: int, clipped: Clipped, choice: Chosen) -> Step:
     lane, draft, count = turn.lanes[index], turn.drafts[index], len(clipped.tokens)
     kept = _kept(draft, clipped.tokens) if draft.tokens else 0
+    prefilled = lane.is_twin and lane is not lane.job.lanes[0]
     step = Step(
         position=len(lane.ids),
         drafted=draft.tokens,
         sources=draft.sources,
         kept=kept,
         tokens=clipped.tokens,
-        width=len(turn.feeds[index]),
+        width=0 if prefilled else len(turn.feeds[index]),
         lane=lane.hypothesis,
         forward_s=turn.forward_s,
         wait_s=turn.wait_s,

@@ -55,6 +55,8 @@ _STRATEGIES = {
     "beam": "BeamSearch",
     "speculative": "Speculative",
     "mtp": "MultiTokenPrediction",
+    "self-consistency": "SelfConsistency",
+    "best-of-n": "BestOfN",
 }
 _CACHES = {"dense": "Dense", "none": "NoCache"}
 

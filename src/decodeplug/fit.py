@@ -17,8 +17,10 @@ from decodeplug.constraining import Constraining
 from decodeplug.contracts import ConstraintSpec, Processor, Selector, Strategy
 from decodeplug.errors import BadOption, ContextOverflow
 from decodeplug.guessing import Guessing
+from decodeplug.jury import Jury
 from decodeplug.lane import Job, Lane, Plan
 from decodeplug.owners import owner_of
+from decodeplug.panel import Panel
 from decodeplug.prompts import prompt_ids
 from decodeplug.registry import Registry
 from decodeplug.request import Request
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fit", "Ready"]
 
+_OF_STRATEGIES = ("n", "answer", "weights", "scorer")  # options of a request that are its strategy's
+
 
 @dataclass(slots=True)
 class Ready:
@@ -43,6 +47,7 @@ class Ready:
     job: Job
     spec: ConstraintSpec | None
     cache: Any
+    panel: Panel | None = None
 
 
 class Fit:
@@ -87,9 +92,11 @@ class Fit:
         end_ids = self.end_ids if request.end_ids is None else frozenset(request.end_ids)
         strategy = self._strategy(request)
         processors = self._processors(request, strategy, len(ids), end_ids)
+        jury = strategy if isinstance(strategy, Jury) else None
+        hypotheses = _hypotheses(request, jury)
         samples = self._samples(request, strategy, processors)
         resolved = {**request.options, "max_new_tokens": budget, "end_ids": end_ids}
-        selector = self._selector(request, strategy, samples, resolved)
+        selector = self._selector(request, strategy, samples, hypotheses, resolved)
         named = "sample" if strategy.name == "greedy" and samples else strategy.name
         trace = Trace(seed=secrets.randbits(63) if request.seed is None else request.seed, strategy=named)
         cache = self.registry.build("cache", request.cache)
@@ -118,16 +125,16 @@ class Fit:
             end_ids=end_ids,
             inspectors=[self.registry.build("inspector", part) for part in request.inspectors],
             samples=samples,
-            logprobs=bool(request.logprobs) or bool(processors),
+            logprobs=bool(request.logprobs) or bool(processors) or jury is not None,
             top_logprobs=int(request.logprobs) if request.logprobs is not True else 0,
-            raw_logprobs=request.raw_logprobs,
+            raw_logprobs=request.raw_logprobs or jury is not None,
             reports_logprobs=bool(request.logprobs),
             owner=owner_of,
             deadline=None if request.timeout_s is None else time.monotonic() + request.timeout_s,
             returns=request.num_return_sequences,
         )
-        self._open_lanes(job, request, samples)
-        return Ready(asked, job, spec, cache)
+        self._open_lanes(job, hypotheses)
+        return Ready(asked, job, spec, cache, None if jury is None else Panel(jury, job))
 
     def _budget(self, prompt_tokens: int, wanted: int | None) -> int:
         window = self.target.context_window
@@ -156,8 +163,11 @@ class Fit:
         return in_order(parts) if request.processor_order == "stage" else tuple(parts)
 
     def _strategy(self, request: Request) -> Strategy:
+        given = {name: value for name in _OF_STRATEGIES if (value := getattr(request, name)) is not None}
+        if given and request.strategy is None:
+            raise BadOption("request", wanted='a strategy that takes it, such as strategy="self-consistency"', **given)
         default = "beam" if (request.num_beams or 1) > 1 else "greedy" if request.assistant is None else "speculative"
-        strategy = self.registry.build("strategy", default if request.strategy is None else request.strategy)
+        strategy = self.registry.build("strategy", default if request.strategy is None else request.strategy, **given)
         if not all(hasattr(strategy, claim) for claim in ("name", "samples", "selector", "drafters")):
             raise BadOption("request", strategy=strategy, wanted="a name, a mapping, or a strategy")
         return strategy
@@ -184,7 +194,9 @@ class Fit:
             samples = request.do_sample
         return samples and not cold
 
-    def _selector(self, request: Request, strategy: Strategy, samples: bool, resolved: Mapping[str, Any]) -> Selector:
+    def _selector(
+        self, request: Request, strategy: Strategy, samples: bool, hypotheses: int, resolved: Mapping[str, Any]
+    ) -> Selector:
         """The strategy's selector, with the options that it takes; those that it does not take must not be given."""
         takes = getattr(strategy, "options", ())
         for name, unused in (("num_beams", (None, 1)), ("length_penalty", (1.0,)), ("early_stopping", (False,))):
@@ -205,21 +217,32 @@ class Fit:
             else self.registry.build("selector", strategy.selector, sample=samples, **given)
         )
         most = getattr(selector, "width", None if samples else 1)
-        if most is not None and request.num_return_sequences > most:
+        if most is not None and hypotheses > most:
+            several = {"num_return_sequences" if request.num_return_sequences > 1 else "n": hypotheses}
             raise BadOption(
                 "request",
-                num_return_sequences=request.num_return_sequences,
                 wanted=f"at most num_beams, {most}" if most > 1 else "1 unless the strategy samples or has beams",
+                **several,
             )
         return selector
 
-    def _open_lanes(self, job: Job, request: Request, samples: bool) -> None:
+    def _open_lanes(self, job: Job, hypotheses: int) -> None:
         state = None if job.constraint is None else job.constraint.start()
         text = TextState() if job.rules.follows_text else None
         job.lanes = [
             Lane(job, list(job.prompt), state=state, text=text, hypothesis=number)
-            for number in range(request.num_return_sequences if samples and job.plan.joint is None else 1)
+            for number in range(hypotheses if job.plan.joint is None else 1)
         ]
+
+
+def _hypotheses(request: Request, jury: Jury | None) -> int:
+    """How many texts are written."""
+    if jury is None:
+        return request.num_return_sequences
+    if request.num_return_sequences > 1:
+        wanted = "n= for how many texts are written; the others are in result.alternatives"
+        raise BadOption(f"strategy {jury.name!r}", num_return_sequences=request.num_return_sequences, wanted=wanted)
+    return jury.lanes(request)
 
 
 def _shapes(part: Any) -> bool:

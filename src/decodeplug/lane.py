@@ -91,6 +91,11 @@ class Lane:
     def new_ids(self) -> list[int]:
         return self.ids[self.job.prompt_length :]
 
+    @property
+    def is_twin(self) -> bool:
+        """Nothing is written yet, and other lanes of the job have the same prompt: all share one forward."""
+        return len(self.job.lanes) > 1 and len(self.ids) == self.job.prompt_length
+
     def view(self, costs: WidthCosts, lanes: int) -> LaneView:
         """What parts may know of this lane.
 

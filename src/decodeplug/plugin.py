@@ -39,6 +39,7 @@ from decodeplug.errors import (
     VocabularyMismatch,
 )
 from decodeplug.hookspecs import hookimpl
+from decodeplug.jury import Decision, Jury, Path
 from decodeplug.own_constraint import ByteConstraint, CharacterConstraint
 from decodeplug.registry import Offer, Registry
 from decodeplug.values import NO_DRAFT, Draft, Extension, LaneView, Opening, Record, Seen, Stage
@@ -55,6 +56,7 @@ __all__ = [
     "Constraint",
     "ConstraintSpec",
     "ContextOverflow",
+    "Decision",
     "DecodeplugError",
     "Draft",
     "Drafter",
@@ -63,11 +65,13 @@ __all__ = [
     "Inspector",
     "InvalidResult",
     "JointSelector",
+    "Jury",
     "LaneView",
     "ModelMissing",
     "NameTaken",
     "Offer",
     "Opening",
+    "Path",
     "PluginError",
     "PluginWarning",
     "Plugins",

@@ -65,6 +65,11 @@ class Request:
     :param early_stopping: When beam search ends: True, False or "never"; see ``decodeplug.selectors.Beam``.
     :param num_return_sequences: Hypotheses to return; more than one only when sampling, and of beams at most
         ``num_beams``.
+    :param n: Paths of a strategy that decides between several, such as "self-consistency".
+    :param answer: What a path says, for "self-consistency": a regular expression, a JSON pointer, a function of
+        a Result, or None, which is the constrained value.
+    :param weights: What a path's vote counts, for "self-consistency": "count", "likelihood", or a function of a Result.
+    :param scorer: What is best, for "best-of-n": "mean" or "sum" of the log-probabilities, or a function of a Result.
     :param logprobs: True: compute ``result.logprobs`` while decoding, not when it is read. A number:
         report so many of the likeliest tokens at each position as well.
     :param raw_logprobs: Report the model's own log-probabilities as well.
@@ -94,6 +99,10 @@ class Request:
     length_penalty: float = 1.0
     early_stopping: bool | str = False
     num_return_sequences: int = 1
+    n: int | None = None
+    answer: Any = None
+    weights: Any = None
+    scorer: Any = None
     logprobs: bool | int = False
     raw_logprobs: bool = False
     timeout_s: float | None = None
@@ -130,6 +139,7 @@ class Request:
                 continue
             _whole(name, getattr(self, name), least, optional=name in ("max_new_tokens", "num_beams"))
         _whole("seed", self.seed, 0, optional=True)
+        _whole("n", self.n, 1, optional=True)
         if self.timeout_s is not None and not (isinstance(self.timeout_s, numbers.Real) and self.timeout_s > 0):
             raise BadOption("request", timeout_s=self.timeout_s, wanted="a number of seconds above 0")
         if self.processor_order not in ("stage", "given"):

@@ -34,9 +34,13 @@ class Result:
     :ivar prompt_ids: The ids that the model was given.
     :ivar trace: What happened, step by step and in all.
     :ivar reports: Inspector -> its report.
-    :ivar alternatives: Further hypotheses, each a Result; with beams, the next best.
-    :ivar score: With beams, what hypotheses are compared by: the sum of the log-probabilities (as the processors
-        leave them) over ``new tokens ** length_penalty``. Else None.
+    :ivar alternatives: Further hypotheses, each a Result; with beams the next best, and best first where a strategy
+        decides between them.
+    :ivar score: By what it was ranked, where the strategy ranks; with beams what hypotheses are compared by: the
+        sum of the log-probabilities (as the processors leave them) over ``new tokens ** length_penalty``. Else None.
+    :ivar hypothesis: Its number among those of the request.
+    :ivar answer: What the text says, where the strategy votes; None if it says nothing.
+    :ivar agreement: The winner's share of the votes, from 0 to 1, where the strategy votes.
     """
 
     text: str
@@ -51,6 +55,9 @@ class Result:
     alternatives: list[Result] = field(default_factory=list)
     score: float | None = None
     error: BaseException | None = None
+    hypothesis: int = 0
+    answer: Any = None
+    agreement: float | None = None
     _logprobs: list[float] | Callable[[], list[float]] = field(default_factory=list, repr=False, compare=False)
 
     @property

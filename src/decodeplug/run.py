@@ -19,6 +19,7 @@ from decodeplug.lane import Job, Lane
 from decodeplug.loop import decode
 from decodeplug.result import Result
 from decodeplug.score import part_name
+from decodeplug.target import SharedPrompts
 from decodeplug.text import find_stop
 from decodeplug.trace import Trace
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 Score = Callable[[Sequence[int], Sequence[int]], list[float]]
 """Log-probabilities of a continuation of some ids."""
 
-__all__ = ["failed_result", "lane_text", "result_of", "turns"]
+__all__ = ["failed_result", "lane_text", "path_of", "result_of", "turns"]
 
 
 def turns(
@@ -43,7 +44,7 @@ def turns(
     not stop other callers. Closing the iterator ends the run and frees the cache.
     """
     began = time.perf_counter()
-    session = target.session(cache)
+    session = SharedPrompts(target.session(cache))
     batch = Batch(jobs, target, filler=filler, costs=costs)
     if any(job.needs_hidden for job in jobs):
         session.keep_hidden()
@@ -119,7 +120,8 @@ def result_of(ready: Ready, score: Score) -> Result:
     :param score: Computes log-probabilities that were not computed while decoding.
     """
     job = ready.job
-    results = [_of_lane(ready, lane, score) for lane in job.lanes]
+    panel, read = ready.panel, partial(path_of, ready, score)
+    results = list(map(read, job.lanes)) if panel is None else panel.verdict(read)
     first = results[0]
     first.alternatives = results[1:]
     reports = {}
@@ -129,7 +131,8 @@ def result_of(ready: Ready, score: Score) -> Result:
         except Exception as error:
             fail(job, inspector, "report", error)
     first.reports = reports
-    first.error = job.error or next((result.error for result in results if result.error is not None), None)
+    judged = results if panel is None else results[:1]  # of several paths one that failed only has no say
+    first.error = job.error or next((result.error for result in judged if result.error is not None), None)
     if first.error is not None:
         first.finish_reason = "error"
     return first
@@ -140,7 +143,8 @@ def failed_result(error: DecodeplugError) -> Result:
     return Result(text="", token_ids=[], finish_reason="error", trace=Trace(), error=error)
 
 
-def _of_lane(ready: Ready, lane: Lane, score: Score) -> Result:
+def path_of(ready: Ready, score: Score, lane: Lane) -> Result:
+    """The result of one lane; its ``error`` is set if the text fails its final check."""
     job = ready.job
     text, cut = lane_text(lane)
     result = Result(
@@ -155,6 +159,7 @@ def _of_lane(ready: Ready, lane: Lane, score: Score) -> Result:
         raw_logprobs=lane.raw_logprobs if job.raw_logprobs else None,
         prompt_ids=job.prompt,
         score=job.plan.joint.worth(lane.brief()) if job.plan.joint is not None and lane.finish_reason else None,
+        hypothesis=lane.hypothesis,
     )
     complete = ready.spec is not None and job.error is None and not cut and lane.finish_reason in ("stop", "length")
     if complete and job.constraint is not None and job.constraint.is_accepting(lane.state):

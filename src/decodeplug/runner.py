@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from decodeplug.precision import widest
 from decodeplug.prompts import prompt_ids
 from decodeplug.request import Request
 from decodeplug.result import Result
-from decodeplug.run import failed_result, result_of, turns
+from decodeplug.run import failed_result, path_of, result_of, turns
 from decodeplug.same import same
 from decodeplug.stream import Stream
 from decodeplug.target import Target
@@ -66,7 +67,7 @@ class Runner:
                 raise result.error
             return result
 
-        return Stream(ready.job, self._turns(ready.cache, [ready]), finish)
+        return Stream(ready.job, self._turns(ready.cache, [ready]), finish, waits=ready.panel is not None)
 
     def score(self, prompt: Any, continuation: Any) -> list[float]:
         """Log-probability of each token of a continuation."""
@@ -107,6 +108,9 @@ class Runner:
                     for ready in group:
                         for step in (step for job, step in turn.steps if job is ready.job):
                             self._announce(ready, "decodeplug_step", request=ready.request, step=step)
+                for ready in group:
+                    if ready.panel is not None:
+                        ready.panel.follow(partial(path_of, ready, self.score))
                 yield turn
         except BaseException as error:  # a stream that is closed, Ctrl-C, the model itself: nobody gets a result
             reason = error if isinstance(error, Exception) else Cancelled(type(error).__name__)

@@ -20,11 +20,15 @@ class Stream:
     Nothing runs until the next chunk is asked for. ``close()`` (or leaving a ``with``
     block) stops the request and frees its cache.
 
+    Where a strategy decides between several texts there is one chunk, when it has decided.
+
     :raises DecodeplugError: From ``next``, when the request fails.
     """
 
-    def __init__(self, job: Job, turns: Generator[Turn, None, None], finish: Callable[[], Result]) -> None:
-        self._job, self._turns, self._finish = job, turns, finish
+    def __init__(
+        self, job: Job, turns: Generator[Turn, None, None], finish: Callable[[], Result], *, waits: bool = False
+    ) -> None:
+        self._job, self._turns, self._finish, self._waits = job, turns, finish, waits
         self._shown = ""
         self._result: Result | None = None
         self._chunks = self._iterate()
@@ -70,13 +74,17 @@ class Stream:
         progress = progress_of(self._job)
         try:
             for turn in self._turns:
-                if progress.advance(turn):
+                if progress.advance(turn) and not self._waits:
                     yield self._chunk(self._visible(progress.text), progress.tokens, progress.sources, None)
         finally:
             self._turns.close()
         self._result = self._finish()
         progress.finish()
-        yield self._chunk(self._result.text, progress.tokens, progress.sources, self._result.finish_reason)
+        tokens, sources = progress.tokens, progress.sources
+        if self._waits:
+            tokens = tuple(self._result.token_ids)
+            sources = self._result.trace.sources_of(self._result.hypothesis)
+        yield self._chunk(self._result.text, tokens, sources, self._result.finish_reason)
 
     def _visible(self, state: TextState | None) -> str:
         """The text that will not be taken back: no incomplete character, no possible stop string."""

@@ -22,7 +22,8 @@ class Step:
     :ivar position: Absolute position of the first token of the step.
     :ivar drafted: Proposed ids, and for each the drafter: ``sources``.
     :ivar kept: Proposed ids that were kept. :ivar tokens: All ids committed.
-    :ivar width: Ids that the forward was fed for this lane, prompt included.
+    :ivar width: Ids that the forward was fed for this lane, prompt included. Hypotheses of one request share the
+        forward of their prompt, which is counted at the first of them.
     :ivar forward_s: Seconds until the forward returned; a GPU may go on with it for longer.
     :ivar mask_s: Seconds that filling this step's masks took, beside the forward.
     :ivar wait_s: Seconds that the loop waited for masks after the forward.
@@ -138,7 +139,11 @@ class Trace:
     @property
     def sources(self) -> Sequence[str]:
         """For each committed id of the first hypothesis, who proposed it; of beams, of whichever was first in its turn."""
-        return [source for step in self.steps if step.lane == 0 for source in step.token_sources]
+        return self.sources_of(0)
+
+    def sources_of(self, hypothesis: int) -> tuple[str, ...]:
+        """For each committed id of a hypothesis, who proposed it."""
+        return tuple(source for step in self.steps if step.lane == hypothesis for source in step.token_sources)
 
     @property
     def removed(self) -> Mapping[str, float]:

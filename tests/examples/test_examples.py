@@ -78,6 +78,13 @@ def test_a_table_is_booked_by_rules_that_no_mask_knows(capsys: pytest.CaptureFix
     assert tax.endswith("nats from what the model would have written")
 
 
+@pytest.mark.smollm2
+def test_a_sum_is_voted_on(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = run("self_consistency", "--n", "3", "--max-new-tokens", "30", capsys=capsys).splitlines()
+    assert [line[:3] for line in printed[:3]] == ["0: ", "1: ", "2: "]
+    assert any(line.startswith("Most say: ") and "% of the votes" in line for line in printed)
+
+
 def test_a_model_that_fails_leaves_no_caller_of_the_invoice_app_waiting() -> None:
     app = importlib.import_module("extract_invoice_app")
     tokenizer = byte_tokenizer()

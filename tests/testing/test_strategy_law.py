@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from decodeplug import Host, hookimpl
+from decodeplug.jury import Decision
 from decodeplug.selectors import Match
-from decodeplug.strategies import Greedy, Sample
+from decodeplug.strategies import BestOfN, Greedy, Sample, SelfConsistency
 from decodeplug.testing import byte_tokenizer, check_strategy, tiny_model
 
 TOKENIZER = byte_tokenizer()
@@ -36,7 +37,42 @@ class RollsDice(Match):
         return Match(sample=True).propose(scores, rows)
 
 
-@pytest.mark.parametrize("strategy", [Greedy(), Sample()])
+class Hasty(SelfConsistency):
+    """Believes the first two that agree."""
+
+    def is_settled(self, paths: Any, running: int) -> bool:
+        return len(paths) > 1
+
+
+class Forgetful(SelfConsistency):
+    """Reads another answer each time."""
+
+    def answer_of(self, path: Any) -> Any:
+        return object()
+
+
+class Fickle(BestOfN):
+    """Changes its mind about paths that it has seen."""
+
+    seen: ClassVar[set[tuple[int, ...]]] = set()
+
+    def decide(self, paths: Any) -> Decision:
+        asked = tuple(map(id, paths))
+        order = range(len(paths)) if asked in self.seen else range(len(paths))[::-1]
+        self.seen.add(asked)
+        return Decision(list(order))
+
+
+class Short(BestOfN):
+    """Ranks the texts that it was given in a host, and no others."""
+
+    def decide(self, paths: Any) -> Decision:
+        return Decision(list(range(len(paths))) if len({id(path) for path in paths}) == len(paths) else [0])
+
+
+@pytest.mark.parametrize(
+    "strategy", [Greedy(), Sample(), SelfConsistency(n=5, answer="[a-z]"), BestOfN(n=3), BestOfN(n=3, scorer="sum")]
+)
 def test_a_sound_strategy_passes(strategy: Any) -> None:
     check_strategy(strategy, Host(MODEL, TOKENIZER, plugins=[]))
 
@@ -57,3 +93,17 @@ def test_a_sound_strategy_passes(strategy: Any) -> None:
 def test_a_broken_strategy_is_named(strategy: Any, selector: Any, says: str) -> None:
     with pytest.raises(AssertionError, match=says):
         check_strategy(strategy, host_with(strategy, selector))
+
+
+@pytest.mark.parametrize(
+    ("jury", "says"),
+    [
+        (Hasty(n=5, answer="[a-z]"), "was settled, and turned into"),
+        (Forgetful(n=3, answer="[a-z]", weights="likelihood"), "reads another answer the second time"),
+        (Fickle(n=2), "decides otherwise the second time"),
+        (Short(n=3), "does not have each of"),
+    ],
+)
+def test_a_broken_jury_is_named(jury: Any, says: str) -> None:
+    with pytest.raises(AssertionError, match=says):
+        check_strategy(jury, Host(MODEL, TOKENIZER, plugins=[]))

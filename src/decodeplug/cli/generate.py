@@ -109,11 +109,20 @@ def _facts(result: Result) -> dict[str, Any]:
         "value": None if result.tree is not None else to_jsonable_python(result.value),
         "tree": _tree(result.tree),
         "finish_reason": result.finish_reason,
+        "answer": None if result.answer is None else _plain(result.answer),
+        "agreement": result.agreement,
+        "score": result.score,
         "token_ids": result.token_ids,
         "logprobs": result.logprobs,
-        "score": result.score,
         "trace": result.trace.to_dict(),
     }
+
+
+def _plain(answer: Any) -> Any:
+    """An answer as plain data, or as text where it is none."""
+    from pydantic_core import to_jsonable_python
+
+    return to_jsonable_python(answer, fallback=str)
 
 
 def _tree(tree: Any) -> Any:

@@ -3,6 +3,16 @@
 from decodeplug.strategies.beam import BeamSearch
 from decodeplug.strategies.mtp import MultiTokenPrediction
 from decodeplug.strategies.plain import Greedy, Sample
+from decodeplug.strategies.ranking import BestOfN
 from decodeplug.strategies.speculative import Speculative
+from decodeplug.strategies.voting import SelfConsistency
 
-__all__ = ["BeamSearch", "Greedy", "MultiTokenPrediction", "Sample", "Speculative"]
+__all__ = [
+    "BeamSearch",
+    "BestOfN",
+    "Greedy",
+    "MultiTokenPrediction",
+    "Sample",
+    "SelfConsistency",
+    "Speculative",
+]

@@ -2,8 +2,9 @@
 
 from decodeplug.target import attention, masks
 from decodeplug.target.model import Target
+from decodeplug.target.sharing import SharedPrompts
 
 masks.install()
 attention.install()
 
-__all__ = ["Target"]
+__all__ = ["SharedPrompts", "Target"]

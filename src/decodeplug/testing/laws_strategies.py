@@ -1,22 +1,28 @@
-"""The laws of a strategy: it names what exists, draws noise as it says, and does not look at its neighbours."""
+"""The laws of a strategy: it names what exists, draws noise as it says, and does not look at its neighbours.
+
+One that decides between several texts judges them by nothing but themselves, and is not settled too early.
+"""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
+from decodeplug.jury import Jury
 from decodeplug.request import Request
 from decodeplug.testing.claim import claim, declared_name
 
 __all__ = ["check_strategy"]
 
 _NAMED = ("strategy", "selector", "drafter")
+_MIXTURES = 200  # of paths, that a jury is asked about
 
 
 def check_strategy(
     strategy: Any, host: Any, prompts: Sequence[Any] = ("The bear ", "{", "a"), *, max_new_tokens: int = 16
 ) -> None:
-    """Check that a strategy keeps its contract (``decodeplug.contracts.Strategy``).
+    """Check that a strategy keeps its contract (``decodeplug.contracts.Strategy``, ``decodeplug.jury.Jury``).
 
     :param strategy: The part; the host must know one of its name.
     :param host: A ``decodeplug.Host``, best around a ``tiny_model``.
@@ -33,8 +39,11 @@ def check_strategy(
     for drafter in getattr(strategy, "drafters", ()):
         claim(drafter in known["drafter"], f"strategy {name}: there is no drafter {drafter!r}")
 
+    jury = strategy if isinstance(strategy, Jury) else None
+    asked = name if jury is None else strategy  # as its options are
+
     def texts(seed: int) -> list[list[int]]:
-        options: dict[str, Any] = {"strategy": name, "max_new_tokens": max_new_tokens}
+        options: dict[str, Any] = {"strategy": asked, "max_new_tokens": max_new_tokens}
         together = host.generate_batch([Request(prompt, seed=seed, **options) for prompt in prompts])
         for prompt, result in zip(prompts, together, strict=True):
             alone = host.generate(prompt, seed=seed, **options).token_ids
@@ -49,3 +58,35 @@ def check_strategy(
     same = all(found == by_seed[0] for found in by_seed)
     claim(samples is True or same, f"strategy {name} draws noise although it says that it does not")
     claim(samples is not True or not same, f"strategy {name} draws no noise although it says that it does")
+    if jury is not None:
+        _check_jury(jury, name, host, prompts, max_new_tokens)
+
+
+def _check_jury(jury: Any, name: str, host: Any, prompts: Sequence[Any], max_new_tokens: int) -> None:
+    pool: list[Any] = []
+    for prompt in prompts:
+        request = Request(prompt, strategy=jury, max_new_tokens=max_new_tokens, seed=0)
+        result = host.generate_batch([request])[0]
+        paths = [result, *result.alternatives]
+        wanted = jury.lanes(request)
+        claim(len(paths) == wanted, f"strategy {name}: {len(paths)} paths, where lanes() said {wanted}")
+        pool += [path for path in paths if path.finish_reason != "cancelled"]
+    for path in pool:
+        path.answer = jury.answer_of(path)  # those that had no say were not asked
+        claim(
+            jury.answer_of(path) == path.answer, f"strategy {name} reads another answer the second time: {path.text!r}"
+        )
+    chance = random.Random(0)
+    for _ in range(_MIXTURES):
+        few = chance.sample(pool, min(len(pool), chance.randint(1, 3)))  # of few, so that they agree now and then
+        paths, others = chance.choices(few, k=chance.randint(1, 5)), chance.choices(few, k=chance.randint(0, 5))
+        decision = jury.decide(paths)
+        claim(
+            sorted(decision.order) == list(range(len(paths))),
+            f"strategy {name}: the order {decision.order} does not have each of {len(paths)} paths once",
+        )
+        claim(jury.decide(paths) == decision, f"strategy {name} decides otherwise the second time")
+        if jury.is_settled(paths, len(others)):
+            after = [*paths, *others]
+            first, last = paths[decision.order[0]].answer, after[jury.decide(after).order[0]].answer
+            claim(first == last, f"strategy {name}: {first!r} was settled, and turned into {last!r}")
