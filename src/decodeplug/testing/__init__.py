@@ -18,12 +18,14 @@ from decodeplug.testing.laws_processors import check_processor
 from decodeplug.testing.laws_sampling import assert_follows, chi_square
 from decodeplug.testing.laws_selectors import check_selector
 from decodeplug.testing.laws_strategies import check_strategy
+from decodeplug.testing.lossless import Verdict, verify_lossless
 from decodeplug.testing.models import KINDS, tiny_model
 from decodeplug.testing.tokenizer import bpe_tokenizer, byte_tokenizer
 
 __all__ = [
     "KINDS",
     "Float64Throughout",
+    "Verdict",
     "assert_follows",
     "bpe_tokenizer",
     "byte_tokenizer",
@@ -38,4 +40,5 @@ __all__ = [
     "chi_square",
     "lane_views",
     "tiny_model",
+    "verify_lossless",
 ]
