@@ -17,6 +17,7 @@ from decodeplug.cli.new import new
 from decodeplug.cli.output import complain
 from decodeplug.cli.plugins import plugins
 from decodeplug.cli.schema import schema
+from decodeplug.cli.verify_lossless import verify_lossless
 from decodeplug.errors import DecodeplugError
 
 __all__ = ["app", "main"]
@@ -34,6 +35,7 @@ app.command("plugins")(plugins)
 app.command("grammars")(grammars)
 app.command("doctor")(doctor)
 app.command("new")(new)
+app.command("verify-lossless")(verify_lossless)
 app.add_typer(schema, name="schema")
 
 

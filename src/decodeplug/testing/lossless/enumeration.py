@@ -31,8 +31,7 @@ def every_text(
         for beginning, after in _followers(host, prompt, plain, list(open_), batch).items():
             if after is None:
                 texts[beginning] = open_[beginning]
-                continue
-            for token, probability in after.items():
+            for token, probability in (after or {}).items():
                 longer[*beginning, token] = open_[beginning] * probability
             if len(texts) + len(longer) > limit:
                 return None

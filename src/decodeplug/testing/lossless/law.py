@@ -224,14 +224,11 @@ def _reading(text: tuple[int, ...], forced: Forced, written: tuple[int, ...]) ->
     facts: list[Fact] = []
     for position, token in enumerate(text):
         found = forced.facts.get(position)
-        if found is None:
+        if found is None or position >= len(written):
             return Reading(tuple(facts), f"it goes on with token {token} at position {position}, where the text ends")
         if found.logprob == -math.inf:
             return Reading(tuple(facts), f"token {token} at position {position} cannot follow there")
         facts.append(found)
-    if len(written) < len(text):
-        ends = f"it goes on with token {text[len(written)]} at position {len(written)}, where the text ends"
-        return Reading(tuple(facts[: len(written)]), ends)
     if len(written) > len(text):
         return Reading(tuple(facts), f"it ends at position {len(text)}, where the text goes on")
     return Reading(tuple(facts))
