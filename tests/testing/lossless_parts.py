@@ -17,7 +17,7 @@ from decodeplug.selectors import Match
 from decodeplug.values import Draft, Extension, LaneView
 
 LETTERS = "wxyz"
-SHARES = (0.5, 0.05, 0.05, 0.4)
+SHARES = (0.5, 0.05, 0.3, 0.15)
 """What the sampling drafter takes every next letter for, whatever came before."""
 
 _DRAFT, _ACCEPT, _REST = 1, 2, 3  # noise of their own: hypotheses that no request here has

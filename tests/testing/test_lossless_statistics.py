@@ -115,6 +115,9 @@ def test_swapping_pairs_finds_a_shift_and_nothing_else() -> None:
     assert flipped_signs(one, other, rounds=4000, seed=0) > 0.01
     assert flipped_signs([value + 1 for value in one], other, rounds=4000, seed=0) == pytest.approx(1 / 4001)
     assert flipped_signs(one, one, rounds=100, seed=0) == 1.0
+    assert flipped_signs([value + 1e-6 for value in one], one, rounds=10**9, seed=0) == 1.0  # rounding, one way
+    some = flipped_signs([value + 0.2 for value in one], other, rounds=20_000, seed=0)
+    assert flipped_signs([value + 0.2 for value in one], other, rounds=10**9, seed=0) == pytest.approx(some, rel=0.2)
 
 
 def test_p_values_are_corrected_for_their_number() -> None:

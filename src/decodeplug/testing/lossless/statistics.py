@@ -29,6 +29,9 @@ __all__ = [
 POWER = 0.9
 """The probability with which the smallest distance that is stated would have been found."""
 
+_MOST_ROUNDS = 50_000
+_SAME = 1e-3  # nats of a whole text: log-probabilities as near as this differ by rounding
+
 
 @dataclass(frozen=True, slots=True)
 class Squares:
@@ -109,12 +112,16 @@ def surprise(logprobs: Tensor, entropies: Tensor, variances: Tensor) -> float:
 def flipped_signs(one: Sequence[float], other: Sequence[float], *, rounds: int, seed: int) -> float:
     """The p-value of a permutation test: may each pair be swapped without changing the mean difference?
 
-    :param one: A number for each text. :param other: The number of its partner, drawn for the same prompt.
-    :param rounds: Random ways to swap; the p-value is at least ``1 / (rounds + 1)``.
+    :param one: Its log-probability for each text. :param other: The number of its partner, drawn for the same prompt.
+    :param rounds: Random ways to swap; the p-value is at least ``1 / (rounds + 1)``. Where they are too many,
+        the sum over all ways is taken as normal.
     """
     differences = torch.tensor(one, dtype=torch.float64) - torch.tensor(other, dtype=torch.float64)
+    differences[differences.abs() < _SAME] = 0.0
     random, extreme, left = torch.Generator().manual_seed(seed), 0, rounds
     observed = abs(float(differences.sum())) - 1e-9
+    if rounds > _MOST_ROUNDS:
+        return math.erfc(max(0.0, observed) / max(1e-9, float(differences.norm())) / math.sqrt(2))
     while left > 0:
         some = min(left, max(1, 4_000_000 // max(1, len(differences))))
         signs = torch.randint(0, 2, (some, len(differences)), generator=random, dtype=torch.int8)
