@@ -18,6 +18,7 @@ from decodeplug.cli.output import complain
 from decodeplug.cli.plugins import plugins
 from decodeplug.cli.schema import schema
 from decodeplug.cli.train_heads import train_heads
+from decodeplug.cli.verify_lossless import verify_lossless
 from decodeplug.errors import DecodeplugError
 
 __all__ = ["app", "main"]
@@ -36,6 +37,7 @@ app.command("grammars")(grammars)
 app.command("doctor")(doctor)
 app.command("new")(new)
 app.command("train-heads")(train_heads)
+app.command("verify-lossless")(verify_lossless)
 app.add_typer(schema, name="schema")
 
 

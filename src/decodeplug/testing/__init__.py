@@ -18,12 +18,14 @@ from decodeplug.testing.laws_processors import check_processor
 from decodeplug.testing.laws_sampling import assert_follows, chi_square
 from decodeplug.testing.laws_selectors import check_selector
 from decodeplug.testing.laws_strategies import check_strategy
+from decodeplug.testing.lossless import Verdict, verify_lossless
 from decodeplug.testing.models import KINDS, like, tiny_model
 from decodeplug.testing.tokenizer import bpe_tokenizer, byte_tokenizer
 
 __all__ = [
     "KINDS",
     "Float64Throughout",
+    "Verdict",
     "assert_follows",
     "bpe_tokenizer",
     "byte_tokenizer",
@@ -39,4 +41,5 @@ __all__ = [
     "lane_views",
     "like",
     "tiny_model",
+    "verify_lossless",
 ]

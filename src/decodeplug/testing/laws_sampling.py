@@ -9,9 +9,10 @@ from torch import Tensor
 
 from decodeplug.testing.claim import claim
 
-__all__ = ["assert_follows", "chi_square"]
+__all__ = ["SMALLEST_EXPECTED", "assert_follows", "chi_square", "merged"]
 
-SMALLEST_EXPECTED = 5.0  # the usual bound below which the chi-square law is a poor approximation
+SMALLEST_EXPECTED = 5.0
+"""The usual bound below which the chi-square law is a poor approximation."""
 
 
 def chi_square(counts: Tensor | Sequence[float], probabilities: Tensor | Sequence[float]) -> float:
@@ -37,7 +38,7 @@ def chi_square(counts: Tensor | Sequence[float], probabilities: Tensor | Sequenc
         )
     if bool((seen[law == 0] > 0).any()):
         return 0.0
-    expected, seen = _merged(law[law > 0] * seen.sum(), seen[law > 0])
+    expected, seen = merged(law[law > 0] * seen.sum(), seen[law > 0])
     if len(expected) < 2:
         raise ValueError("chi_square: fewer than two cells expect five or more; draw more samples")
     statistic = ((seen - expected) ** 2 / expected).sum()
@@ -46,7 +47,8 @@ def chi_square(counts: Tensor | Sequence[float], probabilities: Tensor | Sequenc
     return float(torch.special.gammaincc(half, statistic / 2))
 
 
-def _merged(expected: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+def merged(expected: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Both ``[cells]`` float64, the least likely first, with cells that expect fewer than five as one."""
     order = expected.argsort()
     expected, seen = expected[order], seen[order]
     # The fewest of the least likely that together expect enough become one cell.
