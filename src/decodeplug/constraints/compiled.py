@@ -13,8 +13,8 @@ import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from decodeplug.constraints.any_spelling import allows_any_spelling, unforced
-from decodeplug.constraints.cursors import Source
 from decodeplug.constraints.masks import MaskConstraint
+from decodeplug.constraints.matcher import Source
 from decodeplug.contracts import Vocabulary
 from decodeplug.errors import BadOption, DecodeplugError, Unsatisfiable, UnsupportedGrammar
 

@@ -6,13 +6,10 @@ that are far apart get a matcher of their own.
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from llguidance import LLMatcher
-
+from decodeplug.constraints.matcher import Matcher, Source
 from decodeplug.constraints.states import State, distance, tokens_to
 
-__all__ = ["Cursor", "Cursors", "EngineGaveUpError", "Source"]
+__all__ = ["Cursor", "Cursors", "EngineGaveUpError"]
 
 _CURSORS = 16  # lanes far apart that can be served without walking back and forth
 _NEAR = 8  # tokens to feed beyond which a copy of a matcher (some us) is worth its memory
@@ -22,27 +19,12 @@ class EngineGaveUpError(Exception):
     """A limit of the engine's lexer or parser was hit; the matcher is of no more use."""
 
 
-class Source(Protocol):
-    """Where matchers come from. All copies of one build share a lexer, which grows with use."""
-
-    build: int
-    """The number of the build that copies come from now."""
-
-    def copy(self) -> tuple[LLMatcher, int]:
-        """A matcher before the first token, and the number of its build."""
-        ...
-
-    def spoil(self, build: int) -> None:
-        """Build anew before the next copy, unless that was done since."""
-        ...
-
-
 class Cursor:
     """An engine matcher, and the state it is at."""
 
     __slots__ = ("matcher", "state")
 
-    def __init__(self, matcher: LLMatcher, state: State) -> None:
+    def __init__(self, matcher: Matcher, state: State) -> None:
         self.matcher, self.state = matcher, state
 
     def reason(self) -> str:
@@ -56,7 +38,7 @@ class Cursors:
     :param start: The state before the first token, which ``matcher`` is at.
     """
 
-    def __init__(self, source: Source, start: State, matcher: LLMatcher, build: int) -> None:
+    def __init__(self, source: Source, start: State, matcher: Matcher, build: int) -> None:
         self._source, self._start, self._build = source, start, build
         self._others: list[Cursor] = []  # the longest unused first
         self.latest = Cursor(matcher, start)

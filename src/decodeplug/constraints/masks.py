@@ -13,10 +13,10 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
-from llguidance import LLMatcher
 from torch import Tensor
 
-from decodeplug.constraints.cursors import Cursors, EngineGaveUpError, Source
+from decodeplug.constraints.cursors import Cursors, EngineGaveUpError
+from decodeplug.constraints.matcher import Matcher, Source
 from decodeplug.constraints.states import State, adopt, child_of
 from decodeplug.errors import Unsatisfiable, UnsupportedGrammar
 
@@ -30,7 +30,7 @@ _MASKS = 8  # unpacked masks kept, each one byte per id
 
 
 class MaskConstraint:
-    """A grammar compiled by the mask engine, for one request. Implements ``contracts.Constraint``.
+    """A grammar compiled by a mask engine, for one request. Implements ``contracts.Constraint``.
 
     Where the text is forced, ``allowed`` leaves only the tokenizer's own way to split it (and ``forced``
     proposes the same), so forced drafts are always kept. ``advance`` takes any spelling of an
@@ -41,11 +41,11 @@ class MaskConstraint:
 
     :param kind: The constraint's name in errors.
     :param origin: What makes states of equal constraints equal.
-    :param source: Gives matchers before the first token.
+    :param source: Gives matchers before the first token, of llguidance or of another engine.
     :param size: Ids below which masks speak. :param engine_size: Ids of the engine's tokenizer. :param never: Ids that are never allowed:
         end ids and special ones. :param never_index: The same, as an int64 index array.
     :param end: The id that ends a text for the engine. :param spell: Ids that spell a text, none of them special.
-    :param any_spelling: The grammar was told not to force the tokenizer's own spelling.
+    :param any_spelling: The engine does not force the tokenizer's own spelling, or the grammar was told not to.
     """
 
     is_exact: ClassVar[bool] = True
@@ -152,7 +152,7 @@ class MaskConstraint:
             allowed[spelled[0]] = True
         return torch.from_numpy(allowed)
 
-    def _fill_bits(self, matcher: LLMatcher) -> bool:
+    def _fill_bits(self, matcher: Matcher) -> bool:
         """Into memory of ours: bytes of the engine's own would be made and thrown away for each mask."""
         matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
         return True
@@ -166,7 +166,7 @@ class MaskConstraint:
             forced = state.forced = tuple(tokens or ())
         return forced
 
-    def _forced(self, matcher: LLMatcher) -> list[int]:
+    def _forced(self, matcher: Matcher) -> list[int]:
         if self._any_spelling:  # the engine names no tokens then
             return self._spelled(matcher)
         tokens = matcher.compute_ff_tokens()
@@ -176,7 +176,7 @@ class MaskConstraint:
         never, size = self._never, self.size
         return not any(token in never or token >= size for token in tokens)
 
-    def _spelled(self, matcher: LLMatcher) -> list[int]:
+    def _spelled(self, matcher: Matcher) -> list[int]:
         """Ids for the text that must follow, none of them special; empty if there are none.
 
         Where a constant has the name of a special token in it, the engine takes the token itself for
@@ -195,7 +195,7 @@ class MaskConstraint:
             state.complete = complete
         return complete
 
-    def _ask(self, state: State, question: Callable[[LLMatcher], T]) -> T | None:
+    def _ask(self, state: State, question: Callable[[Matcher], T]) -> T | None:
         """The answer of a matcher at ``state``; None if the engine finds out that nothing may follow.
 
         If the engine gives up, it is asked once more with a lexer of its own: copies share one, and what
@@ -214,7 +214,7 @@ class MaskConstraint:
             because = f"the mask engine gave up after {state.depth} tokens: {error}"
             raise UnsupportedGrammar(self.kind, because=because) from None
 
-    def _answer(self, state: State, question: Callable[[LLMatcher], T]) -> T | None:
+    def _answer(self, state: State, question: Callable[[Matcher], T]) -> T | None:
         cursor = self._cursors.at(state)
         answer = question(cursor.matcher)
         if not cursor.matcher.is_error():

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import decodeplug
 from decodeplug.constraints.choice_spec import Choice
+from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.plugin import BadOption, UnsupportedGrammar, Vocabulary
 from xgrammar import Grammar
 
 from decodeplug_xgrammar.ebnf import either, literal
 from decodeplug_xgrammar.engine import compile_grammar
-from decodeplug_xgrammar.masks import MatcherConstraint
 
 __all__ = ["XGrammarChoice", "choice"]
 
@@ -31,7 +31,7 @@ class XGrammarChoice:
     def key(self) -> Hashable:
         return self.plain.key()
 
-    def compile(self, vocabulary: Vocabulary) -> MatcherConstraint:
+    def compile(self, vocabulary: Vocabulary) -> MaskConstraint:
         """Compile for a vocabulary; from the cached compilation where there is one.
 
         :raises Unsatisfiable: The vocabulary can spell none of them.

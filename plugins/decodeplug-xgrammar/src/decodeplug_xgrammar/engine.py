@@ -7,18 +7,19 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from decodeplug.constraints.compiled import EngineVocabulary, Once, with_engine
+from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.constraints.token_texts import token_texts
-from decodeplug.plugin import DecodeplugError, Unsatisfiable, Vocabulary
-from xgrammar import CompiledGrammar, Grammar, GrammarCompiler, GrammarMatcher, TokenizerInfo
+from decodeplug.plugin import BadOption, DecodeplugError, Unsatisfiable, Vocabulary
+from xgrammar import Grammar, GrammarCompiler, TokenizerInfo
 
-from decodeplug_xgrammar.masks import MatcherConstraint
+from decodeplug_xgrammar.matcher import Compiled
 
 __all__ = ["compile_grammar", "last_line"]
 
 _THREADS = 8  # XGrammar's own default
 
 _TOKENIZERS: Once[TokenizerInfo] = Once(8)
-_COMPILED: Once[CompiledGrammar] = Once(128)
+_COMPILED: Once[Compiled] = Once(128)
 
 
 def compile_grammar(
@@ -27,7 +28,7 @@ def compile_grammar(
     vocabulary: Vocabulary,
     grammar: Callable[[], Grammar],
     refusal: Callable[[str], DecodeplugError],
-) -> MatcherConstraint:
+) -> MaskConstraint:
     """A constraint of its own for one request, from a compilation that requests share.
 
     :param kind: The constraint's name in errors.
@@ -44,11 +45,11 @@ def compile_grammar(
 
 def _compile(
     kind: str, vocabulary: EngineVocabulary, grammar: Callable[[], Grammar], refusal: Callable[[str], DecodeplugError]
-) -> CompiledGrammar:
+) -> Compiled:
     try:
         threads = min(_THREADS, os.cpu_count() or 1)
         compiler = GrammarCompiler(_tokenizer(vocabulary), max_threads=threads, cache_enabled=False)
-        compiled = compiler.compile_grammar(grammar())
+        compiled = Compiled(compiler.compile_grammar(grammar()))
     except DecodeplugError:
         raise
     except RuntimeError as error:
@@ -61,18 +62,27 @@ def _compile(
     return compiled
 
 
-def _constraint(
-    kind: str, origin: Hashable, vocabulary: EngineVocabulary, compiled: CompiledGrammar
-) -> MatcherConstraint:
-    return MatcherConstraint(
+def _constraint(kind: str, origin: Hashable, vocabulary: EngineVocabulary, compiled: Compiled) -> MaskConstraint:
+    return MaskConstraint(
         kind,
         origin=origin,
-        fresh=lambda: GrammarMatcher(compiled),
+        source=compiled,
         size=vocabulary.size,
+        engine_size=vocabulary.size + 1,
         never=vocabulary.never_allowed,
         never_index=vocabulary.never_index,
-        encode=vocabulary.encode,
+        end=vocabulary.size,
+        spell=lambda text: _spell(vocabulary, text),
+        any_spelling=True,
     )
+
+
+def _spell(vocabulary: EngineVocabulary, text: str) -> list[int]:
+    """Ids of a text; empty if the vocabulary cannot spell it."""
+    try:
+        return vocabulary.encode(text)
+    except BadOption:
+        return []
 
 
 def _tokenizer(vocabulary: EngineVocabulary) -> TokenizerInfo:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
+from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.plugin import BadOption, InvalidResult, Unsatisfiable, UnsupportedGrammar, Vocabulary
 from xgrammar import CompiledGrammar, Grammar, GrammarCompiler, GrammarMatcher, TokenizerInfo
 
 from decodeplug_xgrammar.ebnf_rules import ROOT, MacroError, endless_rules, read_rules
 from decodeplug_xgrammar.engine import compile_grammar, last_line
-from decodeplug_xgrammar.masks import MatcherConstraint
 
 __all__ = ["XGrammarGrammar", "grammar"]
 
@@ -41,7 +41,7 @@ class XGrammarGrammar:
     def key(self) -> Hashable:
         return (self.text, self.root)
 
-    def compile(self, vocabulary: Vocabulary) -> MatcherConstraint:
+    def compile(self, vocabulary: Vocabulary) -> MaskConstraint:
         """Compile for a vocabulary; from the cached compilation where there is one.
 
         :raises UnsupportedGrammar: XGrammar refuses the grammar for this vocabulary.

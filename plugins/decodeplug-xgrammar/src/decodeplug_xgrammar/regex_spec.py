@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import decodeplug
+from decodeplug.constraints.masks import MaskConstraint
 from decodeplug.constraints.regex_spec import Regex
 from decodeplug.plugin import UnsupportedGrammar, Vocabulary
 from xgrammar import Grammar
 
 from decodeplug_xgrammar.engine import compile_grammar
-from decodeplug_xgrammar.masks import MatcherConstraint
 from decodeplug_xgrammar.patterns import whole_text
 
 __all__ = ["XGrammarRegex", "regex"]
@@ -31,7 +31,7 @@ class XGrammarRegex:
     def key(self) -> Hashable:
         return self.plain.key()
 
-    def compile(self, vocabulary: Vocabulary) -> MatcherConstraint:
+    def compile(self, vocabulary: Vocabulary) -> MaskConstraint:
         """Compile for a vocabulary; from the cached compilation where there is one.
 
         :raises UnsupportedGrammar: The pattern cannot be followed character by character.
