@@ -126,8 +126,10 @@ class Rejects:
     def _drawn(self, lane: LaneView, position: int, law: Tensor) -> int:
         return int((law.log() + gumbel([(lane.seed[0], _REST, position)], torch.arange(len(law)))[0]).argmax())
 
-    def extend(self, candidates: Sequence[Sequence[int]], rows: Rows) -> list[Extension]:
-        return Match(sample=self.sample).extend(candidates, rows)
+    def extend(
+        self, candidates: Sequence[Sequence[int]], values: Sequence[Sequence[float]], rows: Rows
+    ) -> list[Extension]:
+        return Match(sample=self.sample).extend(candidates, values, rows)
 
 
 class Remembers:
