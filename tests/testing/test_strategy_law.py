@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -52,15 +54,12 @@ class Forgetful(SelfConsistency):
 
 
 class Fickle(BestOfN):
-    """Changes its mind about paths that it has seen."""
+    """Changes its mind every time."""
 
-    seen: ClassVar[set[tuple[int, ...]]] = set()
+    calls: ClassVar[Iterator[int]] = itertools.count()
 
     def decide(self, paths: Any) -> Decision:
-        asked = tuple(map(id, paths))
-        order = range(len(paths)) if asked in self.seen else range(len(paths))[::-1]
-        self.seen.add(asked)
-        return Decision(list(order))
+        return Decision(list(range(len(paths)))[:: 1 if next(self.calls) % 2 else -1])
 
 
 class Short(BestOfN):
