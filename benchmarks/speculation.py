@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2", help='hub id, folder, or "smollm2", the embedded default')
     parser.add_argument("--heads", action="append", default=[], help="a folder with heads; repeat it, the best first")
     parser.add_argument("--quick", action="store_true", help="every third prompt, one round: a sample")
-    parser.add_argument("--repeats", type=int, help="rounds of the timing (default 3; 1 with --quick)")
+    parser.add_argument("--repeats", type=int, help="rounds of the timing (default 3; 1 with --quick; 0: counts only)")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
     parser.add_argument("--markdown", action="store_true", help="tables in markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
@@ -128,9 +128,9 @@ def main() -> None:
     rows += [[kind, "median", *(f"{medians[kind][name]:.3f}" for name in drafters), ""] for kind in KINDS]
     show_table("Forwards per token", ["kind", "prompt", *drafters, "same text"], rows, options.markdown)
 
-    repeats = options.repeats or (1 if options.quick else 3)
+    repeats = (1 if options.quick else 3) if options.repeats is None else options.repeats
     speed, slowest = [], float("inf")
-    for case in cases:
+    for case in cases if repeats else ():
         taken = in_turns(seconds_per_token(models, case, drafters["all"]), repeats)
         ratios = {
             name: Spread.of([theirs / mine for theirs, mine in zip(taken[name], taken["all"], strict=True)])
@@ -149,7 +149,11 @@ def main() -> None:
     figures = {f"{kind}_at_most": medians[kind]["all"] for kind in KINDS}
     verdicts = judge(
         "speculation",
-        {**figures, "speed_against_plain_at_least": slowest, "formula_distance_at_most": farthest(formula)},
+        {
+            **figures,
+            "speed_against_plain_at_least": slowest if speed else None,
+            "formula_distance_at_most": farthest(formula),
+        },
     )
     show_verdicts(verdicts, options.markdown)
     if options.json:
