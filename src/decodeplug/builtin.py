@@ -47,6 +47,7 @@ _DRAFTERS = {
     "chain": "Chain",
     "assistant": "Assistant",
     "heads": "HeadDrafts",
+    "mtp": "NativeDrafts",
 }
 _SELECTORS = {"match": "Match", "reject": "Reject", "beam": "Beam"}
 _STRATEGIES = {

@@ -198,7 +198,9 @@ class Strategy(Protocol):
     """A named, complete combination: a selector, and drafters of its own.
 
     One with ``options = (name, ...)`` has these options of the request given to its selector's factory, but for
-    those that are None; ``max_new_tokens`` and ``end_ids`` are those that the text will have.
+    those that are None; ``max_new_tokens`` and ``end_ids`` are those that the text will have. One with
+    ``drafters_for(model, named)`` is asked that in place of ``drafters``: its drafters depend on what the model has, and
+    on the names of those that the request has.
     """
 
     name: ClassVar[str]

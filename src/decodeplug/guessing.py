@@ -45,7 +45,9 @@ class Guessing:
         wanted = list(request.drafters or ()) if named else [name for name in default if only is None or name in only]
         drafters = [self._drafter(part, request) for part in wanted]
         known = {drafter.name for drafter in drafters}
-        drafters += [self._drafter(part, request) for part in strategy.drafters if Spec.of(part).name not in known]
+        drafters += [
+            self._drafter(part, request) for part in self._own(strategy, known) if Spec.of(part).name not in known
+        ]
         drafters = [drafter for drafter in drafters if drafter.name != "none"]
         self._note_what_is_unused(request, drafters, trace)
         if not drafters:
@@ -95,6 +97,11 @@ class Guessing:
             if isinstance(cause, DecodeplugError):
                 raise cause from cause.__cause__
             raise PluginError(owner_of(part), part_name(part), "open", cause) from cause
+
+    def _own(self, strategy: Strategy, named: set[str]) -> Sequence[str | Mapping[str, Any]]:
+        """The strategy's own drafters; ``named`` are those of the request."""
+        choose = getattr(strategy, "drafters_for", None)
+        return strategy.drafters if choose is None else choose(self.target.module, named)
 
     def _drafter(self, part: Any, request: Request) -> Drafter:
         if not (isinstance(part, str | Mapping) and Spec.of(part).name == "assistant"):

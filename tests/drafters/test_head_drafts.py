@@ -142,7 +142,7 @@ def test_a_hole_in_what_is_remembered_is_left_open(recurrent: Heads, lane: MakeL
     drafter = HeadDrafts(heads=recurrent)
     drafter.draft(lane(20), 3)
     drafter.draft(lane(30, 2), 3)  # positions 19 to 26 never came
-    (remembered,) = drafter._remembered.values()
+    (remembered,) = drafter._remembered.all().values()
     assert remembered.positions == [*range(19), 27, 28]
     assert remembered.memory.keys.shape[2] == 21
 
@@ -151,15 +151,15 @@ def test_no_more_is_remembered_than_it_looks_back(
     recurrent: Heads, lane: MakeLane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("decodeplug.drafters.heads._WINDOW", 8)
-    monkeypatch.setattr("decodeplug.drafters.heads._HYPOTHESES", 2)
+    monkeypatch.setattr("decodeplug.drafters.hypotheses.HYPOTHESES", 2)
     drafter = HeadDrafts(heads=recurrent)
     drafter.draft(lane(30), 3)
     by_turns = drafter.draft(lane(33, 3), 3).tokens
-    assert [len(kept.positions) for kept in drafter._remembered.values()] == [8]
+    assert [len(kept.positions) for kept in drafter._remembered.all().values()] == [8]
     assert by_turns == HeadDrafts(heads=recurrent).draft(lane(33), 3).tokens
     for number in range(5):
         drafter.draft(lane(30, seed=(0, number)), 3)
-    assert list(drafter._remembered) == [(0, 3), (0, 4)]
+    assert list(drafter._remembered.all()) == [(0, 3), (0, 4)]
 
 
 def test_a_lane_that_samples_draws_with_its_own_noise(heads: Heads, lane: MakeLane) -> None:

@@ -5,6 +5,7 @@ from decodeplug.drafters.chain import Chain
 from decodeplug.drafters.forced import Forced
 from decodeplug.drafters.heads import HeadDrafts
 from decodeplug.drafters.lookup import Lookup
+from decodeplug.drafters.native_mtp import NativeDrafts
 from decodeplug.drafters.none import NoDrafts
 
-__all__ = ["Assistant", "Chain", "Forced", "HeadDrafts", "Lookup", "NoDrafts"]
+__all__ = ["Assistant", "Chain", "Forced", "HeadDrafts", "Lookup", "NativeDrafts", "NoDrafts"]

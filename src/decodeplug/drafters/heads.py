@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -13,8 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from decodeplug.drafters.draws import Draws
+from decodeplug.drafters.hypotheses import Hypotheses
+from decodeplug.drafters.measured import MeasuredPrice
+from decodeplug.drafters.prefixes import common_prefix
 from decodeplug.errors import BadOption
-from decodeplug.noise import gumbel
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Opening
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["HeadDrafts"]
 
 _WINDOW = 256  # positions that the recurrent head looks back: as many as it was trained with
-_HYPOTHESES = 64  # of so many the keys and values are remembered
-_FIRST_PRICE = 0.05  # of a drafted token, in forwards of the model, before any was measured
-_TIMED = 15  # drafts that the price is the median of
 
 
 class HeadDrafts:
@@ -53,8 +51,8 @@ class HeadDrafts:
             raise BadOption("heads", path=str(path), wanted="a folder that `decodeplug train-heads` wrote, or heads")
         self.path = Path(path) if path else None
         self.heads: Heads | None = heads
-        self._remembered: dict[tuple[int, int], _Remembered] = {}
-        self._seconds: deque[float] = deque(maxlen=_TIMED)
+        self._remembered: Hypotheses[_Remembered] = Hypotheses()
+        self._price = MeasuredPrice()
 
     def open(self, request: Opening) -> HeadDrafts:
         """One for a request: its heads loaded and sure to be of the model, and with a memory of its own.
@@ -67,9 +65,7 @@ class HeadDrafts:
 
     def price(self, lane: LaneView) -> float:
         """What one drafted token costs, in forwards of width 1 of the model."""
-        if not self._seconds or not lane.forward_s:
-            return _FIRST_PRICE
-        return statistics.median(self._seconds) / lane.forward_s
+        return self._price.of(lane)
 
     def bind(self, model: Any) -> HeadDrafts:
         """A drafter for one model: with its heads loaded, and sure to be of that model.
@@ -98,23 +94,23 @@ class HeadDrafts:
         count = min(room, heads.count)
         if lane.hidden is None or not len(lane.hidden) or count <= 0:
             return NO_DRAFT
-        began, draws = time.perf_counter(), _Draws(heads, lane)
+        began, draws = time.perf_counter(), Draws(heads.vocabulary, lane)
         if heads.kind == "independent":
             self._beside_each_other(heads, lane, count, draws)
         else:
             self._one_after_the_other(heads, lane, count, draws)
         draft = draws.draft(self.name)
-        self._seconds.append((time.perf_counter() - began) / max(1, len(draft)))
+        self._price.note(time.perf_counter() - began, len(draft))
         return draft
 
-    def _beside_each_other(self, heads: Any, lane: LaneView, count: int, draws: _Draws) -> None:
+    def _beside_each_other(self, heads: Any, lane: LaneView, count: int, draws: Draws) -> None:
         assert lane.hidden is not None
         for states in heads.part(lane.hidden[-1:].to(heads.output.rows.dtype))[0, :count]:
             draws.add(heads.output(states[None]))
             if draws.ended:
                 break
 
-    def _one_after_the_other(self, heads: Any, lane: LaneView, count: int, draws: _Draws) -> None:
+    def _one_after_the_other(self, heads: Any, lane: LaneView, count: int, draws: Draws) -> None:
         states, memory = self._read(heads, lane)
         for step in range(count):
             token = draws.add(heads.output(states[:, -1]))
@@ -129,7 +125,7 @@ class HeadDrafts:
         assert lane.hidden is not None
         hidden, ids = lane.hidden[-_WINDOW:].to(heads.output.rows.dtype), tuple(lane.ids)
         first = len(ids) - 1 - len(hidden)
-        before = self._remembered.pop(lane.seed, None)
+        before = self._remembered.take(lane)
         kept = None if before is None else before.until(first, ids, len(ids) - 1 - _WINDOW)
         positions = torch.arange(first, len(ids) - 1)
         following = torch.tensor(ids[first + 1 :])
@@ -141,9 +137,7 @@ class HeadDrafts:
             None if kept is None else kept.memory,
         )
         places = [*(() if kept is None else kept.positions), *range(first, len(ids) - 1)]
-        self._remembered[lane.seed] = _Remembered(ids, places, memory)
-        if len(self._remembered) > _HYPOTHESES:
-            self._remembered.pop(next(iter(self._remembered)))
+        self._remembered.keep(lane, _Remembered(ids, places, memory))
         return states, memory
 
 
@@ -160,64 +154,9 @@ class _Remembered(NamedTuple):
     def until(self, end: int, ids: Sequence[int], begin: int) -> _Remembered | None:
         """What holds of positions ``begin .. end - 1`` in a text of these ids; None if nothing does."""
         # A position knows the id behind it, too: with so many equal ids, those up to two before the first other one hold.
-        last = bisect_left(self.positions, min(end, _equal(self.ids, ids) - 1))
+        last = bisect_left(self.positions, min(end, common_prefix(self.ids, ids) - 1))
         first = bisect_left(self.positions, begin)
         if first >= last:
             return None
         memory = self.memory.between(first, last)
         return _Remembered(self.ids, self.positions[first:last], memory)
-
-
-def _equal(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many ids two texts have in common from their beginning."""
-    count = min(len(one), len(other))
-    if one[:count] == other[:count]:  # nearly always, and much faster than to look at each
-        return count
-    return next(index for index in range(count) if one[index] != other[index])
-
-
-class _Draws:
-    """The tokens of one draft as they are chosen.
-
-    Where a lane has constraint or processors, the heads' scores go through them as the model's own do. Else nothing
-    is read back from the device before the last token.
-    """
-
-    def __init__(self, heads: Any, lane: LaneView) -> None:
-        self._vocabulary, self._lane = heads.vocabulary, lane
-        self._tokens: list[Tensor] = []
-        self._laws: list[Tensor | None] = []
-        self._drafted: list[int] = []
-        self._state = lane.state
-        self.ended = False
-
-    def add(self, scores: Tensor) -> Tensor:
-        """Choose from ``[1, kept]`` scores: the best, or where noise is drawn the best with it. ``[1]`` int64."""
-        lane, ids = self._lane, self._vocabulary.ids
-        if lane.draw is not None and not getattr(lane.draw, "is_plain", False):
-            return self._drawn(scores)
-        noisy = scores
-        if lane.samples:
-            noisy = scores + gumbel([(*lane.seed, len(lane.ids) + len(self._tokens))], ids)
-        best = noisy.argmax(-1)
-        wanted = lane.wants_probabilities and lane.samples
-        self._laws.append(self._vocabulary.spread(scores.float().softmax(-1))[0] if wanted else None)
-        self._tokens.append(ids[best])
-        return self._tokens[-1]
-
-    def _drawn(self, scores: Tensor) -> Tensor:
-        """The same, as the lane itself chooses."""
-        assert self._lane.draw is not None
-        logits = self._vocabulary.spread(scores, fill=-torch.inf)[0]
-        drawn = self._lane.draw(logits, self._drafted, self._state)
-        self._state, self.ended = drawn.state, drawn.ends
-        self._drafted.append(drawn.token)
-        self._laws.append(drawn.probabilities)
-        self._tokens.append(torch.tensor([drawn.token]).to(scores.device, non_blocking=True))
-        return self._tokens[-1]
-
-    def draft(self, name: str) -> Draft:
-        """All that was chosen, in one transfer."""
-        tokens = tuple(torch.cat(self._tokens).tolist())
-        laws = tuple(self._laws) if any(law is not None for law in self._laws) else ()
-        return Draft(tokens, (name,) * len(tokens), laws)

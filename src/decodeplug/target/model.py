@@ -137,7 +137,8 @@ def _vocab_size(module: Any, config: Any) -> int:
     head = module.get_output_embeddings()
     weight = getattr(head, "weight", None)
     if weight is not None and weight.dim() == 2:
-        return getattr(head, "out_features", None) or weight.shape[0]
+        rows = getattr(head, "out_features", None) or weight.shape[0]
+        return min(rows, getattr(config, "unpadded_vocab_size", None) or rows)  # Inkling cuts its logits
     return config.vocab_size
 
 

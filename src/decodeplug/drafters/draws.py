@@ -1,0 +1,69 @@
+"""How a drafter that has scores of its own chooses its tokens: as the lane would, with the lane's own noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from decodeplug.noise import gumbel
+from decodeplug.values import Draft, LaneView
+
+if TYPE_CHECKING:
+    from decodeplug.heads.cut import CutVocabulary
+
+__all__ = ["Draws"]
+
+
+class Draws:
+    """The tokens of one draft as they are chosen.
+
+    Where a lane has constraint or processors, the scores go through them as the model's own do. Else nothing is
+    read back from the device before the last token.
+
+    :param vocabulary: The tokens that are scored. :param lane: Not modified.
+    :ivar ended: Whether the text would end with the last token: nothing is to be drafted behind it.
+    """
+
+    def __init__(self, vocabulary: CutVocabulary, lane: LaneView) -> None:
+        self._vocabulary, self._lane = vocabulary, lane
+        self._tokens: list[Tensor] = []
+        self._laws: list[Tensor | None] = []
+        self._drafted: list[int] = []
+        self._state = lane.state
+        self.ended = False
+
+    def add(self, scores: Tensor) -> Tensor:
+        """Choose from ``[1, kept]`` scores: the best, or where noise is drawn the best with it. ``[1]`` int64."""
+        lane, ids = self._lane, self._vocabulary.ids
+        if lane.draw is not None and not getattr(lane.draw, "is_plain", False):
+            return self._drawn(scores)
+        noisy = scores
+        if lane.samples:
+            noisy = scores + gumbel([(*lane.seed, len(lane.ids) + len(self._tokens))], ids)
+        best = noisy.argmax(-1)
+        wanted = lane.wants_probabilities and lane.samples
+        self._laws.append(self._vocabulary.spread(scores.float().softmax(-1))[0] if wanted else None)
+        self._tokens.append(ids[best])
+        return self._tokens[-1]
+
+    def _drawn(self, scores: Tensor) -> Tensor:
+        """The same, as the lane itself chooses."""
+        assert self._lane.draw is not None
+        logits = self._vocabulary.spread(scores, fill=-torch.inf)[0]
+        drawn = self._lane.draw(logits, self._drafted, self._state)
+        self._state, self.ended = drawn.state, drawn.ends
+        self._drafted.append(drawn.token)
+        self._laws.append(drawn.probabilities)
+        self._tokens.append(torch.tensor([drawn.token]).to(scores.device, non_blocking=True))
+        return self._tokens[-1]
+
+    def draft(self, name: str) -> Draft:
+        """All that was chosen, in one transfer.
+
+        :param name: Of the drafter.
+        """
+        tokens = tuple(torch.cat(self._tokens).tolist())
+        laws = tuple(self._laws) if any(law is not None for law in self._laws) else ()
+        return Draft(tokens, (name,) * len(tokens), laws)
