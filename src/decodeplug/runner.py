@@ -66,10 +66,11 @@ class Runner:
             checked("generate_batch", request)
         outcomes = [self._ready(request, return_errors) for request in requests]
         waiting = _by_cache([outcome for outcome in outcomes if isinstance(outcome, Ready)])
+        found: dict[int, Result] = {}
         with torch.inference_mode():  # once for all turns
-            for _ in self._loops(Line.of(waiting), limits):
-                pass
-        results = [self._finished(outcome) for outcome in outcomes]
+            for _, ended in self._loops(Line.of(waiting), limits):
+                found.update((id(ready), self._finished(ready)) for ready in ended)
+        results = [outcome if isinstance(outcome, Result) else found[id(outcome)] for outcome in outcomes]
         error = next((result.error for result in results if result.error is not None), None)
         if error is not None and not return_errors:
             raise error
@@ -181,9 +182,8 @@ class Runner:
         except DecodeplugError as error:
             ready.job.error = ready.job.error or error
 
-    def _finished(self, outcome: Ready | Result) -> Result:
-        if isinstance(outcome, Result):
-            return outcome
+    @torch.inference_mode(False)  # what constraints, hooks and inspectors do with a result is their own affair
+    def _finished(self, outcome: Ready) -> Result:
         result = result_of(outcome, self.score)
         if result.error is None:
             try:
