@@ -60,6 +60,7 @@ bench: $(READY)  ## Benchmarks side by side with their peers, in an environment 
 	$(BENCH_VENV)/bin/python benchmarks/sampling.py
 	$(BENCH_VENV)/bin/python benchmarks/beams.py
 	$(BENCH_VENV)/bin/python benchmarks/speculation.py $(if $(HEADS),--heads $(HEADS))
+	$(BENCH_VENV)/bin/python benchmarks/batching.py
 	$(BENCH_VENV)/bin/python benchmarks/free_text.py
 	$(BENCH_VENV)/bin/python benchmarks/json_end_to_end.py
 	$(BENCH_VENV)/bin/python benchmarks/extraction.py

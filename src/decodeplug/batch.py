@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from decodeplug.blame import fail
 from decodeplug.drafting import drafts_of
 from decodeplug.failure import PartFailure
+from decodeplug.feeding import Feeding, go_on
 from decodeplug.groups import Group, grouped
 from decodeplug.lane import Job, Lane
 from decodeplug.rowfacts import Chosen, Picked
@@ -40,6 +41,7 @@ class Turn:
     :ivar groups: The lanes as they are scored together.
     :ivar feeds: For each lane, the ids that the model gets. :ivar wants: For each, of how many
         of them, the last ones, logits are wanted.
+    :ivar pieces: Lanes that are fed a part of their prompt, and how much; they choose no token.
     """
 
     lanes: list[Lane]
@@ -48,6 +50,7 @@ class Turn:
     feeds: list[list[int]]
     wants: list[int]
     masks: Future[Masks] | None = None
+    pieces: Mapping[int, int] = field(default_factory=dict[int, int])
     draft_s: float = 0.0
     forward_s: float = 0.0
     wait_s: float = 0.0
@@ -67,17 +70,31 @@ class Turn:
 
 
 class Batch:
-    """Jobs on their way through the loop."""
+    """Jobs on their way through the loop.
 
-    def __init__(self, jobs: Sequence[Job], target: Target, *, filler: MaskFiller, costs: WidthCosts) -> None:
-        self.jobs = list(jobs)
+    :param joining: Jobs that join at the next turn; emptied then. Whoever drives the loop adds to it.
+    :param feeding: How long prompts are fed.
+    """
+
+    def __init__(
+        self, joining: list[Job], target: Target, *, filler: MaskFiller, costs: WidthCosts, feeding: Feeding
+    ) -> None:
+        self.joining = joining
         self._vocab_size, self._device = target.vocab_size, target.device
-        self._filler, self._costs = filler, costs
+        self._filler, self._costs, self._feeding = filler, costs, feeding
         self._steady: Turn | None = None
+        self._going: tuple[list[int], list[Lane], list[int]] = [], [], []
 
-    def open(self) -> list[Lane]:
-        """The lanes of all jobs before the first turn."""
-        return [lane for job in self.jobs for lane in job.lanes if not job.is_done]
+    def join(self) -> tuple[list[int], list[Lane], list[int]]:
+        """The lanes of the next turn: those that go on, and behind them those of the jobs that join.
+
+        :returns: For each lane the index of the lane that it continues, -1 for a new one; the lanes;
+            and how many of their ids the cache shall hold.
+        """
+        parents, lanes, lengths = self._going
+        new = [lane for job in self.joining for lane in job.lanes if not job.is_done]
+        self.joining.clear()
+        return [*parents, *[-1] * len(new)], [*lanes, *new], [*lengths, *[0] * len(new)]
 
     def draft(self, lanes: list[Lane], max_draft: int | None) -> Turn:
         """Ask each lane's drafter, cut what cannot be kept, and start filling the masks."""
@@ -85,11 +102,14 @@ class Batch:
         if last is not None and last.lanes == lanes:  # where nobody drafts, the next turn is like the last one
             return Turn(lanes, last.groups, last.drafts, [lane.ids[lane.held :] for lane in lanes], last.wants)
         views = [lane.view(self._costs, len(lanes)) for lane in lanes]
-        proposed = self._proposed(lanes, views, max_draft)
+        pieces = self._feeding.pieces(lanes)
+        proposed = self._proposed(lanes, views, max_draft, pieces)
         drafts, rows, steady = [], [], True
         for index, lane in enumerate(lanes):
             draft, job = NO_DRAFT, lane.job
-            if job.drafter is not None or job.constraint is not None or job.plan.joint is not None:
+            if index in pieces:
+                steady = False
+            elif job.drafter is not None or job.constraint is not None or job.plan.joint is not None:
                 steady = False
                 draft, states = cut_draft(lane, proposed.get(index, NO_DRAFT))
                 rows += [(job.constraint, state, job.end_ids) for state in states]
@@ -97,19 +117,25 @@ class Batch:
         masks = self._filler.start(rows, self._vocab_size, self._device) if rows else None
         feeds = [[*lane.ids[lane.held :], *draft.tokens] for lane, draft in zip(lanes, drafts, strict=True)]
         wants = [len(draft.tokens) + 1 for draft in drafts]
-        turn = Turn(lanes, grouped(lanes, views, drafts), drafts, feeds, wants, masks)
+        for index, count in pieces.items():
+            feeds[index], wants[index] = feeds[index][:count], 0
+        turn = Turn(lanes, grouped(lanes, views, drafts, wants), drafts, feeds, wants, masks, pieces)
         self._steady = turn if steady else None
         turn.draft_s = time.perf_counter() - began
         return turn
 
-    def _proposed(self, lanes: Sequence[Lane], views: Sequence[LaneView], max_draft: int | None) -> dict[int, Draft]:
+    def _proposed(
+        self, lanes: Sequence[Lane], views: Sequence[LaneView], max_draft: int | None, pieces: Mapping[int, int]
+    ) -> dict[int, Draft]:
         """What the drafters propose, by the index of the lane, before the constraint has its say."""
-        questions = []
+        questions, crowded = [], self._feeding.is_crowded(lanes)
         for index, (lane, view) in enumerate(zip(lanes, views, strict=True)):
-            room = lane.job.rules.room(lane)
-            room = room if max_draft is None else min(room, max_draft)
+            if lane.job.drafter is None or index in pieces:
+                continue
+            limits = max_draft, self._feeding.room(lane, len(lanes), crowded=crowded)
+            room = min([lane.job.rules.room(lane), *(limit for limit in limits if limit is not None)])
             # Of twins, which share one forward, one draft would have to be the guess of all.
-            if lane.job.drafter is not None and room > 0 and not lane.is_twin:
+            if room > 0 and not lane.is_twin:
                 questions.append((index, lane.job.drafter, view, room))
         if not questions:
             return {}
@@ -126,17 +152,16 @@ class Batch:
                 drafts[index] = NO_DRAFT
         return drafts
 
-    def commit(self, turn: Turn, chosen: Sequence[Chosen]) -> tuple[list[int], list[Lane], list[int]]:
-        """Clip and commit every extension.
-
-        :returns: For each lane that goes on, the index of the lane that it continues; the lanes;
-            and how many of their ids the cache shall hold.
-        """
+    def commit(self, turn: Turn, chosen: Sequence[Chosen]) -> None:
+        """Clip and commit every extension, and note which lanes go on."""
         parents: list[int] = []
         going: list[Lane] = []
         lengths: list[int] = []
         last: Job | None = None
-        first = 0
+        first, decoding = (
+            0,
+            self._steady is None and all(_is_past_the_prompt(turn, index) for index in range(len(turn.lanes))),
+        )
         for choice in chosen:
             index = choice.parent
             lane = turn.lanes[index]
@@ -156,14 +181,17 @@ class Batch:
                     _fail_to_clip(job, error)
                     continue
             step = _step(turn, index, clipped, choice)
+            lane.prefilled = 0
             turn.steps.append((job, step))
             job.trace.steps.append(step)
             _extend(lane, turn.drafts[index], step.kept, clipped, choice)
             if turn.hidden and job.needs_hidden:
                 lane.hidden = turn.hidden[index][: len(turn.feeds[index]) - step.rejected]
             if step.drafted and _is_past_the_prompt(turn, index):
-                seconds = turn.draft_s + turn.forward_s + turn.choose_s
-                lane.saved += step.kept + 1 - self._costs.spent(step.width, seconds, len(turn.lanes))
+                width, seconds = len(turn.feeds[index]), turn.draft_s + turn.forward_s + turn.choose_s
+                costs, count = self._costs, len(turn.lanes)
+                spent = costs.spent(width, seconds, count) if decoding else costs.relative(width, count)
+                lane.saved += step.kept + 1 - spent
             lane.finish_reason = lane.finish_reason or job.interrupted()
             if isinstance(choice, Picked):
                 note(lane, choice.extension, step)
@@ -173,14 +201,11 @@ class Batch:
                 lengths.append(min(held, len(lane.ids) - 1))
         if last is not None and last.plan.joint is not None:
             settle(last, last.plan.joint, first, parents, going, lengths)
-        self._note_cost(turn)
-        return parents, going, lengths
-
-    def _note_cost(self, turn: Turn) -> None:
-        """What a forward cost, where a drafter will ask; that of a prompt says nothing of a draft's."""
-        if self._steady is not None:
-            return
-        if all(_is_past_the_prompt(turn, index) for index in range(len(turn.lanes))):
+        if turn.pieces:
+            go_on(turn.lanes, turn.pieces, parents, going, lengths)
+        self._going = parents, going, lengths
+        # What a forward cost, where a drafter will ask; that of a prompt says nothing of a draft's.
+        if decoding:
             self._costs.record(max(map(len, turn.feeds)), turn.forward_s + turn.choose_s, len(turn.lanes))
 
 
@@ -198,14 +223,14 @@ def _fail_to_clip(job: Job, error: Exception) -> None:
 def _step(turn: Turn, index: int, clipped: Clipped, choice: Chosen) -> Step:
     lane, draft, count = turn.lanes[index], turn.drafts[index], len(clipped.tokens)
     kept = _kept(draft, clipped.tokens) if draft.tokens else 0
-    prefilled = lane.is_twin and lane is not lane.job.lanes[0]
+    shares = lane.held == 0 and lane.is_twin and lane is not lane.job.lanes[0]
     step = Step(
         position=len(lane.ids),
         drafted=draft.tokens,
         sources=draft.sources,
         kept=kept,
         tokens=clipped.tokens,
-        width=0 if prefilled else len(turn.feeds[index]),
+        width=0 if shares else lane.prefilled + len(turn.feeds[index]),
         lane=lane.hypothesis,
         forward_s=turn.forward_s,
         wait_s=turn.wait_s,

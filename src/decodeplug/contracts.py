@@ -168,7 +168,7 @@ class Drafter(Protocol):
     - ``price(lane) -> float``: what each of its tokens costs, in forwards of width 1. It is asked once a turn, and
       for no more tokens than are worth it.
     - ``insists = True``: its drafts are not shortened to what is worth it.
-    - ``close()``: called when a run is over; lets go of what it remembers, and may draft again.
+    - ``close()``: called when no request that uses it is running any more; lets go of what it remembers, and may draft again.
     - ``needs_hidden = True``: lanes show the hidden states of the model.
     """
 

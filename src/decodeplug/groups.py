@@ -30,12 +30,20 @@ class Group:
     outlook: Outlook | None = None
 
 
-def grouped(lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[Draft]) -> list[Group]:
-    """Put neighbours together that differ in nothing that scoring looks at."""
+def grouped(
+    lanes: Sequence[Lane], views: Sequence[LaneView], drafts: Sequence[Draft], wants: Sequence[int]
+) -> list[Group]:
+    """Put neighbours together that differ in nothing that scoring looks at.
+
+    :param wants: For each lane, how many rows it has: none are scored of one whose prompt is being fed.
+    """
     groups: list[Group] = []
     start = row = masked = 0
     for end in range(1, len(lanes) + 1):
-        if end < len(lanes) and _alike(lanes[start].job, lanes[end].job):
+        if not wants[start]:
+            start = end
+            continue
+        if end < len(lanes) and wants[end] and _alike(lanes[start].job, lanes[end].job):
             continue
         job, own = lanes[start].job, lanes[start:end]
         outlook = None if job.plan.joint is None else Outlook(own)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from dataclasses import fields
 from typing import Any
 
+from decodeplug.admission import Limits
 from decodeplug.constraints import accepts
 from decodeplug.contracts import Processor
 from decodeplug.discovery import Plugins
 from decodeplug.ends import end_ids_of, pad_id_of
 from decodeplug.errors import BadOption
 from decodeplug.fit import Fit
+from decodeplug.inflow import checked
 from decodeplug.registry import Offer
 from decodeplug.request import Request
 from decodeplug.result import Result
 from decodeplug.runner import Runner
 from decodeplug.stream import Stream
+from decodeplug.submitted import Submitted
 from decodeplug.target import Target
 from decodeplug.vocabulary import Vocabulary, check_fits
 
@@ -29,6 +33,10 @@ class Host:
     :param tokenizer: Its tokenizer. None: prompts are ids, and texts are not had.
     :param plugins: None: all that are installed. ``[]``: the built-in parts only. A list
         of names, modules or plugin objects: only these; ``"-name"`` blocks one.
+    :param max_batch: Lanes that ``generate_batch``, ``run`` and ``submit`` decode at once; the other requests wait. One
+        with more hypotheses than that runs alone. None is no limit; likewise of the next two.
+    :param max_batch_tokens: Ids of one forward of theirs: longer prompts are fed in pieces where the model allows it.
+    :param max_cache_bytes: No request joins theirs where the cache would be larger, judged by what lanes take now.
     :param use_generation_config: Take sampling options from the model's generation config,
         where a request names no processors. By default it only gives the end and pad tokens.
     :raises UnsupportedModel: The model cannot be decoded, and why.
@@ -39,8 +47,17 @@ class Host:
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any = None, *, plugins: Any = None, use_generation_config: bool = False
+        self,
+        model: Any,
+        tokenizer: Any = None,
+        *,
+        plugins: Any = None,
+        use_generation_config: bool = False,
+        max_batch: int | None = 16,
+        max_batch_tokens: int | None = 2048,
+        max_cache_bytes: int | None = None,
     ) -> None:
+        limits = Limits(max_batch, max_batch_tokens, max_cache_bytes)
         self.plugins = Plugins.load(plugins)
         self.target = Target(model)
         self.model, self.tokenizer = model, tokenizer
@@ -59,7 +76,7 @@ class Host:
             configured_beams=self._configured_beams() if use_generation_config else {},
             configured_sampling=use_generation_config and bool(self.target.module.generation_config.do_sample),
         )
-        self._runner = Runner(self.target, self._fit, self.plugins)
+        self._runner = Runner(self.target, self._fit, self.plugins, limits)
         self.plugins.announce("decodeplug_host_ready", host=self)
 
     @classmethod
@@ -73,13 +90,15 @@ class Host:
         :param options: ``dtype``, ``device_map``, ``attn_implementation``, ``revision`` and
             whatever else ``AutoModelForCausalLM.from_pretrained`` takes. Only safetensors
             weights are read, and no code of the model folder is executed, unless you ask for it.
+            ``max_batch`` and its like are those of ``Host``.
         :raises ModelMissing: It is not on this machine; says how to get it.
         :raises UnsupportedModel: It is no causal language model.
         """
         from decodeplug.loading import load
 
+        limits = {limit.name: options.pop(limit.name) for limit in fields(Limits) if limit.name in options}
         model, tokenizer = load(name, **options)
-        return cls(model, tokenizer, plugins=plugins, use_generation_config=use_generation_config)
+        return cls(model, tokenizer, plugins=plugins, use_generation_config=use_generation_config, **limits)
 
     @classmethod
     def from_pipeline(cls, pipe: Any, **options: Any) -> Host:
@@ -108,7 +127,7 @@ class Host:
         """
         request = Request(prompt, **options)
         if streamer is None:
-            return self._runner.batch([request])[0]
+            return self._runner.one(request)
         from decodeplug.bridges.streamers import feed
 
         return feed(streamer, self._runner.stream(request))
@@ -122,6 +141,29 @@ class Host:
             others have finished.
         """
         return self._runner.batch(list(requests), return_errors=return_errors)
+
+    def run(
+        self, requests: Iterable[Request], *, ordered: bool = True, return_errors: bool = False
+    ) -> Generator[Result, None, None]:
+        """Decode the requests of any iterable, also of one without end; yields results as they finish.
+
+        A request is taken when there is room for it, and one that finishes makes room at once. Those with another
+        ``cache`` begin when the ones before them have finished.
+
+        :param ordered: Yield results in the order of the requests; those that overtake others are kept. False: as
+            they finish.
+        :param return_errors: Give a request that is refused or fails back as a Result with ``error`` set. By default
+            no request is taken after the first error, and it is raised when those that had begun have finished.
+        """
+        return self._runner.run(requests, ordered=ordered, return_errors=return_errors)
+
+    def submit(self, request: Request) -> Submitted:
+        """Decode a request in the background, together with others that were submitted.
+
+        :returns: Its chunks, to iterate over with ``for`` or ``async for``; ``result()``; or ``await`` it.
+        :raises DecodeplugError: The request cannot run.
+        """
+        return self._runner.submit(checked("submit", request))
 
     def stream(self, prompt: Any, **options: Any) -> Stream:
         """Decode one prompt chunk by chunk.
@@ -175,7 +217,7 @@ class Host:
         return list(self.plugins.registry.offers())
 
     def close(self) -> None:
-        """Stop the threads that fill masks. The host cannot be used after it."""
+        """Stop the host's threads; submitted requests that have not finished are cancelled. It cannot be used after it."""
         self._runner.close()
 
     def __enter__(self) -> Host:

@@ -54,6 +54,7 @@ class Lane:
     :ivar hypothesis: Its number within the request: part of the noise key.
     :ivar score: What a joint selector gave it. :ivar sources: Who proposed each new id; where lanes fork only,
         else the trace knows.
+    :ivar prefilled: Ids that it was fed in turns that chose no token: the beginning of a long prompt.
     """
 
     job: Job
@@ -71,6 +72,7 @@ class Lane:
     score: float = 0.0
     sources: list[str] = field(default_factory=list)
     finish_reason: str | None = None
+    prefilled: int = 0
 
     def fork(self) -> Lane:
         """Another lane that says the same so far."""

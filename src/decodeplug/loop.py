@@ -13,7 +13,9 @@ __all__ = ["decode"]
 
 
 def decode(session: Session, batch: Batch) -> Generator[Turn, None, None]:
-    """Decode all jobs of a batch; yields once per turn, after its tokens are committed.
+    """Decode the jobs of a batch; yields once per turn, after its tokens are committed.
+
+    Jobs may join in every turn: their lanes begin empty, beside those that go on.
 
     Every way to decode is this loop with other parts. Prefill is nothing special: the
     prompt of a new lane is *pending*, like any other committed id that the cache does
@@ -22,10 +24,10 @@ def decode(session: Session, batch: Batch) -> Generator[Turn, None, None]:
     :param session: The model and its cache; holds no lanes yet.
     :param batch: The jobs, and what is done with drafts and decisions at the edges.
     """
-    lanes = batch.open()
-    held = session.keep([-1] * len(lanes), [0] * len(lanes))
+    parents, lanes, lengths = batch.join()
     while lanes:
-        for lane, length in zip(lanes, held, strict=True):
+        # keep: the cache drops rejected drafts, finished lanes and what nobody continues
+        for lane, length in zip(lanes, session.keep(parents, lengths), strict=True):
             lane.held = length
         # draft: guesses, and the constraint's states along them; masks begin to fill
         turn = batch.draft(lanes, session.max_draft)
@@ -37,8 +39,9 @@ def decode(session: Session, batch: Batch) -> Generator[Turn, None, None]:
         chosen = choose(logits, turn.groups, len(lanes), turn.await_masks())
         del logits  # large, and the next forward's are made in its place
         turn.choose_s = time.perf_counter() - began - turn.forward_s
-        # clip: end tokens, stop strings, constraint, budget; commit; and who goes on
-        parents, lanes, lengths = batch.commit(turn, chosen)
-        # keep: the cache drops rejected drafts, finished lanes and what nobody continues
-        held = session.keep(parents, lengths)
+        # clip: end tokens, stop strings, constraint, budget; commit
+        batch.commit(turn, chosen)
         yield turn
+        # and who goes on, with those that join
+        parents, lanes, lengths = batch.join()
+    session.keep([], [])

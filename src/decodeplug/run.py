@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from decodeplug.admission import Admission
 from decodeplug.batch import Batch, Turn
 from decodeplug.blame import fail
 from decodeplug.contracts import Inspector
 from decodeplug.errors import DecodeplugError, PluginError
+from decodeplug.feeding import Feeding
 from decodeplug.inference import inference
 from decodeplug.lane import Job, Lane
 from decodeplug.loop import decode
@@ -36,39 +37,34 @@ __all__ = ["failed_result", "lane_text", "path_of", "result_of", "turns"]
 
 
 def turns(
-    target: Target, cache: Any, jobs: Sequence[Job], *, lock: Any, filler: MaskFiller, costs: WidthCosts
+    target: Target, admission: Admission, *, lock: Any, filler: MaskFiller, costs: WidthCosts
 ) -> Generator[Turn, None, None]:
-    """Run jobs to their end, one turn at a time.
+    """Run jobs to their end, one turn at a time; others join them as the admission lets them.
 
     The lock is held during a turn, not between two, so a stream that nobody reads does
     not stop other callers. Closing the iterator ends the run and frees the cache.
     """
-    began = time.perf_counter()
+    cache = admission.cache
     session = SharedPrompts(target.session(cache))
-    batch = Batch(jobs, target, filler=filler, costs=costs)
-    if any(job.needs_hidden for job in jobs):
-        session.keep_hidden()
+    feeding = Feeding(admission.limits.max_batch_tokens, lambda: target.feeds_in_pieces(cache))
+    batch = Batch(admission.joining, target, filler=filler, costs=costs, feeding=feeding)
     loop = decode(session, batch)
-    peak = held = 0
-    inspected = [job for job in jobs if job.inspectors]
     try:
         while True:
+            admission.refill()  # not under the lock: it may wait for whoever makes the requests
+            if any(job.needs_hidden for job in admission.joining):
+                session.keep_hidden()
+            inspected = [ready.job for ready in admission.running if ready.job.inspectors]
             with lock:
                 turn = _next(loop, inspected, target.model)
             if turn is None:
                 break
-            peak, held = max(peak, turn.cache_bytes), turn.cache_bytes
+            admission.note(turn.cache_bytes)
             if inspected:
                 _tell_inspectors(turn)
             yield turn
     finally:
         loop.close()
-        for drafter in {id(job.drafter): job.drafter for job in jobs}.values():
-            if hasattr(drafter, "close"):
-                drafter.close()
-        for job in jobs:
-            job.trace.elapsed_s = time.perf_counter() - began
-            job.trace.cache = {"name": part_name(cache), "bytes": held, "peak_bytes": peak}
 
 
 @inference

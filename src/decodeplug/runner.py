@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 
+from decodeplug.admission import NO_LIMITS, Admission, Limits, Line
 from decodeplug.batch import Turn
 from decodeplug.discovery import Plugins
 from decodeplug.errors import BadOption, Cancelled, DecodeplugError
 from decodeplug.fit import Fit, Ready
+from decodeplug.inflow import Inflow, checked
 from decodeplug.precision import widest
 from decodeplug.prompts import prompt_ids
 from decodeplug.request import Request
 from decodeplug.result import Result
 from decodeplug.run import failed_result, path_of, result_of, turns
 from decodeplug.same import same
+from decodeplug.scheduler import Scheduler
 from decodeplug.stream import Stream
+from decodeplug.submitted import Submitted
 from decodeplug.target import Target
 from decodeplug.walk import MaskFiller
 from decodeplug.widths import WidthCosts
@@ -28,13 +33,24 @@ __all__ = ["Runner"]
 
 
 class Runner:
-    """What a host runs requests with. Thread-safe: the model sees one turn at a time."""
+    """What a host runs requests with. Thread-safe: the model sees one turn at a time.
 
-    def __init__(self, target: Target, fit: Fit, plugins: Plugins) -> None:
-        self._target, self._fit, self._plugins = target, fit, plugins
+    :param limits: How much is decoded at once when several requests are.
+    """
+
+    def __init__(self, target: Target, fit: Fit, plugins: Plugins, limits: Limits) -> None:
+        self._target, self._fit, self._plugins, self._limits = target, fit, plugins, limits
         self._lock = threading.RLock()
         self._filler, self._costs = MaskFiller(), WidthCosts()
+        self._scheduler = Scheduler(self._loops, self._finished)
         self._closed = False
+
+    def one(self, request: Request) -> Result:
+        """Run one request; it is alone in its batch.
+
+        :raises DecodeplugError: It is refused, or fails.
+        """
+        return self._batch([request], NO_LIMITS, return_errors=False)[0]
 
     def batch(self, requests: Sequence[Request], *, return_errors: bool = False) -> list[Result]:
         """Run requests together, and return their results in order.
@@ -43,19 +59,43 @@ class Runner:
         :raises DecodeplugError: Unless ``return_errors``: the first error. What is refused is
             refused before anything runs; what fails later, when the others have finished.
         """
+        return self._batch(requests, self._limits, return_errors=return_errors)
+
+    def _batch(self, requests: Sequence[Request], limits: Limits, *, return_errors: bool) -> list[Result]:
         for request in requests:
-            if not isinstance(request, Request):
-                raise BadOption("generate_batch", request=request, wanted="a list of Request(prompt, ...)")
+            checked("generate_batch", request)
         outcomes = [self._ready(request, return_errors) for request in requests]
-        for cache, group in _by_cache([outcome for outcome in outcomes if isinstance(outcome, Ready)]):
-            with torch.inference_mode():  # once for all turns
-                for _ in self._turns(cache, group):
-                    pass
-        results = [self._finished(outcome) for outcome in outcomes]
+        waiting = _by_cache([outcome for outcome in outcomes if isinstance(outcome, Ready)])
+        found: dict[int, Result] = {}
+        with torch.inference_mode():  # once for all turns
+            for _, ended in self._loops(Line.of(waiting), limits):
+                found.update((id(ready), self._finished(ready)) for ready in ended)
+        results = [outcome if isinstance(outcome, Result) else found[id(outcome)] for outcome in outcomes]
         error = next((result.error for result in results if result.error is not None), None)
         if error is not None and not return_errors:
             raise error
         return results
+
+    def run(
+        self, requests: Iterable[Request], *, ordered: bool = True, return_errors: bool = False
+    ) -> Generator[Result, None, None]:
+        """Run requests as there is room for them, and yield their results.
+
+        :raises DecodeplugError: Unless ``return_errors``: the first error, when those that had begun have finished.
+        """
+        inflow = Inflow(requests, self._fit, ordered=ordered, return_errors=return_errors)
+        for _, ended in self._loops(Line(inflow.take), self._limits):
+            for ready in ended:
+                inflow.finish(ready, self._finished(ready))
+            yield from inflow.due()
+        yield from inflow.due()
+        if inflow.error is not None:
+            raise inflow.error
+
+    def submit(self, request: Request) -> Submitted:
+        """Check a request now, and let it join those that run in the background."""
+        self._refuse_if_closed()
+        return self._scheduler.submit(self._fit.ready(request, follows_text=True), self._limits)
 
     def stream(self, request: Request) -> Stream:
         """Check a request now, and run it as it is read."""
@@ -67,7 +107,8 @@ class Runner:
                 raise result.error
             return result
 
-        return Stream(ready.job, self._turns(ready.cache, [ready]), finish, waits=ready.panel is not None)
+        turns = (turn for turn, _ in self._loops(Line.of([ready]), NO_LIMITS) if turn is not None)
+        return Stream(ready.job, turns, finish, waits=ready.panel is not None)
 
     def score(self, prompt: Any, continuation: Any) -> list[float]:
         """Log-probability of each token of a continuation."""
@@ -85,6 +126,7 @@ class Runner:
 
     def close(self) -> None:
         self._closed = True
+        self._scheduler.close()
         self._filler.close()
 
     def _ready(self, request: Request, return_errors: bool) -> Ready | Result:
@@ -95,28 +137,43 @@ class Runner:
                 raise
             return failed_result(error)
 
-    def _turns(self, cache: Any, group: Sequence[Ready]) -> Generator[Turn, None, None]:
+    def _refuse_if_closed(self) -> None:
         if self._closed:
             raise BadOption("host", wanted="a host that was not closed")
-        for ready in group:
-            self._announce(ready, "decodeplug_request_started", request=ready.request)
+
+    def _loops(self, line: Line, limits: Limits) -> Generator[tuple[Turn | None, list[Ready]], None, None]:
+        """One loop after the other, each for requests with one cache, until nobody waits.
+
+        :returns: After each turn, the turn, and those that are done with it.
+        """
+        self._refuse_if_closed()
+        while line.first() is not None:
+            yield from self._turns(Admission(line, limits, self._started))
+
+    def _turns(self, admission: Admission) -> Generator[tuple[Turn | None, list[Ready]], None, None]:
         watched = self._plugins.implements("decodeplug_step")
-        jobs = [ready.job for ready in group]
+        run = turns(self._target, admission, lock=self._lock, filler=self._filler, costs=self._costs)
         try:
-            for turn in turns(self._target, cache, jobs, lock=self._lock, filler=self._filler, costs=self._costs):
-                if watched:
-                    for ready in group:
-                        for step in (step for job, step in turn.steps if job is ready.job):
-                            self._announce(ready, "decodeplug_step", request=ready.request, step=step)
-                for ready in group:
-                    if ready.panel is not None:
-                        ready.panel.follow(partial(path_of, ready, self.score))
-                yield turn
+            with contextlib.closing(run):
+                for turn in run:
+                    for ready in admission.running:
+                        if watched:
+                            for step in (step for job, step in turn.steps if job is ready.job):
+                                self._announce(ready, "decodeplug_step", request=ready.request, step=step)
+                        if ready.panel is not None:
+                            ready.panel.follow(partial(path_of, ready, self.score))
+                    yield turn, admission.retire()
         except BaseException as error:  # a stream that is closed, Ctrl-C, the model itself: nobody gets a result
             reason = error if isinstance(error, Exception) else Cancelled(type(error).__name__)
-            for ready in group:
+            for ready in admission.running:
                 self._plugins.announce("decodeplug_request_failed", request=ready.request, error=reason)
+            admission.retire(everybody=True)
             raise
+        if ended := admission.retire(everybody=True):
+            yield None, ended
+
+    def _started(self, ready: Ready) -> None:
+        self._announce(ready, "decodeplug_request_started", request=ready.request)
 
     def _announce(self, ready: Ready, hook: str, **values: Any) -> None:
         try:
@@ -125,9 +182,8 @@ class Runner:
         except DecodeplugError as error:
             ready.job.error = ready.job.error or error
 
-    def _finished(self, outcome: Ready | Result) -> Result:
-        if isinstance(outcome, Result):
-            return outcome
+    @torch.inference_mode(False)  # what constraints, hooks and inspectors do with a result is their own affair
+    def _finished(self, outcome: Ready) -> Result:
         result = result_of(outcome, self.score)
         if result.error is None:
             try:
@@ -139,14 +195,14 @@ class Runner:
         return result
 
 
-def _by_cache(ready: Sequence[Ready]) -> list[tuple[Any, list[Ready]]]:
-    """Requests with equal caches run together."""
-    groups: list[tuple[Any, list[Ready]]] = []
+def _by_cache(ready: Sequence[Ready]) -> list[Ready]:
+    """Requests with equal caches, which run together, behind one another."""
+    groups: list[list[Ready]] = []
     for item in ready:
-        for cache, group in groups:
-            if same(cache, item.cache):
+        for group in groups:
+            if same(group[0].cache, item.cache):
                 group.append(item)
                 break
         else:
-            groups.append((item.cache, [item]))
-    return groups
+            groups.append([item])
+    return [item for group in groups for item in group]

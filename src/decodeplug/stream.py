@@ -11,7 +11,50 @@ from decodeplug.progress import progress_of
 from decodeplug.result import Chunk, Result
 from decodeplug.text import TextState, find_stop, safe_length
 
-__all__ = ["Stream"]
+__all__ = ["Stream", "Writing"]
+
+
+class Writing:
+    """Makes the chunks of one request, turn by turn.
+
+    :param waits: Its strategy decides between several texts: there is one chunk, when it has decided.
+    """
+
+    def __init__(self, job: Job, *, waits: bool) -> None:
+        self._job, self._waits = job, waits
+        self._progress = progress_of(job)
+        self._shown = ""
+
+    def after(self, turn: Turn) -> Chunk | None:
+        """What a turn adds; None if nothing came of it, or it was the request's last."""
+        progress = self._progress
+        if not progress.advance(turn) or self._waits:
+            return None
+        return self._chunk(self._visible(progress.text), progress.tokens, progress.sources, None)
+
+    def last(self, result: Result) -> Chunk:
+        """The chunk that ends the text."""
+        progress = self._progress
+        progress.finish()
+        tokens, sources = progress.tokens, progress.sources
+        if self._waits:
+            tokens, sources = tuple(result.token_ids), result.trace.sources_of(result.hypothesis)
+        return self._chunk(result.text, tokens, sources, result.finish_reason)
+
+    def _visible(self, state: TextState | None) -> str:
+        """The text that will not be taken back: no incomplete character, no possible stop string."""
+        stops = self._job.rules.stops
+        if state is None:
+            return ""
+        text = state.text
+        assert find_stop(text, 0, stops) is None, "a lane with a stop string in it goes on"
+        return text[: safe_length(text, stops)]
+
+    def _chunk(self, text: str, tokens: tuple[int, ...], sources: tuple[str, ...], reason: str | None) -> Chunk:
+        # A tokenizer may clean up the whole text in the end; what was shown stays shown.
+        new = text[len(self._shown) :] if text.startswith(self._shown) else ""
+        self._shown += new
+        return Chunk(new, tokens, sources, self._shown, reason)
 
 
 class Stream:
@@ -28,8 +71,8 @@ class Stream:
     def __init__(
         self, job: Job, turns: Generator[Turn, None, None], finish: Callable[[], Result], *, waits: bool = False
     ) -> None:
-        self._job, self._turns, self._finish, self._waits = job, turns, finish, waits
-        self._shown = ""
+        self._job, self._turns, self._finish = job, turns, finish
+        self._writing = Writing(job, waits=waits)
         self._result: Result | None = None
         self._chunks = self._iterate()
 
@@ -71,32 +114,11 @@ class Stream:
         self._chunks.close()
 
     def _iterate(self) -> Generator[Chunk, None, None]:
-        progress = progress_of(self._job)
         try:
             for turn in self._turns:
-                if progress.advance(turn) and not self._waits:
-                    yield self._chunk(self._visible(progress.text), progress.tokens, progress.sources, None)
+                if (chunk := self._writing.after(turn)) is not None:
+                    yield chunk
         finally:
             self._turns.close()
         self._result = self._finish()
-        progress.finish()
-        tokens, sources = progress.tokens, progress.sources
-        if self._waits:
-            tokens = tuple(self._result.token_ids)
-            sources = self._result.trace.sources_of(self._result.hypothesis)
-        yield self._chunk(self._result.text, tokens, sources, self._result.finish_reason)
-
-    def _visible(self, state: TextState | None) -> str:
-        """The text that will not be taken back: no incomplete character, no possible stop string."""
-        stops = self._job.rules.stops
-        if state is None:
-            return ""
-        text = state.text
-        assert find_stop(text, 0, stops) is None, "a lane with a stop string in it goes on"
-        return text[: safe_length(text, stops)]
-
-    def _chunk(self, text: str, tokens: tuple[int, ...], sources: tuple[str, ...], reason: str | None) -> Chunk:
-        # A tokenizer may clean up the whole text in the end; what was shown stays shown.
-        new = text[len(self._shown) :] if text.startswith(self._shown) else ""
-        self._shown += new
-        return Chunk(new, tokens, sources, self._shown, reason)
+        yield self._writing.last(self._result)

@@ -76,7 +76,8 @@ class Trace:
     :ivar seed: The seed that was used, also where none was given.
     :ivar steps: One entry per lane and turn of the loop.
     :ivar forwards: Turns of the loop in which this request took part: one call of the model each, on the path
-        that all lanes share; elsewhere a turn may take a call for each group of lanes.
+        that all lanes share; elsewhere, and beside a long prompt, a turn may take a call for each group of lanes. A prompt that is fed in
+        pieces takes several.
     :ivar processors: The processors in the order in which they ran.
     :ivar notes: What was decided silently otherwise: a fallback, a part left out.
     :ivar cache: What the cache took, all lanes of the run together: ``bytes`` in the last turn, ``peak_bytes``.

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from decodeplug.target.masks import MaskRule
 
-__all__ = ["Grouping", "LaneTraits", "alone", "by_length", "by_width"]
+__all__ = ["Grouping", "LaneTraits", "alone", "by_length", "by_need", "by_width", "wastes"]
+
+_SPARE = 128
+"""Padding ids that cost less than a forward of their own."""
 
 Grouping = Callable[[Sequence[int], Sequence[int]], list[list[int]]]
 """``grouping(held, counts)`` -> lanes that may share a forward; lanes without new ids in none."""
@@ -49,6 +52,23 @@ def by_length(limit: int) -> Grouping:
         return _by_key(list(zip(held, ends, strict=True)), counts)
 
     return grouping
+
+
+def wastes(counts: Sequence[int]) -> bool:
+    """Would one forward of all lanes compute much padding, as where one is fed a prompt and others decode?"""
+    return max(counts) * len(counts) - sum(counts) > _SPARE
+
+
+def by_need(held: Sequence[int], counts: Sequence[int]) -> list[list[int]]:
+    """Lanes of about equal width together: as few forwards as possible with little padding in each."""
+    order = sorted((lane for lane, count in enumerate(counts) if count), key=lambda lane: counts[lane])
+    groups: list[list[int]] = []
+    for lane in order:
+        if groups and not wastes([counts[other] for other in (*groups[-1], lane)]):
+            groups[-1].append(lane)
+        else:
+            groups.append([lane])
+    return [sorted(group) for group in groups]
 
 
 def alone(held: Sequence[int], counts: Sequence[int]) -> list[list[int]]:

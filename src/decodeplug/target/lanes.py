@@ -12,7 +12,7 @@ from torch import Tensor
 from decodeplug.caches import LaneCache
 from decodeplug.inference import inference
 from decodeplug.positions import ModelInputs, StepInputs, columns_wanted, pad_feeds, prompts_kept
-from decodeplug.target.grouping import LaneTraits
+from decodeplug.target.grouping import LaneTraits, by_need, wastes
 from decodeplug.target.masks import View, looking
 
 __all__ = ["LaneSession"]
@@ -22,6 +22,7 @@ class LaneSession:
     """See :class:`decodeplug.contracts.Session`.
 
     :param lock: Held during a forward: the model may have state of its own.
+    :ivar has_whole_prompts: The model has let ids of a prompt see those behind them.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class LaneSession:
         self.prompts: list[int] = []
         self.hidden: list[Tensor] = []
         self._tapped = False
-        self._whole_prompts = False
+        self.has_whole_prompts = False
         self._steps = StepInputs(inputs, masked=traits.masked)
 
     @inference
@@ -51,13 +52,14 @@ class LaneSession:
             if count and not self.prompts[lane]:
                 # Rows whose logits are wanted beside the last one are drafts, not prompt.
                 self.prompts[lane] = count - max(wants[lane], 1) + 1
-        if self.traits.grouping is None:
+        grouping = self.traits.grouping or (by_need if wastes(counts) else None)
+        if grouping is None:
             return self._run(range(len(feeds)), feeds, counts, wants)
         pieces: list[list[Tensor]] = [[] for _ in feeds]
         seen: list[list[Tensor]] = [[] for _ in feeds]
         for some_feeds, some_wants in self._rounds(feeds, wants):
             some_counts = [len(feed) for feed in some_feeds]
-            for lanes in self.traits.grouping(self.cache.held, some_counts):
+            for lanes in grouping(self.cache.held, some_counts):
                 mine = [some_wants[lane] for lane in lanes]
                 logits = self._run(
                     lanes, [some_feeds[lane] for lane in lanes], [some_counts[lane] for lane in lanes], mine
@@ -66,7 +68,7 @@ class LaneSession:
                     pieces[lane].append(piece)
                 for lane, states in zip(lanes, self.hidden, strict=False):
                     seen[lane].append(states)
-        self.hidden = [torch.cat(states) for states in seen] if self.hidden else []
+        self.hidden = [torch.cat(states) if states else self.hidden[0][:0] for states in seen] if self.hidden else []
         return torch.cat([piece for lane in pieces for piece in lane])
 
     def _rounds(
@@ -135,7 +137,7 @@ class LaneSession:
         states = inputs.tap.take()
         self.hidden = [] if states is None else [row[:count] for row, count in zip(states, counts, strict=True)]
         if view is not None and view.saw_bidirectional:
-            self._whole_prompts = True
+            self.has_whole_prompts = True
         if not inputs.takes_keep:
             logits = logits[:, -chosen:] if isinstance(chosen, int) else logits[:, chosen]
         if picked is None:
@@ -145,7 +147,7 @@ class LaneSession:
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
         kept = lengths
-        if self._whole_prompts:
+        if self.has_whole_prompts:
             # Keys of a bidirectional prompt have seen all of it: part of one is no shorter prompt's.
             kept = [
                 0 if parent >= 0 and length < self.prompts[parent] else length

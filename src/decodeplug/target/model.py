@@ -15,6 +15,7 @@ from decodeplug.positions import GenerateInputs, ModelInputs
 from decodeplug.target import hooks
 from decodeplug.target.choice import Choice, choose, step_by_step, unwrapped
 from decodeplug.target.crossing import CrossingSession
+from decodeplug.target.grouping import LaneTraits
 from decodeplug.target.lanes import LaneSession
 from decodeplug.target.probe import agrees
 from decodeplug.target.recompute import RecomputeSession
@@ -24,6 +25,7 @@ from decodeplug.target.verified import VERIFIED
 __all__ = ["Target"]
 
 NAMED: dict[str, CacheSpec] = {"dense": Dense(), "none": NoCache()}
+PLAIN = {"full_attention", "sliding_attention"}
 
 
 class Target:
@@ -52,6 +54,7 @@ class Target:
         self.path: str = self.choice.path
         self.path_reason: str = self.choice.because
         self.can_rewind: bool = self.choice.max_draft != 0
+        self._is_causal: bool | None = None
 
     def _probe(self) -> None:
         """Try the chosen path on a family that nobody has measured; take the slow one if it is wrong."""
@@ -112,6 +115,24 @@ class Target:
             session = RecomputeSession(self.inputs, self.vocab_size, choice.quirk.rule(self.config), self._lock)
         limit = choice.quirk.limit(self.config)
         return session if limit is None else CrossingSession(session, limit, keeps=keeps)
+
+    def feeds_in_pieces(self, cache: str | CacheSpec = "dense") -> bool:
+        """May a prompt be fed in pieces, with the result of feeding it at once, up to rounding?
+
+        True where all lanes share a forward and every layer is plain attention, of which no id sees what comes later:
+        that is found out by a forward of two ids, once.
+        """
+        choice, spec = self.choice, NAMED.get(cache) if isinstance(cache, str) else cache
+        plain = choice.path == "ragged" and choice.lanes == LaneTraits() and set(choice.kinds) <= PLAIN
+        if not plain or choice.quirk.limit(self.config) is not None or not isinstance(spec, Dense):
+            return False
+        if self._is_causal is None:
+            session = self.session()
+            assert isinstance(session, LaneSession)
+            session.keep([-1], [0])
+            session.forward([[0, 0]], [1])
+            self._is_causal = not session.has_whole_prompts
+        return self._is_causal
 
     def _as_generate_does(self, *, wide: bool, remember: bool) -> Session:
         inputs = GenerateInputs(self.module, self.inputs.call)

@@ -1,0 +1,175 @@
+"""Who may join a running batch, and who has left it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from decodeplug.errors import BadOption
+from decodeplug.lane import Job
+from decodeplug.same import same
+from decodeplug.score import part_name
+
+if TYPE_CHECKING:
+    from decodeplug.fit import Ready
+
+__all__ = ["NO_LIMITS", "Admission", "Limits", "Line"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is decoded at once; None is no limit.
+
+    :param max_batch: Lanes. A request counts with all of its hypotheses; one that has more of them runs alone.
+    :param max_batch_tokens: Ids of one forward. Longer prompts are fed in pieces where the model allows it.
+    :param max_cache_bytes: No request joins where the cache would be larger, judged by what lanes take now.
+    :raises BadOption: One of them is no whole number above 0.
+    """
+
+    max_batch: int | None = 16
+    max_batch_tokens: int | None = 2048
+    max_cache_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_batch", "max_batch_tokens", "max_cache_bytes"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise BadOption("host", wanted="a whole number of at least 1, or None", **{name: value})
+
+    @property
+    def lanes(self) -> int | None:
+        """Lanes at once: each needs an id of a forward."""
+        most = [limit for limit in (self.max_batch, self.max_batch_tokens) if limit is not None]
+        return min(most) if most else None
+
+
+NO_LIMITS = Limits(None, None, None)
+
+
+class Line:
+    """Requests that wait, of which the first can be looked at.
+
+    :param take: Gives the next request, or None: nobody waits now.
+    """
+
+    def __init__(self, take: Callable[[], Ready | None]) -> None:
+        self._take, self._first = take, None
+
+    @classmethod
+    def of(cls, waiting: Iterable[Ready]) -> Line:
+        """A line to which nobody is added."""
+        iterator = iter(waiting)
+        return cls(lambda: next(iterator, None))
+
+    def first(self) -> Ready | None:
+        """Who is next; None if nobody waits now."""
+        if self._first is None:
+            self._first = self._take()
+        return self._first
+
+    def leave(self) -> None:
+        """The first one is served."""
+        self._first = None
+
+
+@dataclass(slots=True, eq=False)
+class Stay:
+    """A request in the batch, when it came, and the most that the cache took since."""
+
+    ready: Ready
+    began: float = field(default_factory=time.perf_counter)
+    peak: int = 0
+
+    @property
+    def lanes(self) -> int:
+        """Lanes that it has, or will have."""
+        job = self.ready.job
+        going = sum(lane.finish_reason is None for lane in job.lanes)
+        return going if job.plan.joint is None else max(going, job.plan.joint.width)
+
+
+class Admission:
+    """Lets requests with one cache join a batch as others leave it, in the order of their line.
+
+    :param line: Holds at least one request: the first one's cache is that of the batch. One with another cache is left
+        in the line, and all behind it.
+    :param opened: Told of each request when it joins.
+    :ivar joining: Jobs for the next turn. Who takes them empties it.
+    """
+
+    def __init__(self, line: Line, limits: Limits, opened: Callable[[Ready], None]) -> None:
+        first = line.first()
+        assert first is not None, "nobody waits"
+        self.cache: Any = first.cache
+        self.limits = limits
+        self.joining: list[Job] = []
+        self._line, self._opened = line, opened
+        self._stays: list[Stay] = []
+        self._held = 0
+        self._most = self._longest = 1
+
+    @property
+    def running(self) -> list[Ready]:
+        """Requests that have joined and are not retired."""
+        return [stay.ready for stay in self._stays]
+
+    def refill(self) -> None:
+        """Let those join that fit."""
+        lanes = sum(stay.lanes for stay in self._stays)
+        while (ready := self._line.first()) is not None and same(ready.cache, self.cache):
+            stay = Stay(ready)
+            if lanes and not self._fits(stay, lanes):
+                break
+            self._line.leave()
+            self._stays.append(stay)
+            self._opened(ready)
+            job = ready.job
+            if job.cancelled and job.plan.joint is None and ready.panel is None:
+                for lane in job.lanes:
+                    lane.finish_reason = "cancelled"
+            self.joining.append(job)
+            lanes += stay.lanes
+
+    def _fits(self, stay: Stay, lanes: int) -> bool:
+        limits = self.limits
+        if limits.lanes is not None and lanes + stay.lanes > limits.lanes:
+            return False
+        if limits.max_cache_bytes is None:
+            return True
+        if not self._held:  # what a lane takes is known after its first turn
+            return False
+        longest = max(self._longest, stay.ready.job.prompt_length)
+        return (lanes + stay.lanes) * longest * self._held / (self._most * self._longest) <= limits.max_cache_bytes
+
+    def note(self, cache_bytes: int) -> None:
+        """Take down what the cache held in a turn."""
+        self._held = cache_bytes
+        if self.limits.max_cache_bytes is not None:  # buffers stay as large as they once had to be
+            self._most = max(self._most, sum(stay.lanes for stay in self._stays))
+            texts = [len(lane.ids) for stay in self._stays for lane in stay.ready.job.lanes]
+            self._longest = max([self._longest, *texts])
+        for stay in self._stays:
+            stay.peak = max(stay.peak, cache_bytes)
+
+    def retire(self, *, everybody: bool = False) -> list[Ready]:
+        """Dismiss those that are done, and close drafters that nobody else uses.
+
+        :param everybody: The batch is over: those that are not done as well.
+        :returns: Those that are done, in the order in which they joined.
+        """
+        leaving = [stay for stay in self._stays if everybody or stay.ready.job.is_done]
+        if not leaving:
+            return []
+        self._stays = [stay for stay in self._stays if stay not in leaving]
+        used = {id(stay.ready.job.drafter) for stay in self._stays}
+        drafters: dict[int, Any] = {id(stay.ready.job.drafter): stay.ready.job.drafter for stay in leaving}
+        for drafter in drafters.values():
+            if id(drafter) not in used and hasattr(drafter, "close"):
+                drafter.close()
+        for stay in leaving:
+            trace = stay.ready.job.trace
+            trace.elapsed_s = time.perf_counter() - stay.began
+            trace.cache = {"name": part_name(self.cache), "bytes": self._held, "peak_bytes": stay.peak}
+        return [stay.ready for stay in leaving if stay.ready.job.is_done]
