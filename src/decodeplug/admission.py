@@ -11,6 +11,7 @@ from decodeplug.errors import BadOption
 from decodeplug.lane import Job
 from decodeplug.same import same
 from decodeplug.score import part_name
+from decodeplug.users import Users
 
 if TYPE_CHECKING:
     from decodeplug.fit import Ready
@@ -95,17 +96,18 @@ class Admission:
 
     :param line: Holds at least one request: the first one's cache is that of the batch. One with another cache is left
         in the line, and all behind it.
+    :param users: Of drafters, over all runs of the host.
     :param opened: Told of each request when it joins.
     :ivar joining: Jobs for the next turn. Who takes them empties it.
     """
 
-    def __init__(self, line: Line, limits: Limits, opened: Callable[[Ready], None]) -> None:
+    def __init__(self, line: Line, limits: Limits, users: Users, opened: Callable[[Ready], None]) -> None:
         first = line.first()
         assert first is not None, "nobody waits"
         self.cache: Any = first.cache
         self.limits = limits
         self.joining: list[Job] = []
-        self._line, self._opened = line, opened
+        self._line, self._users, self._opened = line, users, opened
         self._stays: list[Stay] = []
         self._held = 0
         self._most = self._longest = 1
@@ -125,6 +127,7 @@ class Admission:
             self._line.leave()
             self._stays.append(stay)
             self._opened(ready)
+            self._users.enter(ready.job)
             job = ready.job
             if job.cancelled and job.plan.joint is None and ready.panel is None:
                 for lane in job.lanes:
@@ -163,12 +166,8 @@ class Admission:
         if not leaving:
             return []
         self._stays = [stay for stay in self._stays if stay not in leaving]
-        used = {id(stay.ready.job.drafter) for stay in self._stays}
-        drafters: dict[int, Any] = {id(stay.ready.job.drafter): stay.ready.job.drafter for stay in leaving}
-        for drafter in drafters.values():
-            if id(drafter) not in used and hasattr(drafter, "close"):
-                drafter.close()
         for stay in leaving:
+            self._users.leave(stay.ready.job)
             trace = stay.ready.job.trace
             trace.elapsed_s = time.perf_counter() - stay.began
             trace.cache = {"name": part_name(self.cache), "bytes": self._held, "peak_bytes": stay.peak}

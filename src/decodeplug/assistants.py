@@ -29,6 +29,11 @@ class Assistants:
         self._known: OrderedDict[tuple[int, str], tuple[Any, Drafter]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Let go of all of them."""
+        with self._lock:
+            self._known.clear()
+
     def drafter(self, part: Any, assistant: Any) -> Drafter:
         """The drafter that a name with options means.
 

@@ -19,6 +19,7 @@ from decodeplug.rowfacts import Chosen, Picked
 from decodeplug.rules import Clipped
 from decodeplug.together import note, settle
 from decodeplug.trace import Step
+from decodeplug.users import drafters_of
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Record
 from decodeplug.walk import MaskFiller, Masks, cut_draft
 from decodeplug.widths import WidthCosts
@@ -143,10 +144,13 @@ class Batch:
         for index, drafter, _, room in questions:
             try:
                 draft = drafts.get(index, NO_DRAFT).first(room)
-                wrong = [token for token in draft.tokens if not 0 <= token < self._vocab_size]
-                if wrong:
-                    raise ValueError(f"it proposed ids {wrong[:3]}, of a vocabulary of {self._vocab_size}")
                 drafts[index] = draft
+                wrong = [place for place, token in enumerate(draft.tokens) if not 0 <= token < self._vocab_size]
+                if wrong:
+                    guilty = draft.sources[wrong[0]]
+                    drafter = next((part for part in drafters_of(drafter) if part.name == guilty), drafter)
+                    ids = [draft.tokens[place] for place in wrong[:3]]
+                    raise ValueError(f"it proposed ids {ids}, of a vocabulary of {self._vocab_size}")
             except Exception as error:
                 fail(lanes[index].job, drafter, "draft", error)
                 drafts[index] = NO_DRAFT
@@ -158,10 +162,8 @@ class Batch:
         going: list[Lane] = []
         lengths: list[int] = []
         last: Job | None = None
-        first, decoding = (
-            0,
-            self._steady is None and all(_is_past_the_prompt(turn, index) for index in range(len(turn.lanes))),
-        )
+        first = 0
+        decoding = self._steady is None and all(_is_past_the_prompt(turn, index) for index in range(len(turn.lanes)))
         for choice in chosen:
             index = choice.parent
             lane = turn.lanes[index]
@@ -185,8 +187,9 @@ class Batch:
             turn.steps.append((job, step))
             job.trace.steps.append(step)
             _extend(lane, turn.drafts[index], step.kept, clipped, choice)
-            if turn.hidden and job.needs_hidden:
-                lane.hidden = turn.hidden[index][: len(turn.feeds[index]) - step.rejected]
+            if job.needs_hidden:
+                fed = len(turn.feeds[index]) - step.rejected
+                lane.hidden = turn.hidden[index][:fed] if turn.hidden else None
             if step.drafted and _is_past_the_prompt(turn, index):
                 width, seconds = len(turn.feeds[index]), turn.draft_s + turn.forward_s + turn.choose_s
                 costs, count = self._costs, len(turn.lanes)

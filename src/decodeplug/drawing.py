@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from decodeplug.failure import PartFailure
 from decodeplug.noise import perturb
 from decodeplug.score import score
 from decodeplug.values import Drawn, Seen
@@ -30,6 +31,10 @@ class Drawing:
     ids: Sequence[int]
     key: tuple[int, int]
 
+    def behind(self, ids: Sequence[int]) -> Drawing:
+        """The same for the lane when it has these ids."""
+        return replace(self, ids=ids)
+
     @property
     def is_plain(self) -> bool:
         """Are there neither constraint nor processors? Then only noise is between logits and choice."""
@@ -40,7 +45,7 @@ class Drawing:
 
         :param logits: ``[vocab]``, any floating dtype and device; not modified. May be narrower than the vocabulary.
         :param state: The constraint's state there; None without constraint.
-        :raises PartFailure: A processor failed.
+        :raises PartFailure: A processor or the constraint failed.
         """
         job, plan = self.job, self.job.plan
         prefix = [*self.ids, *drafted]
@@ -52,8 +57,11 @@ class Drawing:
         drawn_from = torch.softmax(scores[0], -1) if job.samples and job.wants_probabilities else None
         if token in job.end_ids or job.constraint is None:
             return Drawn(token, None, token in job.end_ids, drawn_from)
-        after = job.constraint.advance(state, token)
-        return Drawn(token, after, after is None or job.constraint.is_complete(after), drawn_from)
+        try:
+            after = job.constraint.advance(state, token)
+            return Drawn(token, after, after is None or job.constraint.is_complete(after), drawn_from)
+        except Exception as error:
+            raise PartFailure(job.constraint, error) from error
 
     def _mask(self, logits: Tensor, state: Any) -> Tensor | None:
         """``[1, vocab]``: what the constraint allows, on the device of the logits."""
@@ -61,8 +69,12 @@ class Drawing:
         if constraint is None:
             return None
         mask = torch.zeros((1, len(logits)), dtype=torch.bool)
-        allowed = constraint.allowed(state)[: len(logits)]
+        try:
+            allowed = constraint.allowed(state)[: len(logits)]
+            accepting = constraint.is_accepting(state)
+        except Exception as error:
+            raise PartFailure(constraint, error) from error
         mask[0, : len(allowed)] = allowed
-        if constraint.is_accepting(state):
+        if accepting:
             mask[0, [token for token in self.job.end_ids if token < len(logits)]] = True
         return mask.to(logits.device, non_blocking=True)

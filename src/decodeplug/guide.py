@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from decodeplug.contracts import Session
-from decodeplug.errors import VocabularyMismatch
+from decodeplug.errors import BadOption, VocabularyMismatch
 from decodeplug.target import Target
 
 __all__ = ["Guide"]
@@ -27,12 +27,15 @@ class Guide:
     """
 
     def __init__(self, assistant: Any, target: Target, tokenizer: Any) -> None:
+        if isinstance(assistant, str):
+            raise BadOption("request", assistant=assistant, wanted="a model, or a Host: Host.from_pretrained(...)")
         own = getattr(assistant, "target", None)
         self._model: Target = own if isinstance(own, Target) else Target(assistant)
         self._own_tokenizer = assistant.tokenizer if isinstance(own, Target) else None
         self._tokenizer, self._width = tokenizer, target.vocab_size
         self.context_window = self._model.context_window
         self.same_ids = self._is_same()
+        self._embedded: int = self._model.module.get_input_embeddings().weight.shape[0]
         sizes = [sum(weight.numel() for weight in model.module.parameters()) for model in (self._model, target)]
         self.relative_size = sizes[0] / max(1, sizes[1])
 
@@ -52,6 +55,9 @@ class Guide:
 
     def session(self) -> Session:
         return self._model.session()
+
+    def knows(self, ids: Sequence[int]) -> bool:
+        return self._embedded >= self._width or max(ids, default=0) < self._embedded
 
     def fitted(self, logits: Tensor) -> Tensor:
         missing = self._width - logits.shape[-1]

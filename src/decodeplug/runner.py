@@ -26,6 +26,7 @@ from decodeplug.scheduler import Scheduler
 from decodeplug.stream import Stream
 from decodeplug.submitted import Submitted
 from decodeplug.target import Target
+from decodeplug.users import Users
 from decodeplug.walk import MaskFiller
 from decodeplug.widths import WidthCosts
 
@@ -41,6 +42,7 @@ class Runner:
     def __init__(self, target: Target, fit: Fit, plugins: Plugins, limits: Limits) -> None:
         self._target, self._fit, self._plugins, self._limits = target, fit, plugins, limits
         self._lock = threading.RLock()
+        self._users = Users()
         self._filler, self._costs = MaskFiller(), WidthCosts()
         self._scheduler = Scheduler(self._loops, self._finished)
         self._closed = False
@@ -128,6 +130,7 @@ class Runner:
         self._closed = True
         self._scheduler.close()
         self._filler.close()
+        self._fit.guessing.assistants.close()
 
     def _ready(self, request: Request, return_errors: bool) -> Ready | Result:
         try:
@@ -148,7 +151,7 @@ class Runner:
         """
         self._refuse_if_closed()
         while line.first() is not None:
-            yield from self._turns(Admission(line, limits, self._started))
+            yield from self._turns(Admission(line, limits, self._users, self._started))
 
     def _turns(self, admission: Admission) -> Generator[tuple[Turn | None, list[Ready]], None, None]:
         watched = self._plugins.implements("decodeplug_step")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,9 +102,9 @@ class Draft:
         return len(self.tokens)
 
     def __add__(self, other: Draft) -> Draft:
-        laws = self.probabilities + other.probabilities
-        if other.probabilities and len(self.probabilities) < len(self.tokens):
-            laws = (None,) * len(self.tokens) + other.probabilities
+        laws = self.probabilities
+        if other.probabilities:
+            laws = (*laws, *[None] * (len(self.tokens) - len(laws)), *other.probabilities)
         return Draft(self.tokens + other.tokens, self.sources + other.sources, laws)
 
     def first(self, count: int) -> Draft:
@@ -112,6 +112,11 @@ class Draft:
         if count >= len(self.tokens):
             return self
         return Draft(self.tokens[:count], self.sources[:count], self.probabilities[:count])
+
+    @property
+    def drawn(self) -> int:
+        """Tokens up to the last that was drawn. To cut these would be to draw again: see ``walk.cut_draft``."""
+        return max((index + 1 for index, law in enumerate(self.probabilities) if law is not None), default=0)
 
     def was_drawn(self, index: int) -> bool:
         """Was this token drawn from a distribution, and not simply proposed?"""
@@ -158,6 +163,16 @@ class Drawn(NamedTuple):
     probabilities: Tensor | None = None
 
 
+class Draws(Protocol):
+    """See :class:`Drawn`."""
+
+    def __call__(self, logits: Tensor, drafted: Sequence[int], state: Any) -> Drawn: ...
+
+    def behind(self, ids: Sequence[int]) -> Draws:
+        """The same for the lane when it has these ids."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LaneView:
     """What a drafter may know of a lane: a value, which it does not change.
@@ -190,8 +205,17 @@ class LaneView:
     hidden: Tensor | None = None
     samples: bool = False
     wants_probabilities: bool = False
-    draw: Callable[[Tensor, Sequence[int], Any], Drawn] | None = None
+    draw: Draws | None = None
     forward_s: float = 0.0
+
+    def behind(self, tokens: Sequence[int], state: Any) -> LaneView:
+        """The lane as it would be behind some drafted tokens. Nothing is known of its hidden states there.
+
+        :param state: The constraint's state there.
+        """
+        ids = [*self.ids, *tokens]
+        draw = None if self.draw is None else self.draw.behind(ids)
+        return replace(self, ids=ids, state=state, hidden=None, draw=draw)
 
 
 @dataclass(frozen=True, slots=True)

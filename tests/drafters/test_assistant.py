@@ -155,3 +155,42 @@ def test_an_assistant_that_fails_is_named_and_the_others_go_on() -> None:
     assert "out of order" in str(first.error)
     assert "assistant" in str(first.error)
     assert len(second.token_ids) == 5
+
+
+def test_a_failing_part_of_one_request_leaves_the_others_that_draft_with_the_same_assistant_alone() -> None:
+    class Broken:
+        name, stage, keeps_argmax = "boom", 30, False
+
+        def __call__(self, scores: Any, seen: Any) -> Any:
+            raise RuntimeError("boom")
+
+    options: dict[str, Any] = {"assistant": good(), "drafters": FIXED, "max_new_tokens": 9}
+    requests = [Request("a", processors=[Broken()], **options), Request("The red bear ", **options)]
+    first, second = host().generate_batch(requests, return_errors=True)
+    assert "boom" in str(first.error)
+    assert "failed in scoring" in str(first.error)
+    assert second.error is None
+    assert second.token_ids == host().generate("The red bear ", max_new_tokens=9).token_ids
+
+
+def test_behind_another_drafter_an_assistant_draws_with_the_noise_of_the_right_positions() -> None:
+    """The model as its own assistant is always right, also where a draft goes on behind what the constraint forced."""
+    constraint = regex("the red bear [a-z]{3,9} and the blue bear [a-z]{3,9}")
+    for seed in range(6):
+        result = host().generate(
+            "a", assistant=model(), drafters=["forced", *FIXED], constraint=constraint, max_new_tokens=60, seed=seed,
+            do_sample=True,
+        )  # fmt: skip
+        accepted = result.trace.acceptance
+        assert accepted["assistant"].drafted > 0
+        wrong = sum(step.rejected > 0 and step.sources[step.kept] == "assistant" for step in result.trace.steps)
+        assert wrong == 0
+
+
+def test_the_cache_of_an_assistant_is_kept_while_other_requests_use_it() -> None:
+    drafting, fed = like(model(), strength=0.3, seed=6), []
+    handle = drafting.get_input_embeddings().register_forward_pre_hook(lambda _, args: fed.append(args[0].numel()))
+    requests = [Request([5] * 60, assistant=drafting, drafters=FIXED, max_new_tokens=5 * row) for row in range(1, 5)]
+    host().generate_batch(requests)
+    handle.remove()
+    assert max(fed[4:]) < 60  # after its first turn, nobody's prompt is fed again

@@ -73,7 +73,7 @@ def test_what_nobody_asks_for_is_let_go() -> None:
     prefixes = Prefixes(session)
     prefixes.aim([[1] * 50])
     prefixes.forward({0: []})
-    for _ in range(20):
+    for _ in range(70):
         prefixes.aim([[2, 2, 2]])
         prefixes.forward({0: []})
     assert session.lanes == [[2, 2, 2]]

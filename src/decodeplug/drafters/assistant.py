@@ -13,6 +13,7 @@ from torch import Tensor
 
 from decodeplug.drafters.prefixes import Prefixes
 from decodeplug.errors import BadOption
+from decodeplug.failure import PartFailure
 from decodeplug.values import NO_DRAFT, Draft, LaneView
 
 __all__ = ["Assistant", "Guide"]
@@ -31,6 +32,10 @@ class Guide(Protocol):
 
     def session(self) -> Any:
         """A new session over it, see ``contracts.Session``."""
+        ...
+
+    def knows(self, ids: Sequence[int]) -> bool:
+        """Has it an embedding for each of these ids of its own?"""
         ...
 
     def fitted(self, logits: Tensor) -> Tensor:
@@ -111,6 +116,8 @@ class Assistant:
         return [self._draft_of(writing) for writing in writings]
 
     def _room(self, text: Sequence[int], room: int) -> int:
+        if not self.guide.knows(text):
+            return 0
         window = self.guide.context_window
         room = room if window is None else min(room, window - len(text))
         return room if self.num_tokens is None else min(room, self.num_tokens)
@@ -144,7 +151,11 @@ class _Writing:
             self.ids.append(int(logits.argmax()))
             self.laws.append(None)
             return
-        drawn = self.lane.draw(logits, self.ids, self._state)
+        try:
+            drawn = self.lane.draw(logits, self.ids, self._state)
+        except PartFailure:  # a part of this lane's own request: it fails again, and is named, where the lane is scored
+            self._ended = True
+            return
         self.ids.append(drawn.token)
         self.laws.append(drawn.probabilities)
         self._state, self._ended = drawn.state, drawn.ends

@@ -100,15 +100,9 @@ class Chain:
                 if piece:
                     goes_on = open_ended
                     draft += piece
-                    view = replace(view, ids=[*view.ids, *piece.tokens], state=state, hidden=None)
+                    view = view.behind(piece.tokens, state)
                     break
-        return draft.first(self._best_length(lane, draft.sources))
-
-    def close(self) -> None:
-        """Let every drafter let go of what it remembers."""
-        for drafter in self.drafters:
-            if hasattr(drafter, "close"):
-                drafter.close()
+        return draft.first(max(self._best_length(lane, draft.sources), draft.drawn))
 
     def _worth_asking(self, lane: LaneView, draft: Draft, drafter: Drafter, room: int) -> int:
         """For how many tokens a drafter is worth asking; all there is room for, of one that costs nothing."""

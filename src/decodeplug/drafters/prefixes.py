@@ -11,7 +11,7 @@ from decodeplug.contracts import Session
 
 __all__ = ["Prefixes", "common_prefix"]
 
-_IDLE = 8  # turns after which the cache of a text that nobody asks for is dropped
+_IDLE = 64  # turns after which the cache of a text that nobody asks for is dropped
 
 
 @dataclass(slots=True)

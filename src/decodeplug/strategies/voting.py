@@ -47,7 +47,7 @@ class SelfConsistency:
         if self.weights not in ("count", "likelihood") and not callable(self.weights):
             wanted = "'count', 'likelihood', or a function of a Result"
             raise BadOption(self.name, weights=self.weights, wanted=wanted)
-        assert self._read is not None  # a wrong answer= shows here
+        reader_of(self.answer)
 
     @cached_property
     def _read(self) -> Callable[[Path], Any]:

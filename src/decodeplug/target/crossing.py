@@ -41,7 +41,7 @@ class CrossingSession:
         self.inner, self.limit, self.keeps = inner, limit, keeps
         self.max_draft = inner.max_draft
         self.lanes: list[Lane] = []
-        self.hidden: list[Tensor] = []
+        self.hidden: Sequence[Tensor] = []
 
     @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:

@@ -37,7 +37,7 @@ class LaneSession:
         self.vocab_size, self.lock = vocab_size, lock
         self.max_draft = traits.max_draft
         self.prompts: list[int] = []
-        self.hidden: list[Tensor] = []
+        self.hidden: Sequence[Tensor] = []
         self._tapped = False
         self.has_whole_prompts = False
         self._steps = StepInputs(inputs, masked=traits.masked)
@@ -131,10 +131,10 @@ class LaneSession:
         try:
             with self.lock:
                 logits = inputs(ids, positions, mask, cache.cache, keep=chosen, tapped=self._tapped).logits
+                states = inputs.tap.take() if self._tapped else None
         finally:
             looking.reset(token)
         cache.commit()
-        states = inputs.tap.take()
         self.hidden = [] if states is None else [row[:count] for row, count in zip(states, counts, strict=True)]
         if view is not None and view.saw_bidirectional:
             self.has_whole_prompts = True

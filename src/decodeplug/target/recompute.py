@@ -29,7 +29,7 @@ class RecomputeSession:
     ) -> None:
         self.inputs, self.vocab_size, self.rule, self.lock = inputs, vocab_size, rule, lock
         self.prompts: list[int] = []
-        self.hidden: list[Tensor] = []
+        self.hidden: Sequence[Tensor] = []
         self._tapped = False
 
     @inference
@@ -37,10 +37,11 @@ class RecomputeSession:
         rows, self.hidden = [], []
         for lane, (feed, want) in enumerate(zip(feeds, wants, strict=True)):
             if not feed:
+                self.hidden = [*self.hidden, torch.empty(0)] if self._tapped else []
                 continue
             if not self.prompts[lane]:
                 self.prompts[lane] = len(feed) - max(want, 1) + 1
-            if want:
+            if want or self._tapped:
                 rows.append(self._logits(feed, want, self.prompts[lane]))
         if rows:
             return torch.cat(rows)
@@ -56,13 +57,13 @@ class RecomputeSession:
             with self.lock:
                 mask = inputs.nothing_masked(1, width)
                 logits = inputs(
-                    inputs.ids([feed]), positions, mask, keep=want, use_cache=False, tapped=self._tapped
+                    inputs.ids([feed]), positions, mask, keep=max(want, 1), use_cache=False, tapped=self._tapped
                 ).logits
+                states = inputs.tap.take() if self._tapped else None
         finally:
             looking.reset(token)
-        states = inputs.tap.take()
-        self.hidden += [] if states is None else [states[0]]
-        return logits[0, -want:]
+        self.hidden = [] if states is None else [*self.hidden, states[0]]
+        return logits[0, logits.shape[1] - want :]
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
         self.prompts = prompts_kept(self.prompts, parents, lengths)

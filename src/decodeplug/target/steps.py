@@ -45,7 +45,7 @@ class StepSession:
         self.inputs, self.vocab_size, self.wide, self.remember = inputs, vocab_size, wide, remember
         self.max_draft: int | None = None if wide or not remember else 0
         self.lanes: list[Lane] = []
-        self.hidden: list[Tensor] = []
+        self.hidden: Sequence[Tensor] = []
         self._tapped = False
 
     @inference
@@ -54,6 +54,8 @@ class StepSession:
         for lane, feed, want in zip(self.lanes, feeds, wants, strict=True):
             if feed:
                 rows.extend(self._feed(lane, list(feed), want))
+            elif self._tapped:
+                self.hidden = [*self.hidden, torch.empty(0)]
         if rows:
             return torch.cat(rows)
         return torch.empty((0, self.vocab_size), dtype=self.inputs.dtype, device=self.inputs.device)
@@ -74,10 +76,10 @@ class StepSession:
             feed = feed[width:]
             logits, lane.state = self.inputs.step(lane.ids, lane.state, width, tapped=self._tapped)
             rows.append(logits[-width:])
-            states = self.inputs.tap.take()
+            states = self.inputs.tap.take() if self._tapped else None
             seen += [] if states is None else [states[0, -width:]]
         logits = torch.cat(rows)
-        self.hidden += [torch.cat(seen)] if seen else []
+        self.hidden = [*self.hidden, torch.cat(seen)] if seen else []
         return [logits[len(logits) - want :]]
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:

@@ -107,7 +107,8 @@ def like(model: PreTrainedModel, *, strength: float = 0.5, seed: int = 0) -> Pre
     :param model: Not modified. :param strength: Of the noise, relative to the weights: 0 is the same model.
     """
     other = copy.deepcopy(model)
-    weight = other.get_output_embeddings().weight
+    output: Any = other.get_output_embeddings()
+    weight = output.weight
     random = torch.Generator().manual_seed(seed)
     noise = torch.randn(weight.shape, generator=random, dtype=torch.float64).to(weight.device, weight.dtype)
     with torch.no_grad():

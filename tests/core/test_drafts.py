@@ -1,0 +1,76 @@
+"""Drafts put together keep the laws that their tokens were drawn from, and nothing that was drawn is cut off."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from decodeplug import Host, Request
+from decodeplug.drafters import Chain
+from decodeplug.testing import assert_follows, like, tiny_model
+from decodeplug.values import Draft, LaneView
+from decodeplug.widths import WidthCosts
+
+LAW = torch.tensor([0.5, 0.5])
+DRAWN = Draft((1,), ("a",), (LAW,))
+PROPOSED = Draft((2, 3), ("b", "b"))
+
+
+def test_laws_stay_with_their_tokens_however_drafts_are_put_together() -> None:
+    whole = DRAWN + PROPOSED + DRAWN
+    assert [whole.was_drawn(index) for index in range(4)] == [True, False, False, True]
+    assert whole.drawn == 4
+    assert [(PROPOSED + DRAWN).was_drawn(index) for index in range(3)] == [False, False, True]
+    assert (DRAWN + PROPOSED).drawn == 1
+    assert (PROPOSED + PROPOSED).probabilities == ()
+
+
+@dataclass
+class Draws:
+    """Draws as many tokens as it is asked for, but stops behind a 0."""
+
+    tokens: tuple[int, ...]
+    name: ClassVar[str] = "draws"
+    prior: ClassVar[float] = 0.8
+
+    def price(self, lane: LaneView) -> float:
+        return 0.02
+
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        tokens = self.tokens[:room]
+        return Draft(tokens, (self.name,) * len(tokens), (LAW,) * len(tokens))
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_what_was_drawn_is_not_cut_however_long_it_turned_out(count: int) -> None:
+    lane = LaneView([1, 2, 3], 3, cost=WidthCosts().relative)
+    whole = Chain([Draws((7,) * 20)]).draft(lane, 20)
+    assert len(Chain([Draws((7,) * count)]).draft(lane, 20)) == min(count, len(whole))
+
+
+def test_rejection_with_a_length_that_is_chosen_follows_the_law_where_texts_end() -> None:
+    """An assistant that ends early must not have its last token dropped for being one too many."""
+    model = tiny_model(vocab=8)
+    with torch.no_grad():  # the end is likely everywhere
+        model.get_output_embeddings().weight.mul_(0.3)
+    assistant, runs = like(model, strength=0.5), 1500
+
+    def lengths(**options: Any) -> Counter[int]:
+        counts: Counter[int] = Counter()
+        with Host(model, None, plugins=[]) as host:
+            for start in range(0, runs, 100):
+                requests = [
+                    Request([1, 2], do_sample=True, max_new_tokens=6, seed=seed, **options)
+                    for seed in range(start, start + 100)
+                ]
+                counts.update(len(result.token_ids) for result in host.generate_batch(requests))
+        return counts
+
+    plain = lengths()
+    drafted = lengths(assistant=assistant, strategy="speculative", acceptance="rejection")
+    cells = sorted(plain)
+    assert_follows([drafted[cell] for cell in cells], [plain[cell] / runs for cell in cells])
