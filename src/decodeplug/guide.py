@@ -31,8 +31,9 @@ class Guide:
             raise BadOption("request", assistant=assistant, wanted="a model, or a Host: Host.from_pretrained(...)")
         own = getattr(assistant, "target", None)
         self._model: Target = own if isinstance(own, Target) else Target(assistant)
-        self._own_tokenizer = assistant.tokenizer if isinstance(own, Target) else None
-        self._tokenizer, self._width = tokenizer, target.vocab_size
+        self._own_tokenizer: Any = assistant.tokenizer if isinstance(own, Target) else None
+        self._tokenizer: Any = tokenizer
+        self._width = target.vocab_size
         self.context_window = self._model.context_window
         self.same_ids = self._is_same()
         self._embedded: int = self._model.module.get_input_embeddings().weight.shape[0]
