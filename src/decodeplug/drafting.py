@@ -7,6 +7,7 @@ from typing import Any
 
 from decodeplug.contracts import Ask, Drafter
 from decodeplug.failure import PartFailure
+from decodeplug.opened import answer_of
 from decodeplug.values import Draft, LaneView
 
 __all__ = ["drafts_of"]
@@ -30,7 +31,7 @@ def drafts_of(questions: Sequence[tuple[int, Drafter, LaneView, int]], failed: F
         try:
             ask = next(asking) if answer is None else asking.send(answer)
             while not hasattr(ask.drafter, "draft_all"):
-                ask = asking.send(_told(ask))
+                ask = asking.send(answer_of(ask))
             waiting[lane] = (asking, ask)
         except StopIteration as end:
             drafts[lane] = end.value
@@ -67,12 +68,3 @@ def _asking(drafter: Any, view: LaneView, room: int) -> _Asking:
 def _only(drafter: Drafter, view: LaneView, room: int) -> _Asking:
     """A drafter that is no chain: one question."""
     return (yield Ask(drafter, view, room))
-
-
-def _told(ask: Ask) -> Draft:
-    try:
-        return ask.drafter.draft(ask.lane, ask.room)
-    except PartFailure:
-        raise
-    except Exception as error:
-        raise PartFailure(ask.drafter, error) from error

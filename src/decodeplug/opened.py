@@ -1,12 +1,12 @@
-"""A drafter for one request alone, and whose failure it is if there is none."""
+"""A drafter for one request alone, its answers, and whose failure it is if there is none."""
 
 from __future__ import annotations
 
-from decodeplug.contracts import Drafter
+from decodeplug.contracts import Ask, Drafter
 from decodeplug.failure import PartFailure
-from decodeplug.values import Opening
+from decodeplug.values import Draft, Opening
 
-__all__ = ["is_drafter", "opened"]
+__all__ = ["answer_of", "is_drafter", "opened"]
 
 
 def is_drafter(part: object) -> bool:
@@ -31,3 +31,16 @@ def opened(drafter: Drafter, request: Opening) -> Drafter:
     except Exception as error:
         raise PartFailure(drafter, error) from error
     return own
+
+
+def answer_of(ask: Ask) -> Draft:
+    """What a drafter proposes.
+
+    :raises PartFailure: It raised; names it, or the drafter within it.
+    """
+    try:
+        return ask.drafter.draft(ask.lane, ask.room)
+    except PartFailure:
+        raise  # of a drafter of a chain within this one
+    except Exception as error:
+        raise PartFailure(ask.drafter, error) from error

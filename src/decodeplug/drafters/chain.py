@@ -9,7 +9,7 @@ from typing import ClassVar
 from decodeplug.contracts import Ask, Drafter
 from decodeplug.errors import BadOption
 from decodeplug.failure import PartFailure
-from decodeplug.opened import is_drafter, opened
+from decodeplug.opened import answer_of, is_drafter, opened
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Opening, Record
 
 __all__ = ["Chain"]
@@ -74,7 +74,7 @@ class Chain:
         try:
             ask = next(asking)
             while True:
-                ask = asking.send(_asked(ask))
+                ask = asking.send(answer_of(ask))
         except StopIteration as end:
             return end.value
 
@@ -129,19 +129,6 @@ class Chain:
             if expected / cost > best:
                 best, best_length = expected / cost, length
         return max(best_length, firm)
-
-
-def _asked(ask: Ask) -> Draft:
-    """What a drafter proposes.
-
-    :raises PartFailure: It raised.
-    """
-    try:
-        return ask.drafter.draft(ask.lane, ask.room)
-    except PartFailure:
-        raise  # of a drafter of a chain within this one
-    except Exception as error:
-        raise PartFailure(ask.drafter, error) from error
 
 
 def _checked(drafter: Drafter, answer: object) -> Draft:
