@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -54,12 +52,13 @@ class Forgetful(SelfConsistency):
 
 
 class Fickle(BestOfN):
-    """Changes its mind every time."""
+    """Changes its mind when it is asked about the same paths again."""
 
-    calls: ClassVar[Iterator[int]] = itertools.count()
+    last: ClassVar[Any] = None
 
     def decide(self, paths: Any) -> Decision:
-        return Decision(list(range(len(paths)))[:: 1 if next(self.calls) % 2 else -1])
+        again, Fickle.last = paths is Fickle.last, paths
+        return Decision(list(range(len(paths)))[:: -1 if again else 1])
 
 
 class Short(BestOfN):
