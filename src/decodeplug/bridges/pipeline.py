@@ -66,7 +66,7 @@ class HostPipeline(TextGenerationPipeline):
                 "pipeline",
                 "assistant_model",
                 because="generate() leaves the decoding to decodeplug, which would ignore it",
-                instead="Leave assistant_model out; for drafts give drafters=",
+                instead="Leave assistant_model out; give assistant= in its place",
             )
         own = {name: generate_kwargs.pop(name) for name in _OWN if name in generate_kwargs}
         decode = self.host.custom_generate(**{**self.host_options, **own})
