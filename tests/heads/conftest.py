@@ -48,7 +48,9 @@ def settings() -> Callable[..., Settings]:
     """Settings that fit the tiny model, with others in their place."""
 
     def make(**others: Any) -> Settings:
-        return Settings(**{"kind": "recurrent", "heads": 2, "vocab": 200, "steps": 6, "rate": 3e-3, **others})
+        return Settings(
+            **{"kind": "recurrent", "heads": 2, "vocab": 200, "steps": 6, "batch": 8, "rate": 3e-3, **others}
+        )
 
     return make
 

@@ -37,7 +37,7 @@ def train_heads(
     minutes: Annotated[
         float | None, typer.Option(help="Minutes of training at most. [default: 20, if --steps is not given]")
     ] = None,
-    batch: Annotated[int, typer.Option(help="Rows of text in a step.")] = 8,
+    batch: Annotated[int, typer.Option(help="Rows of text in a step.")] = 2,
     width: Annotated[int, typer.Option(help="Tokens of a row at most.")] = 256,
     objective: Annotated[
         str, typer.Option(help="What is learned: the model's distribution, or its argmax.")

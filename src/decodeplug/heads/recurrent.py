@@ -89,4 +89,5 @@ class RecurrentHead(nn.Module):
         return self.norm(states), past
 
     def _join(self, hidden: Tensor, embeddings: Tensor) -> Tensor:
-        return self.joined(torch.cat([self.hidden_norm(hidden), self.embedding_norm(embeddings)], -1))
+        # In float32, and all that is added to it, where the products are bfloat16.
+        return self.joined(torch.cat([self.hidden_norm(hidden), self.embedding_norm(embeddings)], -1)).float()
