@@ -97,6 +97,11 @@ def in_turns(runs: dict[str, Callable[[], float]], repeats: int) -> dict[str, li
     return taken
 
 
+def _fewer(counted: dict[str, Any], kind: str, name: str) -> str:
+    figures = [figures for case, figures, _ in counted.values() if case.kind == kind]
+    return f"{sum(one[name] < one['lookup'] for one in figures)} of {len(figures)}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="smollm2", help='hub id, folder, or "smollm2", the embedded default')
@@ -127,6 +132,10 @@ def main() -> None:
     }
     rows += [[kind, "median", *(f"{medians[kind][name]:.3f}" for name in drafters), ""] for kind in KINDS]
     show_table("Forwards per token", ["kind", "prompt", *drafters, "same text"], rows, options.markdown)
+    with_heads = [name for name in drafters if "heads" in name]
+    fewer = [[kind, *(_fewer(counted, kind, name) for name in with_heads)] for kind in KINDS if with_heads]
+    if fewer:
+        show_table("Prompts with fewer forwards than with lookup alone", ["kind", *with_heads], fewer, options.markdown)
 
     repeats = (1 if options.quick else 3) if options.repeats is None else options.repeats
     speed, slowest = [], float("inf")

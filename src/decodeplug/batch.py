@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from decodeplug.blame import fail
-from decodeplug.drafting import drafts_of
+from decodeplug.drafting import drafts_of, judged
 from decodeplug.failure import PartFailure
 from decodeplug.feeding import Feeding, go_on
 from decodeplug.groups import Group, grouped
@@ -20,7 +20,7 @@ from decodeplug.rules import Clipped
 from decodeplug.together import note, settle
 from decodeplug.trace import Step
 from decodeplug.users import drafters_of
-from decodeplug.values import NO_DRAFT, Draft, LaneView, Record
+from decodeplug.values import NO_DRAFT, Draft, LaneView
 from decodeplug.walk import MaskFiller, Masks, cut_draft
 from decodeplug.widths import WidthCosts
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from decodeplug.target import Target
 
 __all__ = ["Batch", "Turn"]
-
-_FORGET = 0.92  # per judged token: half of what is known is forgotten after about eight
-_IDLE = 0.98  # per turn: what a drafter did long ago says little, so a bad one is tried again
 
 
 @dataclass(slots=True)
@@ -195,6 +192,8 @@ class Batch:
                 costs, count = self._costs, len(turn.lanes)
                 spent = costs.spent(width, seconds, count) if decoding else costs.relative(width, count)
                 lane.saved += step.kept + 1 - spent
+            elif turn.drafts[index].paid:  # for a draft that was cut to nothing
+                lane.saved -= turn.drafts[index].paid
             lane.finish_reason = lane.finish_reason or job.interrupted()
             if isinstance(choice, Picked):
                 note(lane, choice.extension, step)
@@ -258,7 +257,7 @@ def _kept(draft: Draft, tokens: Sequence[int]) -> int:
 
 def _extend(lane: Lane, draft: Draft, kept: int, clipped: Clipped, choice: Chosen) -> None:
     if draft.tokens or lane.records:
-        lane.records = _judge(lane.records, draft, kept, bool(clipped.finish_reason))
+        lane.records = judged(lane.records, draft, kept, bool(clipped.finish_reason))
     lane.ids.extend(clipped.tokens)
     lane.state, lane.text, lane.finish_reason = clipped.state, clipped.text, clipped.finish_reason
     if not choice.are_plain:
@@ -268,21 +267,3 @@ def _extend(lane: Lane, draft: Draft, kept: int, clipped: Clipped, choice: Chose
         ids, values = choice.column("top ids", count), choice.column("top", count)
         for row in map(zip, ids, values):
             lane.top_logprobs.append([(token, logprob) for token, logprob in row if logprob > -math.inf])
-
-
-def _judge(records: Mapping[str, Record], draft: Draft, kept: int, ended: bool) -> Mapping[str, Record]:
-    """How the drafters have done after one more draft.
-
-    Only tokens up to the first wrong one were judged; where the lane ended, none was wrong.
-    """
-    judged = draft.sources[: kept + (not ended)]
-    after = {}
-    for source in {**records, **dict.fromkeys(draft.sources)}:
-        before = records.get(source, Record())
-        trials, hits = before.trials * _IDLE, before.hits * _IDLE
-        for index, judged_source in enumerate(judged):
-            if judged_source == source:
-                trials, hits = trials * _FORGET + 1, hits * _FORGET + (index < kept)
-        drafted = draft.sources.count(source)
-        after[source] = Record(before.drafted + drafted, before.kept + draft.sources[:kept].count(source), trials, hits)
-    return after

@@ -1,16 +1,19 @@
-"""What the drafters of all lanes propose in a turn: each asked for its own lane, or one for many lanes at once."""
+"""What the drafters of all lanes propose in a turn, each asked for its own lane or one for many at once; and how they did."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from decodeplug.contracts import Ask, Drafter
 from decodeplug.failure import PartFailure
 from decodeplug.opened import answer_of
-from decodeplug.values import Draft, LaneView
+from decodeplug.values import Draft, LaneView, Record
 
-__all__ = ["drafts_of"]
+__all__ = ["drafts_of", "judged"]
+
+_FORGET = 0.92  # per judged token: half of what is known is forgotten after about eight
+_IDLE = 0.98  # per turn: what a drafter did long ago says little, so a bad one is tried again
 
 Failed = Callable[[int, object, BaseException], None]
 """Told of a lane, the part that failed, and what it raised."""
@@ -68,3 +71,23 @@ def _asking(drafter: Any, view: LaneView, room: int) -> _Asking:
 def _only(drafter: Drafter, view: LaneView, room: int) -> _Asking:
     """A drafter that is no chain: one question."""
     return (yield Ask(drafter, view, room))
+
+
+def judged(records: Mapping[str, Record], draft: Draft, kept: int, ended: bool) -> Mapping[str, Record]:
+    """How the drafters have done after one more draft.
+
+    Only tokens up to the first wrong one were judged; where the lane ended, none was wrong.
+    """
+    sources = draft.sources[: kept + (not ended)]
+    after = {}
+    for source in {**records, **dict.fromkeys(draft.sources)}:
+        before = records.get(source, Record())
+        trials, hits, expected = before.trials * _IDLE, before.hits * _IDLE, before.expected * _IDLE
+        for index, who in enumerate(sources):
+            if who == source:
+                hit, confidence = float(index < kept), draft.confidence_of(index)
+                trials, hits = trials * _FORGET + 1, hits * _FORGET + hit
+                expected = expected * _FORGET + (hit if confidence is None else confidence)
+        drafted, right = draft.sources.count(source), draft.sources[:kept].count(source)
+        after[source] = Record(before.drafted + drafted, before.kept + right, trials, hits, expected)
+    return after

@@ -92,26 +92,35 @@ class Draft:
     :ivar sources: For each token, the name of the drafter that proposed it.
     :ivar probabilities: For each token the distribution that it was drawn from, ``[vocab]``, or None for
         one that was not drawn at random: it follows from the text before it. Empty: none of them was.
+    :ivar confidence: For each token how probable the drafter takes it to be that it is kept where those before it
+        are, from 0 to 1, or None where it does not say. Empty: it says so of none.
+    :ivar paid: What it took to make it, tokens that were cut included, in forwards of width 1; 0: next to nothing.
     """
 
     tokens: tuple[int, ...] = ()
     sources: tuple[str, ...] = ()
     probabilities: tuple[Tensor | None, ...] = ()
+    confidence: tuple[float | None, ...] = ()
+    paid: float = 0.0
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def __add__(self, other: Draft) -> Draft:
-        laws = self.probabilities
+        laws, confidence, count = self.probabilities, self.confidence, len(self.tokens)
         if other.probabilities:
-            laws = (*laws, *[None] * (len(self.tokens) - len(laws)), *other.probabilities)
-        return Draft(self.tokens + other.tokens, self.sources + other.sources, laws)
+            laws = (*laws, *[None] * (count - len(laws)), *other.probabilities)
+        if other.confidence:
+            confidence = (*confidence, *[None] * (count - len(confidence)), *other.confidence)
+        paid = self.paid + other.paid
+        return Draft(self.tokens + other.tokens, self.sources + other.sources, laws, confidence, paid)
 
     def first(self, count: int) -> Draft:
         """The first ``count`` tokens."""
         if count >= len(self.tokens):
             return self
-        return Draft(self.tokens[:count], self.sources[:count], self.probabilities[:count])
+        laws, confidence = self.probabilities[:count], self.confidence[:count]
+        return Draft(self.tokens[:count], self.sources[:count], laws, confidence, self.paid)
 
     @property
     def drawn(self) -> int:
@@ -122,8 +131,13 @@ class Draft:
         """Was this token drawn from a distribution, and not simply proposed?"""
         return index < len(self.probabilities) and self.probabilities[index] is not None
 
+    def confidence_of(self, index: int) -> float | None:
+        """How sure the drafter is of a token; None where it does not say."""
+        return self.confidence[index] if index < len(self.confidence) else None
+
 
 NO_DRAFT = Draft()
+_SUREST = 0.99  # that a guess is right
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +145,27 @@ class Record:
     """How a drafter has done in one lane so far.
 
     :ivar drafted: Tokens proposed. :ivar kept: Tokens of those that were kept.
-    :ivar trials: Tokens that were judged, old ones counting less. :ivar hits: Those that
-        were right, likewise. Both fade while the drafter is not used, so that it is tried again.
+    :ivar trials: Tokens that were judged, old ones counting less. :ivar hits: Those that were right. :ivar expected: How
+        many should have been, by their confidence; of those without, those that were. They fade while it is not used: it is tried again.
     """
 
     drafted: int = 0
     kept: int = 0
     trials: float = 0.0
     hits: float = 0.0
+    expected: float = 0.0
 
-    def rate(self, prior: float) -> float:
-        """Expected share of its tokens that will be kept; ``prior`` counts as two trials."""
-        return (self.hits + 2 * prior) / (self.trials + 2)
+    def rate(self, prior: float, confidence: float | None = None) -> float:
+        """How probable it is that a token of it will be kept.
+
+        :param prior: What is expected at first; counts as two trials, or as one beside a confidence.
+        :param confidence: How sure the drafter is of the token: trusted as far as it was justified so far.
+        """
+        first = prior if confidence is None else (prior + confidence) / 2
+        rate = (self.hits + 2 * first) / (self.trials + 2)
+        if not confidence:
+            return 0.0 if confidence == 0 else rate
+        return min(confidence * (self.hits + 2 * rate) / (self.expected + 2 * confidence), _SUREST)
 
 
 class Drawn(NamedTuple):

@@ -7,9 +7,12 @@ from typing import Any, ClassVar
 
 import pytest
 
+from decodeplug import Host
 from decodeplug.drafters import Chain, Lookup
+from decodeplug.drafting import judged
 from decodeplug.errors import BadOption
 from decodeplug.failure import PartFailure
+from decodeplug.testing import tiny_model
 from decodeplug.trace import Step, Trace
 from decodeplug.values import Draft, LaneView, Record
 from decodeplug.widths import WidthCosts
@@ -67,6 +70,8 @@ def test_a_chain_within_a_chain_names_the_drafter_and_not_itself() -> None:
         (Draft((True,), ("says",)), "True is no token id"),
         (Draft((-1,), ("says",)), "-1 is no token id"),
         (Draft((4, 5), ("says",)), "1 sources for 2 tokens"),
+        (Draft((4, 5), ("says",) * 2, confidence=(0.5,)), "sure of 1 of 2 tokens"),
+        (Draft((4,), ("says",), confidence=(1.5,)), "1.5 is no confidence"),
     ],
 )
 def test_what_is_no_draft_is_the_drafters_failure(answer: Any, message: str) -> None:
@@ -115,6 +120,79 @@ def test_what_is_all_but_certain_is_drafted_whatever_was_lost_on_guesses() -> No
         [1] * 10, 10, records={"says": Record(90, 90, trials=90.0, hits=90.0)}, cost=lambda width: 1.5, saved=-0.9
     )
     assert drafted(lane, certain) > 0
+
+
+def test_a_draft_ends_where_its_drafter_is_no_longer_sure() -> None:
+    lane = LaneView([1] * 10, 10, cost=lambda width: 0.9 + 0.1 * width)
+    unsure = Says(Draft((4,) * 4, ("says",) * 4, confidence=(0.9, 0.8, 0.0, 0.9)))
+    assert drafted(lane, unsure) == 2
+    assert drafted(lane, Says(Draft((4,) * 4, ("says",) * 4, confidence=(None,) * 4))) > 4, "then the record says it"
+
+
+@dataclass(frozen=True)
+class Other(Says):
+    """Another drafter."""
+
+    name: ClassVar[str] = "other"
+    prior: ClassVar[float] = 0.6
+
+
+def test_who_promises_more_speaks_before_who_was_named_first() -> None:
+    unsure, sure = Draft((4,), ("says",), confidence=(0.1,)), Draft((4,), ("says",), confidence=(0.9,))
+    other = Other(Draft((5,), ("other",)))
+    assert Chain([Says(unsure), other], max_tokens=1).draft(LANE, 1).tokens == (5,)
+    assert Chain([Says(sure), other], max_tokens=1).draft(LANE, 1).tokens == (4,)
+    modest = Other(Draft((5,), ("other",), confidence=(0.1,)))
+    assert Chain([Says(Draft((4,), ("says",), confidence=(0.2,))), modest], max_tokens=1).draft(LANE, 1).tokens == (4,)
+
+
+def test_confidence_is_trusted_as_far_as_it_was_justified() -> None:
+    fresh, boaster, modest = Record(), Record(20, 5, 10.0, 2.0, 9.0), Record(20, 18, 10.0, 9.0, 3.0)
+    assert fresh.rate(0.5, 0.9) == pytest.approx(0.7), "at first the prior has a say"
+    assert boaster.rate(0.5, 0.9) < 0.4 < 0.6 < modest.rate(0.5, 0.3)
+    assert 0 < boaster.rate(0.5, 0.4) < boaster.rate(0.5, 0.9), "who is less sure is right less often"
+    assert modest.rate(0.5, 0.9) < 1
+    assert fresh.rate(0.5, 0.0) == 0
+
+
+def test_the_record_holds_what_was_hoped_for_beside_what_came() -> None:
+    draft = Draft((4, 5, 6, 7), ("says", "says", "other", "other"), confidence=(0.5, 0.25))
+    records = judged({}, draft, kept=3, ended=False)
+    assert records["says"].expected == pytest.approx(0.5 * 0.92 + 0.25)
+    assert records["says"].hits == pytest.approx(1.92)
+    assert records["other"].expected == records["other"].hits == pytest.approx(0.92), "it did not say"
+
+
+def test_drafts_keep_what_is_known_of_their_tokens() -> None:
+    one, two = Draft((4, 5), ("a",) * 2, paid=0.5), Draft((6,), ("b",), confidence=(0.7,), paid=0.25)
+    both = one + two
+    assert [both.confidence_of(index) for index in range(3)] == [None, None, 0.7]
+    assert both.paid == 0.75
+    assert both.first(2).confidence == (None, None)
+    assert both.first(0).paid == 0.75, "what was cut was paid for, too"
+
+
+@dataclass
+class Pricey:
+    """Dear, and sure of nothing."""
+
+    asked: int = 0
+    name: ClassVar[str] = "pricey"
+    prior: ClassVar[float] = 0.9
+
+    def price(self, lane: LaneView) -> float:
+        return 0.3
+
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        self.asked += 1
+        return Draft((4,), (self.name,), confidence=(0.0,)) if room else Draft()
+
+
+def test_what_is_paid_for_drafts_that_are_cut_to_nothing_is_bounded() -> None:
+    pricey = Pricey()
+    result = Host(tiny_model(), None, plugins=[]).generate([1, 2, 3], drafters=[pricey], max_new_tokens=100, end_ids=[])
+    assert not any(step.drafted for step in result.trace.steps)
+    assert 3 <= pricey.asked <= (1 + 0.005 * 100) / 0.3
 
 
 def test_what_a_forward_took_is_told_in_forwards_of_width_1_and_noise_is_bounded() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -114,6 +115,17 @@ class ReturnsAList(Repeats):
         return []
 
 
+class SureOfOne(Repeats):
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        return replace(super().draft(lane, min(room, 3)), confidence=(0.5,))
+
+
+class TooSure(Repeats):
+    def draft(self, lane: LaneView, room: int) -> Draft:
+        draft = super().draft(lane, room)
+        return replace(draft, confidence=(1.01,) * len(draft))
+
+
 class WithProbabilities(Repeats):
     """Right unless told otherwise: sure of its tokens."""
 
@@ -148,6 +160,8 @@ def test_a_sound_drafter_passes(sound: Repeats) -> None:
         (DraftsTensors(), "which is no id below 64"),
         (DraftsPaddedIds(), "drafted 64, which is no id below 64"),
         (LosesSources(), "names 1 sources for 2 tokens"),
+        (SureOfOne(), r"by \(0.5,\), not by a share"),
+        (TooSure(), "not by a share in"),
         (ReturnsAList(), "returned list, not a Draft"),
         (WithProbabilities(width=65), r"is \[65\], not \[64\]"),
         (WithProbabilities(mass=0.5), "sum to 0.5"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from itertools import accumulate
+from operator import mul
+from typing import ClassVar, NamedTuple
 
 from decodeplug.contracts import Ask, Drafter
 from decodeplug.errors import BadOption
@@ -17,13 +19,15 @@ __all__ = ["Chain"]
 
 _FIRST_STAKE = 1.0  # forwards of width 1 that a lane may lose on drafts
 _STAKE_PER_TOKEN = 0.005  # and how many more for each new token
+_NO_RECORD = Record()
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
     """Let each drafter go on where the one before it stopped; cut where it does not pay.
 
-    The first drafter that has something to say speaks, the constraint is walked along what
+    The first drafter that has something to say speaks, unless a later one promises more: then both are asked, and
+    the one of whose tokens more will be kept, as far as is known. The constraint is walked along what
     it said, and they are asked again from there. Then the draft is cut to the length
     with the most expected tokens per cost of the forward: the expectation comes from how
     each drafter did in this lane, the cost from measured forwards. Where drafts do not
@@ -41,6 +45,7 @@ class Chain:
     drafters: Sequence[Drafter]
     max_tokens: int = 32
     needs_hidden: bool = field(init=False, default=False)
+    _priors: Mapping[str, float] = field(init=False, repr=False, compare=False, default_factory=dict[str, float])
     name: ClassVar[str] = "chain"
     prior: ClassVar[float] = 0.5
 
@@ -50,6 +55,7 @@ class Chain:
             raise BadOption("chain", drafters=self.drafters, wanted=wanted)
         object.__setattr__(self, "drafters", tuple(self.drafters))
         object.__setattr__(self, "needs_hidden", any(getattr(part, "needs_hidden", False) for part in self.drafters))
+        object.__setattr__(self, "_priors", {drafter.name: drafter.prior for drafter in self.drafters})
         if self.max_tokens < 1:
             raise BadOption("chain", max_tokens=self.max_tokens, wanted="at least 1")
 
@@ -88,42 +94,61 @@ class Chain:
         draft, view, goes_on = NO_DRAFT, lane, True
         asked: set[str] = set()  # those whose tokens have a price: once a turn
         while goes_on and len(draft) < room:
-            goes_on = False
+            goes_on, best, hope = False, _Piece(NO_DRAFT, view.state, goes_on=False), 0.0
             for drafter in self.drafters:
-                most = 0 if drafter.name in asked else self._worth_asking(lane, draft, drafter, room - len(draft))
+                settled = best.draft and self._rates(lane, best.draft.first(1))[0] >= self._rate(lane, drafter.name)
+                if settled or drafter.name in asked:  # who promises no more than what is there is not asked
+                    continue
+                most = self._worth_asking(lane, draft, drafter, room - len(draft))
                 if most <= 0:
                     continue
-                if hasattr(drafter, "price"):
-                    asked.add(drafter.name)
                 answer = _checked(drafter, (yield Ask(drafter, view, most))).first(most)
-                piece, state, open_ended = _allowed(view, answer)
-                if piece:
-                    goes_on = open_ended
-                    draft += piece
-                    view = view.behind(piece.tokens, state)
+                price = getattr(drafter, "price", None)
+                if price is not None:
+                    asked.add(drafter.name)
+                    draft = replace(draft, paid=draft.paid + price(lane) * len(answer))
+                piece = _allowed(view, answer)
+                kept = sum(accumulate(self._rates(lane, piece.draft), mul))
+                if kept > hope or piece.draft.drawn:
+                    best, hope = piece, kept
+                if piece.draft.drawn:  # what was drawn is judged, whatever it is
                     break
-        return draft.first(max(self._best_length(lane, draft.sources), draft.drawn))
+            if best.draft:
+                draft, goes_on = draft + best.draft, best.goes_on
+                view = view.behind(best.draft.tokens, best.state)
+        return draft.first(max(self._best_length(lane, draft), draft.drawn))
 
     def _worth_asking(self, lane: LaneView, draft: Draft, drafter: Drafter, room: int) -> int:
         """For how many tokens a drafter is worth asking; all there is room for, of one that costs nothing."""
         price = getattr(drafter, "price", None)
         if price is None or getattr(drafter, "insists", False):
             return room
-        expected = self._best_length(lane, (*draft.sources, *[drafter.name] * room), price(lane), len(draft))
-        return expected - len(draft)
+        return self._best_length(lane, draft, [drafter.name] * room, price(lane)) - len(draft)
 
-    def _best_length(self, lane: LaneView, sources: Sequence[str], price: float = 0.0, paid: int = 0) -> int:
-        """How many tokens by these drafters are worth the width; each from ``paid`` on costs ``price`` as well."""
-        priors = {drafter.name: drafter.prior for drafter in self.drafters}
-        rates = [lane.records.get(name, Record()).rate(priors.get(name, self.prior)) for name in sources]
+    def _rate(self, lane: LaneView, name: str, confidence: float | None = None) -> float:
+        """How probable it is that a token of a drafter is kept where those before it are."""
+        return lane.records.get(name, _NO_RECORD).rate(self._priors.get(name, self.prior), confidence)
+
+    def _rates(self, lane: LaneView, draft: Draft) -> list[float]:
+        return [self._rate(lane, name, draft.confidence_of(index)) for index, name in enumerate(draft.sources)]
+
+    def _best_length(self, lane: LaneView, draft: Draft, hoped: Sequence[str] = (), price: float = 0.0) -> int:
+        """How many tokens of a draft are worth the width.
+
+        :param hoped: Who would go on with it, token by token; each of these costs ``price`` as well.
+        """
+        sources = (*draft.sources, *hoped)
+        rates = [*self._rates(lane, draft), *(self._rate(lane, name) for name in hoped)]
         insisting = {drafter.name for drafter in self.drafters if getattr(drafter, "insists", False)}
         firm = max((index for index, name in enumerate(sources, start=1) if name in insisting), default=0)
         best, best_length, reached, expected = 1.0, 0, 1.0, 1.0
         stake = lane.saved + _FIRST_STAKE + _STAKE_PER_TOKEN * (len(lane.ids) - lane.prompt_length)
+        if price > stake:  # it may be for nothing
+            return len(draft)
         for length, rate in enumerate(rates, start=1):
             reached *= rate
             expected += reached
-            cost = lane.cost(length + 1) + price * max(0, length - paid)
+            cost = lane.cost(length + 1) + price * max(0, length - len(draft))
             if (1 - rates[0]) * (cost - 1) > stake:  # what is lost if nothing is kept
                 break
             if expected / cost > best:
@@ -151,15 +176,25 @@ def _check(draft: Draft) -> None:
     for token in draft.tokens:
         if type(token) is not int or token < 0:
             raise TypeError(f"{token!r} is no token id")
+    if len(draft.confidence) not in (0, len(draft.tokens)):
+        raise TypeError(f"was sure of {len(draft.confidence)} of {len(draft.tokens)} tokens")
+    for sure in draft.confidence:
+        if sure is not None and not 0 <= sure <= 1:
+            raise TypeError(f"{sure!r} is no confidence, which is from 0 to 1")
 
 
-def _allowed(view: LaneView, draft: Draft) -> tuple[Draft, object, bool]:
-    """The part of a draft that the constraint allows, the state after it, and whether a draft may go on there.
+class _Piece(NamedTuple):
+    """What the constraint allows of an answer, the state behind it, and whether a draft may go on there."""
 
-    A token that was drawn is kept though it is forbidden, and ends the draft: see ``walk.cut_draft``.
-    """
+    draft: Draft
+    state: object
+    goes_on: bool
+
+
+def _allowed(view: LaneView, draft: Draft) -> _Piece:
+    """A token that was drawn is kept though it is forbidden, and ends the draft: see ``walk.cut_draft``."""
     if view.constraint is None:
-        return draft, None, True
+        return _Piece(draft, None, goes_on=True)
     state = view.state
     for index, token in enumerate(draft.tokens):
         try:
@@ -168,6 +203,6 @@ def _allowed(view: LaneView, draft: Draft) -> tuple[Draft, object, bool]:
             raise PartFailure(view.constraint, error) from error
         if after is None:
             drawn = draft.was_drawn(index)
-            return draft.first(index + drawn), state, not drawn
+            return _Piece(draft.first(index + drawn), state, goes_on=not drawn)
         state = after
-    return draft, state, True
+    return _Piece(draft, state, goes_on=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from decodeplug.noise import gumbel
+from decodeplug.precision import widest
 from decodeplug.values import Draft, LaneView
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Draws:
         self._vocabulary, self._lane = vocabulary, lane
         self._tokens: list[Tensor] = []
         self._laws: list[Tensor | None] = []
+        self._confidence: list[Tensor] = []
         self._drafted: list[int] = []
         self._state = lane.state
         self.ended = False
@@ -43,10 +45,11 @@ class Draws:
         if lane.samples:
             noisy = scores + gumbel([(*lane.seed, len(lane.ids) + len(self._tokens))], ids)
         best = noisy.argmax(-1)
-        wanted = lane.wants_probabilities and lane.samples
-        self._laws.append(self._vocabulary.spread(scores.float().softmax(-1))[0] if wanted else None)
-        self._tokens.append(ids[best])
-        return self._tokens[-1]
+        if lane.samples:
+            self._laws.append(
+                self._vocabulary.spread(scores.float().softmax(-1))[0] if lane.wants_probabilities else None
+            )
+        return self._chosen(ids[best], best, scores)
 
     def _drawn(self, scores: Tensor) -> Tensor:
         """The same, as the lane itself chooses."""
@@ -56,14 +59,22 @@ class Draws:
         self._state, self.ended = drawn.state, drawn.ends
         self._drafted.append(drawn.token)
         self._laws.append(drawn.probabilities)
-        self._tokens.append(torch.tensor([drawn.token]).to(scores.device, non_blocking=True))
-        return self._tokens[-1]
+        token = torch.tensor([drawn.token]).to(scores.device, non_blocking=True)
+        return self._chosen(token, self._vocabulary.places(token).clamp(0), scores)
+
+    def _chosen(self, token: Tensor, place: Tensor, scores: Tensor) -> Tensor:
+        self._tokens.append(token)
+        if not self._lane.samples:  # of noise that is shared nobody knows how often it agrees
+            self._confidence.append(scores.float().softmax(-1)[0, place])
+        return token
 
     def draft(self, name: str) -> Draft:
         """All that was chosen, in one transfer.
 
         :param name: Of the drafter.
         """
-        tokens = tuple(torch.cat(self._tokens).tolist())
+        exact = widest(self._tokens[0].device)  # for ids as well
+        numbers = torch.cat([part.to(exact) for part in (*self._tokens, *self._confidence)]).tolist()
+        count = len(self._tokens)
         laws = tuple(self._laws) if any(law is not None for law in self._laws) else ()
-        return Draft(tokens, (name,) * len(tokens), laws)
+        return Draft(tuple(map(int, numbers[:count])), (name,) * count, laws, tuple(numbers[count:]))

@@ -78,10 +78,20 @@ class _Opened:
         if not length:
             return NO_DRAFT
         tokens = texts.after(place, min(room, self._options.max_tokens))
-        return Draft(tokens, (self.name,) * len(tokens))
+        confidence = tuple(_confidence(length + index) for index in range(len(tokens)))
+        return Draft(tokens, (self.name,) * len(tokens), confidence=confidence)
 
     def _text_of(self, lane: LaneView) -> Occurrences:
         text = self._texts.setdefault(lane.seed[1], Occurrences(self._options.min_ngram))
         # All lanes of a request begin with its prompt, so that need not be compared at each call.
         text.follow(lane.ids, self._prompt_length if lane.prompt_length == self._prompt_length else 0)
         return text
+
+
+def _confidence(matched: int) -> float:
+    """How probable it is that the text goes on as it did behind ``matched`` equal ids.
+
+    Fitted by eye to 20,000 matches in texts of a small chat model: 0.4 of those of 2 ids were right (0.53 in greedy texts,
+    0.29 in sampled ones), 0.65 of 4, 0.75 of 8, 0.96 of 16 and more.
+    """
+    return max(0.2, 1 - 1.2 / matched)

@@ -6,6 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain, pairwise
 
+from decodeplug.drafters.prefixes import common_prefix
+
 __all__ = ["CANDIDATES", "Occurrences"]
 
 CANDIDATES = 128  # occurrences that are compared; among 32,000 ids of code or prose no more were ever needed
@@ -43,7 +45,7 @@ class Occurrences:
 
         :param ids: Not modified. :param sure: How many ids are known to be what they were, where there are as many.
         """
-        common = _common(self.ids, ids, sure)
+        common = common_prefix(self.ids, ids, sure)
         last = min(common, len(ids) - 1)  # a place needs an id behind it
         while len(self._before) > max(last + 1, self._size):
             self._take_back()
@@ -98,16 +100,3 @@ class Occurrences:
             self._latest[gram] = before
         else:
             del self._latest[gram]
-
-
-def _common(one: Sequence[int], other: Sequence[int], sure: int) -> int:
-    """How many ids two texts share at their beginning, of which ``sure`` are known."""
-    high = min(len(one), len(other))
-    low = min(sure, high)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if list(one[low:middle]) == list(other[low:middle]):
-            low = middle
-        else:
-            high = middle - 1
-    return low

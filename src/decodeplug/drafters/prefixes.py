@@ -77,14 +77,18 @@ class Prefixes:
         return self._session.forward(feeds, [int(index in written) for index in range(len(feeds))])
 
 
-def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many ids two texts begin with together."""
-    low, high = 0, min(len(one), len(other))
-    if one[:high] == other[:high]:
+def common_prefix(one: Sequence[int], other: Sequence[int], sure: int = 0) -> int:
+    """How many ids two texts begin with together; compared in bulk.
+
+    :param sure: How many are known to be equal, where there are as many.
+    """
+    high = min(len(one), len(other))
+    low = min(sure, high)
+    if list(one[low:high]) == list(other[low:high]):
         return high
     while low < high - 1:  # the first ``low`` agree, the first ``high`` do not
         middle = (low + high) // 2
-        if one[low:middle] == other[low:middle]:
+        if list(one[low:middle]) == list(other[low:middle]):
             low = middle
         else:
             high = middle

@@ -103,6 +103,11 @@ def _checked_draft(drafter: Any, who: str, lane: LaneView, room: int, vocab: int
     )
     for token in draft.tokens:
         claim(type(token) is int and 0 <= token < vocab, f"{who} drafted {token!r}, which is no id below {vocab}")
+    sure = [confidence for confidence in draft.confidence if confidence is not None]
+    claim(
+        len(draft.confidence) in (0, len(draft.tokens)) and all(0 <= confidence <= 1 for confidence in sure),
+        f"{who} is sure of its {len(draft.tokens)} tokens by {draft.confidence}, not by a share in [0, 1] for each",
+    )
     if draft.probabilities:
         _check_probabilities(who, draft, vocab)
     return draft
