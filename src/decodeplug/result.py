@@ -27,8 +27,8 @@ class Result:
         same, and there are calls), "length",
         "cancelled", "timeout" or "error" (then ``error`` is set).
     :ivar logprobs: ``[tokens]`` natural-log probability of each new id, after processors. Where they
-        were not computed while decoding (``logprobs=True``; with a constraint or a truncating
-        processor they always are), the first read costs one forward over the whole text.
+        were not computed while decoding (``logprobs=True``; with a processor or a constraint that is
+        all mask they always are), the first read costs one forward over the whole text.
     :ivar top_logprobs: ``[tokens, k]`` pairs (id, log-probability), best first; if asked for.
     :ivar raw_logprobs: ``[tokens]`` those of the model, before processors; if asked for.
     :ivar prompt_ids: The ids that the model was given.

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from decodeplug.walk import MaskFiller
     from decodeplug.widths import WidthCosts
 
-Score = Callable[[Sequence[int], Sequence[int]], list[float]]
-"""Log-probabilities of a continuation of some ids."""
+Score = Callable[["Ready", Lane], list[float]]
+"""Log-probabilities of what a lane of a request has written, as the request would have reported them."""
 
 __all__ = ["failed_result", "lane_text", "path_of", "result_of", "turns"]
 
@@ -113,7 +113,7 @@ def result_of(ready: Ready, score: Score) -> Result:
     The text is decoded as a whole, checked against the constraint for the last time, and
     turned into the value.
 
-    :param score: Computes log-probabilities that were not computed while decoding.
+    :param score: Computes log-probabilities that were not computed while decoding, when they are read.
     """
     job = ready.job
     panel, read = ready.panel, partial(path_of, ready, score)
@@ -148,9 +148,7 @@ def path_of(ready: Ready, score: Score, lane: Lane) -> Result:
         token_ids=lane.new_ids,
         finish_reason=lane.finish_reason or "error",
         trace=job.trace,
-        _logprobs=lane.logprobs
-        if len(lane.logprobs) == len(lane.new_ids)
-        else partial(score, job.prompt, lane.new_ids),
+        _logprobs=lane.logprobs if _are_reported(lane) else partial(score, ready, lane),
         top_logprobs=lane.top_logprobs if job.top_logprobs else None,
         raw_logprobs=lane.raw_logprobs if job.raw_logprobs else None,
         prompt_ids=job.prompt,
@@ -169,6 +167,13 @@ def path_of(ready: Ready, score: Score, lane: Lane) -> Result:
     if result.tool_calls and result.finish_reason == "stop":
         result.finish_reason = "tool_calls"
     return result
+
+
+def _are_reported(lane: Lane) -> bool:
+    """Are the log-probabilities of a lane those of its ids? Not over a mask of which tokens would have been refused late."""
+    job = lane.job
+    too_wide = getattr(job.constraint, "refuses_late", False) and not job.wants_whole_masks
+    return len(lane.logprobs) == len(lane.new_ids) and not too_wide
 
 
 def lane_text(lane: Lane) -> tuple[str, bool]:

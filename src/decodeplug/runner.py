@@ -16,8 +16,10 @@ from decodeplug.discovery import Plugins
 from decodeplug.errors import BadOption, Cancelled, DecodeplugError
 from decodeplug.fit import Fit, Ready
 from decodeplug.inflow import Inflow, checked
+from decodeplug.lane import Lane
 from decodeplug.precision import widest
 from decodeplug.prompts import prompt_ids
+from decodeplug.replay import replayed
 from decodeplug.request import Request
 from decodeplug.result import Result
 from decodeplug.run import failed_result, path_of, result_of, turns
@@ -126,6 +128,20 @@ class Runner:
             scores = torch.log_softmax(logits.to(widest(logits.device)), -1)
             return scores.gather(-1, torch.tensor(rest, device=scores.device)[:, None])[:, 0].tolist()
 
+    def _logprobs(self, ready: Ready, lane: Lane) -> list[float]:
+        """Those of a lane that has ended, where they were not computed while decoding."""
+        job = ready.job
+        if job.constraint is None and not job.plan.processors:
+            return self.score(job.prompt, lane.new_ids)
+        self._refuse_if_closed()
+        again = replayed(ready, lane)
+        admission = Admission(Line.of([again]), NO_LIMITS, Users(), lambda ready: None)
+        for _ in turns(self._target, admission, lock=self._lock, filler=self._filler, costs=WidthCosts()):
+            pass
+        if again.job.error is not None:
+            raise again.job.error
+        return again.job.lanes[0].logprobs
+
     def close(self) -> None:
         self._closed = True
         self._scheduler.close()
@@ -164,7 +180,7 @@ class Runner:
                             for step in (step for job, step in turn.steps if job is ready.job):
                                 self._announce(ready, "decodeplug_step", request=ready.request, step=step)
                         if ready.panel is not None:
-                            ready.panel.follow(partial(path_of, ready, self.score))
+                            ready.panel.follow(partial(path_of, ready, self._logprobs))
                     yield turn, admission.retire()
         except BaseException as error:  # a stream that is closed, Ctrl-C, the model itself: nobody gets a result
             reason = error if isinstance(error, Exception) else Cancelled(type(error).__name__)
@@ -187,7 +203,7 @@ class Runner:
 
     @torch.inference_mode(False)  # what constraints, hooks and inspectors do with a result is their own affair
     def _finished(self, outcome: Ready) -> Result:
-        result = result_of(outcome, self.score)
+        result = result_of(outcome, self._logprobs)
         if result.error is None:
             try:
                 self._plugins.announce("decodeplug_request_finished", request=outcome.request, result=result)
