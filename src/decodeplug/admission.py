@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from decodeplug.users import Users
 
 if TYPE_CHECKING:
     from decodeplug.fit import Ready
+    from decodeplug.panel import Panel
 
 __all__ = ["NO_LIMITS", "Admission", "Limits", "Line"]
 
@@ -99,6 +100,8 @@ class Admission:
     :param users: Of drafters, over all runs of the host.
     :param opened: Told of each request when it joins.
     :ivar joining: Jobs for the next turn. Who takes them empties it.
+    :ivar inspected: Jobs in the batch that somebody inspects.
+    :ivar judged: Requests in the batch whose texts a panel follows, and it.
     """
 
     def __init__(self, line: Line, limits: Limits, users: Users, opened: Callable[[Ready], None]) -> None:
@@ -108,6 +111,8 @@ class Admission:
         self.limits = limits
         self.joining: list[Job] = []
         self._line, self._users, self._opened = line, users, opened
+        self.inspected: Sequence[Job] = ()
+        self.judged: Sequence[tuple[Ready, Panel]] = ()
         self._stays: list[Stay] = []
         self._held = 0
         self._most = self._longest = 1
@@ -119,6 +124,8 @@ class Admission:
 
     def refill(self) -> None:
         """Let those join that fit."""
+        if self._line.first() is None:
+            return
         lanes = sum(stay.lanes for stay in self._stays)
         while (ready := self._line.first()) is not None and same(ready.cache, self.cache):
             stay = Stay(ready)
@@ -134,6 +141,13 @@ class Admission:
                     lane.finish_reason = "cancelled"
             self.joining.append(job)
             lanes += stay.lanes
+        if self.joining:
+            self._look_round()
+
+    def _look_round(self) -> None:
+        self.inspected = [stay.ready.job for stay in self._stays if stay.ready.job.inspectors]
+        panels = ((stay.ready, stay.ready.panel) for stay in self._stays)
+        self.judged = [(ready, panel) for ready, panel in panels if panel is not None]
 
     def _fits(self, stay: Stay, lanes: int) -> bool:
         limits = self.limits
@@ -166,6 +180,7 @@ class Admission:
         if not leaving:
             return []
         self._stays = [stay for stay in self._stays if stay not in leaving]
+        self._look_round()
         for stay in leaving:
             self._users.leave(stay.ready.job)
             trace = stay.ready.job.trace

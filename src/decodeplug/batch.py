@@ -40,6 +40,7 @@ class Turn:
     :ivar feeds: For each lane, the ids that the model gets. :ivar wants: For each, of how many
         of them, the last ones, logits are wanted.
     :ivar pieces: Lanes that are fed a part of their prompt, and how much; they choose no token.
+    :ivar ends: A request may be done with it.
     """
 
     lanes: list[Lane]
@@ -57,6 +58,7 @@ class Turn:
     hidden: Sequence[Tensor] = ()
     filled: Masks | None = None
     steps: list[tuple[Job, Step]] = field(default_factory=list)
+    ends: bool = False
 
     def await_masks(self) -> Masks | None:
         """The masks of this turn; waits for what is not filled yet."""
@@ -89,6 +91,8 @@ class Batch:
         :returns: For each lane the index of the lane that it continues, -1 for a new one; the lanes;
             and how many of their ids the cache shall hold.
         """
+        if not self.joining:
+            return self._going
         parents, lanes, lengths = self._going
         new = [lane for job in self.joining for lane in job.lanes if not job.is_done]
         self.joining.clear()
@@ -170,9 +174,10 @@ class Batch:
                     settle(last, last.plan.joint, first, parents, going, lengths)
                 last, first = job, len(going)
                 job.trace.forwards += 1
-            if isinstance(choice, Picked):
-                clipped = choice.clipped
-                lane = lane.fork() if choice.forks else lane
+            picked = choice if isinstance(choice, Picked) else None
+            if picked is not None:
+                clipped = picked.clipped
+                lane = lane.fork() if picked.forks else lane
             else:
                 try:
                     clipped = job.rules.clip(lane, choice.tokens)
@@ -195,8 +200,8 @@ class Batch:
             elif turn.drafts[index].paid:  # for a draft that was cut to nothing
                 lane.saved -= turn.drafts[index].paid
             lane.finish_reason = lane.finish_reason or job.interrupted()
-            if isinstance(choice, Picked):
-                note(lane, choice.extension, step)
+            if picked is not None:
+                note(lane, picked.extension, step)
             if lane.finish_reason is None:
                 parents.append(index)
                 going.append(lane)
@@ -206,6 +211,7 @@ class Batch:
         if turn.pieces:
             go_on(turn.lanes, turn.pieces, parents, going, lengths)
         self._going = parents, going, lengths
+        turn.ends = self._steady is None or len(going) < len(turn.lanes)
         # What a forward cost, where a drafter will ask; that of a prompt says nothing of a draft's.
         if decoding:
             self._costs.record(max(map(len, turn.feeds)), turn.forward_s + turn.choose_s, len(turn.lanes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,7 +42,7 @@ def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | 
             if (cause := filled.errors.get(id(lane.job.constraint))) is not None:
                 fail(lane.job, lane.job.constraint, "allowed", cause)
     outcomes: list[Sequence[Chosen]] = [()] * lanes
-    refusals: Counter[int] = Counter()
+    refusals: dict[int, int] = {}
     narrowing = None if filled is None else MaskNarrowing(filled)
     while groups:
         scored: list[Group] = []
@@ -57,7 +56,7 @@ def choose(logits: Tensor, groups: Sequence[Group], lanes: int, filled: Masks | 
 
 
 def _refused(
-    groups: Sequence[Group], filled: Masks, outcomes: list[Sequence[Chosen]], refusals: Counter[int]
+    groups: Sequence[Group], filled: Masks, outcomes: list[Sequence[Chosen]], refusals: dict[int, int]
 ) -> list[Group]:
     """The lanes whose choice their constraint refuses; the refused token leaves the mask, so that another is chosen.
 
@@ -86,12 +85,12 @@ def _refused(
     return again
 
 
-def _forbid(group: Group, index: int, tokens: Sequence[int], filled: Masks, refusals: Counter[int]) -> None:
+def _forbid(group: Group, index: int, tokens: Sequence[int], filled: Masks, refusals: dict[int, int]) -> None:
     """Take the last of these tokens out of the mask that allowed it."""
     assert group.first_masked is not None
     row = group.first_masked + group.table.first[index] + len(tokens) - 1
     filled.table[row, tokens[-1]].fill_(False)  # an assignment would make a GPU wait for the False
-    refusals[row] += 1
+    refusals[row] = refusals.get(row, 0) + 1
     if refusals[row] == _REFUSALS:
         _leave_what_stands(group.lanes[index], tokens[:-1], filled.table[row])
 
@@ -204,7 +203,8 @@ def _decide(group: Group, table: Table, logits: Tensor, outcomes: list[Sequence[
         for lane in group.lanes:
             fail(lane.job, selector, "extend", error)
         return
-    for parent, tokens, rows, *_ in extensions:
+    for extension in extensions:
+        parent, tokens, rows = extension[:3]
         lane, first = group.lanes[parent], group.table.first[parent]
         for row in rows:
             if not math.isfinite(values[row][0]):
@@ -222,15 +222,15 @@ def _check(extensions: Sequence[Extension], group: Group, table: Table) -> None:
     table_of, candidates = group.table, table["candidates"]
     if not len(candidates) == len(table["values"]) == len(table["margins"]) == table_of.count:
         raise ValueError(f"it proposed {len(candidates)} candidates for {table_of.count} rows, or not as many values")
-    if len(extensions) > len(group.lanes) or len({extension.parent for extension in extensions}) < len(extensions):
+    if len(extensions) > 1 and len({extension.parent for extension in extensions}) < len(extensions):
         raise ValueError(f"it returned {len(extensions)} extensions for {len(group.lanes)} lanes, one lane twice")
     for extension in extensions:
-        parent, tokens, rows, *_ = extension
+        parent, tokens, rows = extension[:3]
         if not 0 <= parent < len(group.lanes):
             raise ValueError(f"it returned {extension}, which belongs to none of the {len(group.lanes)} lanes")
         first, count = table_of.first[parent], len(tokens)
         if not 0 < count <= len(table_of.drafts[parent].tokens) + 1 or rows != range(first, first + count):
             raise ValueError(f"it returned {extension}, which are not rows of that lane from {first} on")
-        for token, row in zip(tokens, rows, strict=True):
+        for row, token in enumerate(tokens, start=first):
             if token != candidates[row][0]:
                 raise ValueError(f"it returned {extension}, but proposed {candidates[row][0]} first in row {row}")

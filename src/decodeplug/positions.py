@@ -99,7 +99,9 @@ class ModelInputs:
             given["cache"] = cache
         if self.takes_use_cache:
             given["use_cache"] = use_cache
-        with self.tap if tapped else nullcontext():
+        if not tapped:
+            return self.call(input_ids=ids, **given)
+        with self.tap:
             return self.call(input_ids=ids, **given)
 
 

@@ -48,7 +48,7 @@ class Rules:
         """Drafted tokens that could be kept: one token is always the selector's own."""
         return self.budget - (len(lane.ids) - lane.job.prompt_length) - 1
 
-    def clip(self, lane: Lane, tokens: Sequence[int]) -> Clipped:
+    def clip(self, lane: Lane, tokens: tuple[int, ...]) -> Clipped:
         """Cut an extension at the first token that ends the lane.
 
         The rules apply token by token, so a draft cannot carry the text past its end.
@@ -70,13 +70,14 @@ class Rules:
                 if find_stop(longer.text, len(text.text), self.stops) is not None:
                     reason = "stop"
                 text = longer
-            if reason is None and self.criteria:
-                reason = "stop" if self._criterion_met([*lane.ids, *tokens[:count]]) else None
-            if reason is None and used + count >= self.budget:
-                reason = "length"
+            if reason is None:
+                if self.criteria and self._criterion_met([*lane.ids, *tokens[:count]]):
+                    reason = "stop"
+                elif used + count >= self.budget:
+                    reason = "length"
             if reason is not None:
-                return Clipped(tuple(tokens[:count]), state, text, reason)
-        return Clipped(tuple(tokens), state, text, None)
+                return Clipped(tokens[:count], state, text, reason)
+        return Clipped(tokens, state, text, None)
 
     def _criterion_met(self, ids: Sequence[int]) -> bool:
         table = torch.tensor([ids])

@@ -52,15 +52,14 @@ def turns(
     try:
         while True:
             admission.refill()  # not under the lock: it may wait for whoever makes the requests
-            if any(job.needs_hidden for job in admission.joining):
+            if admission.joining and any(job.needs_hidden for job in admission.joining):
                 session.keep_hidden()
-            inspected = [ready.job for ready in admission.running if ready.job.inspectors]
             with lock:
-                turn = _next(loop, inspected, target.model)
+                turn = _next(loop, admission.inspected, target.model)
             if turn is None:
                 break
             admission.note(turn.cache_bytes)
-            if inspected:
+            if admission.inspected:
                 _tell_inspectors(turn)
             yield turn
     finally:

@@ -175,13 +175,12 @@ class Runner:
         try:
             with contextlib.closing(run):
                 for turn in run:
-                    for ready in admission.running:
-                        if watched:
-                            for step in (step for job, step in turn.steps if job is ready.job):
-                                self._announce(ready, "decodeplug_step", request=ready.request, step=step)
-                        if ready.panel is not None:
-                            ready.panel.follow(partial(path_of, ready, self._logprobs))
-                    yield turn, admission.retire()
+                    for ready in admission.running if watched else ():
+                        for step in (step for job, step in turn.steps if job is ready.job):
+                            self._announce(ready, "decodeplug_step", request=ready.request, step=step)
+                    for ready, panel in admission.judged:
+                        panel.follow(partial(path_of, ready, self._logprobs))
+                    yield turn, admission.retire() if turn.ends else []
         except BaseException as error:  # a stream that is closed, Ctrl-C, the model itself: nobody gets a result
             reason = error if isinstance(error, Exception) else Cancelled(type(error).__name__)
             for ready in admission.running:

@@ -62,10 +62,10 @@ def _best(scores: Tensor) -> Proposal:
     candidates, values, margins = [], [], []
     for line in scores.numpy():
         best = int(line.argmax())
-        value, before, behind = line.item(best), line[:best], line[best + 1 :]
-        second = before.item(before.argmax()) if best else -math.inf
-        third = behind.item(behind.argmax()) if behind.size else -math.inf
+        value = line.item(best)
+        line[best] = -math.inf  # put back below
+        margins.append(value - line.item(line.argmax()))
+        line[best] = value
         candidates.append([best])
         values.append([value])
-        margins.append(value - max(second, third))
     return Proposal(candidates, values, margins)

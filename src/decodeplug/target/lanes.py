@@ -52,7 +52,7 @@ class LaneSession:
             if count and not self.prompts[lane]:
                 # Rows whose logits are wanted beside the last one are drafts, not prompt.
                 self.prompts[lane] = count - max(wants[lane], 1) + 1
-        grouping = self.traits.grouping or (by_need if wastes(counts) else None)
+        grouping = self.traits.grouping or (by_need if len(counts) > 1 and wastes(counts) else None)
         if grouping is None:
             return self._run(range(len(feeds)), feeds, counts, wants)
         pieces: list[list[Tensor]] = [[] for _ in feeds]

@@ -36,7 +36,6 @@ class SharedPrompts:
         self.hidden: Sequence[Tensor] = ()
         self._places: list[int] | None = []  # each lane's place in ``inner``; None: all have their own, in order
 
-    @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
         places = self._places
         if places is not None and len(set(places)) < len(places) - max(0, places.count(_UNOPENED) - 1):
@@ -44,12 +43,11 @@ class SharedPrompts:
             places = self._places
         if places is not None:
             places = self._open(places, feeds, wants)
-        if places is None or places == list(range(len(places))):
-            self._places = None
+            self._places = places = None if places == list(range(len(places))) else places
+        if places is None:
             logits = self.inner.forward(feeds, wants)
             self.hidden = self.inner.hidden
             return logits
-        self._places = places
         fed, wanted = _by_place(places, feeds, wants)
         logits, hidden = self.inner.forward(fed, wanted), self.inner.hidden
         self.hidden = [hidden[place] if place >= 0 else hidden[0][:0] for place in places] if hidden else ()
@@ -67,7 +65,7 @@ class SharedPrompts:
         return places
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
-        if self._places is None and all(parent >= 0 for parent in parents):
+        if self._places is None and min(parents, default=0) >= 0:
             return self.inner.keep(parents, lengths)
         before = self._places
         sources = [parent if parent < 0 or before is None else before[parent] for parent in parents]
@@ -99,6 +97,7 @@ def _by_place(
     return fed, wanted
 
 
+@inference
 def _spread(logits: Tensor, places: Sequence[int], wants: Sequence[int], wanted: Sequence[int]) -> Tensor:
     """``[sum(wants), vocab]``: the rows of each lane, which are those of its place."""
     first = [sum(wanted[:place]) for place in range(len(wanted))]
