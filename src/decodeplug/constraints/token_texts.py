@@ -103,5 +103,6 @@ def single_bytes(vocabulary: Vocabulary, spell: Callable[[bytes], Sequence[int]]
         known = _SINGLES.get(own)
         if known is None:
             spelt = {byte: spell(bytes([byte])) for byte in range(256)}
-            known = _SINGLES[own] = {byte: ids[0] for byte, ids in spelt.items() if len(ids) == 1}
+            known = {byte: ids[0] for byte, ids in spelt.items() if len(ids) == 1 and ids[0] < own.size}
+            _SINGLES[own] = known
     return known
