@@ -158,14 +158,14 @@ class Record:
     def rate(self, prior: float, confidence: float | None = None) -> float:
         """How probable it is that a token of it will be kept.
 
-        :param prior: What is expected at first; counts as two trials, or as one beside a confidence.
-        :param confidence: How sure the drafter is of the token: trusted as far as it was justified so far.
+        :param prior: What is expected at first; counts as two trials.
+        :param confidence: How sure the drafter is of the token: trusted as far as it was justified so far. At first it
+            and the prior count as three trials each.
         """
-        first = prior if confidence is None else (prior + confidence) / 2
-        rate = (self.hits + 2 * first) / (self.trials + 2)
-        if not confidence:
-            return 0.0 if confidence == 0 else rate
-        return min(confidence * (self.hits + 2 * rate) / (self.expected + 2 * confidence), _SUREST)
+        if confidence is None:
+            return (self.hits + 2 * prior) / (self.trials + 2)
+        rate = (self.hits + 3 * (prior + confidence)) / (self.trials + 6)
+        return confidence and min(confidence * (self.hits + 6 * rate) / (self.expected + 6 * confidence), _SUREST)
 
 
 class Drawn(NamedTuple):

@@ -20,6 +20,7 @@ __all__ = ["Chain"]
 _FIRST_STAKE = 1.0  # forwards of width 1 that a lane may lose on drafts
 _STAKE_PER_TOKEN = 0.005  # and how many more for each new token
 _NO_RECORD = Record()
+_PATIENCE = 8  # trials that a prior counts as where a drafter is not asked yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Chain:
         while goes_on and len(draft) < room:
             goes_on, best, hope = False, _Piece(NO_DRAFT, view.state, goes_on=False), 0.0
             for drafter in self.drafters:
-                settled = best.draft and self._rates(lane, best.draft.first(1))[0] >= self._rate(lane, drafter.name)
+                settled = best.draft and self._rates(lane, best.draft.first(1))[0] >= self._hope(lane, drafter.name)
                 if settled or drafter.name in asked:  # who promises no more than what is there is not asked
                     continue
                 most = self._worth_asking(lane, draft, drafter, room - len(draft))
@@ -129,6 +130,11 @@ class Chain:
         """How probable it is that a token of a drafter is kept where those before it are."""
         return lane.records.get(name, _NO_RECORD).rate(self._priors.get(name, self.prior), confidence)
 
+    def _hope(self, lane: LaneView, name: str) -> float:
+        """The same, before the drafter was asked: a few failures do not speak against asking again how sure it is."""
+        record, prior = lane.records.get(name, _NO_RECORD), self._priors.get(name, self.prior)
+        return (record.hits + _PATIENCE * prior) / (record.trials + _PATIENCE)
+
     def _rates(self, lane: LaneView, draft: Draft) -> list[float]:
         return [self._rate(lane, name, draft.confidence_of(index)) for index, name in enumerate(draft.sources)]
 
@@ -138,7 +144,7 @@ class Chain:
         :param hoped: Who would go on with it, token by token; each of these costs ``price`` as well.
         """
         sources = (*draft.sources, *hoped)
-        rates = [*self._rates(lane, draft), *(self._rate(lane, name) for name in hoped)]
+        rates = [*self._rates(lane, draft), *(self._hope(lane, name) for name in hoped)]
         insisting = {drafter.name for drafter in self.drafters if getattr(drafter, "insists", False)}
         firm = max((index for index, name in enumerate(sources, start=1) if name in insisting), default=0)
         best, best_length, reached, expected = 1.0, 0, 1.0, 1.0

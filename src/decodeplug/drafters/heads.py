@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HeadDrafts"]
 
+_STEP = 33  # positions of one step at most: those of the longest draft, and one
 _WINDOW = 256  # positions that the recurrent head looks back: as many as it was trained with
 
 
@@ -100,13 +101,14 @@ class HeadDrafts:
         else:
             self._one_after_the_other(heads, lane, count, draws)
         draft = draws.draft(self.name)
-        self._price.note(time.perf_counter() - began, len(draft))
+        if len(lane.hidden) <= _STEP:  # to read a prompt takes long, and happens once
+            self._price.note(time.perf_counter() - began, len(draft))
         return draft
 
     def _beside_each_other(self, heads: Any, lane: LaneView, count: int, draws: Draws) -> None:
         assert lane.hidden is not None
-        for states in heads.part(lane.hidden[-1:].to(heads.output.rows.dtype))[0, :count]:
-            draws.add(heads.output(states[None]))
+        for scores in heads.output(heads.part(lane.hidden[-1:].to(heads.output.rows.dtype))[0, :count]):
+            draws.add(scores[None])
             if draws.ended:
                 break
 
