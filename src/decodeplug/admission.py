@@ -114,7 +114,7 @@ class Admission:
         self.inspected: Sequence[Job] = ()
         self.judged: Sequence[tuple[Ready, Panel]] = ()
         self._stays: list[Stay] = []
-        self._held = 0
+        self._held, self._noted = 0, False
         self._most = self._longest = 1
 
     @property
@@ -142,6 +142,7 @@ class Admission:
             self.joining.append(job)
             lanes += stay.lanes
         if self.joining:
+            self._noted = False
             self._look_round()
 
     def _look_round(self) -> None:
@@ -162,7 +163,9 @@ class Admission:
 
     def note(self, cache_bytes: int) -> None:
         """Take down what the cache held in a turn."""
-        self._held = cache_bytes
+        if cache_bytes == self._held and self._noted and self.limits.max_cache_bytes is None:
+            return
+        self._held, self._noted = cache_bytes, True
         if self.limits.max_cache_bytes is not None:  # buffers stay as large as they once had to be
             self._most = max(self._most, sum(stay.lanes for stay in self._stays))
             texts = [len(lane.ids) for stay in self._stays for lane in stay.ready.job.lanes]

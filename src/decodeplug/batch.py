@@ -60,6 +60,11 @@ class Turn:
     steps: list[tuple[Job, Step]] = field(default_factory=list)
     ends: bool = False
 
+    def again(self) -> Turn:
+        """The same turn with what is pending now. Nobody keeps a turn that is over."""
+        self.feeds, self.steps, self.draft_s = [lane.ids[lane.held :] for lane in self.lanes], [], 0.0
+        return self
+
     def await_masks(self) -> Masks | None:
         """The masks of this turn; waits for what is not filled yet."""
         if self.masks is not None:
@@ -102,7 +107,7 @@ class Batch:
         """Ask each lane's drafter, cut what cannot be kept, and start filling the masks."""
         last, began = self._steady, time.perf_counter()
         if last is not None and last.lanes == lanes:  # where nobody drafts, the next turn is like the last one
-            return Turn(lanes, last.groups, last.drafts, [lane.ids[lane.held :] for lane in lanes], last.wants)
+            return last.again()
         views = [lane.view(self._costs, len(lanes)) for lane in lanes]
         pieces = self._feeding.pieces(lanes)
         proposed = self._proposed(lanes, views, max_draft, pieces)
