@@ -15,15 +15,14 @@ import copy
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from batching_cases import BATCH_CASES, prompt_ids
 from contestants import Models
-from loading import load
+from loading import add_model_options, load
 from measure import Run, Spread, await_device, speedups, take_turns, watch
-from report import describe_machine, judge, show_line, show_table, show_verdicts, write_json
+from report import add_output_options, describe_machine, judge, show_line, show_table, show_verdicts, write_json
 
 OURS, STATIC, CONTINUOUS = "decodeplug", "transformers, static", "transformers, continuous"
 COLUMNS = ["contestant", "tokens per second: median (min - max)", "forwards", "decodeplug is x as fast", "same texts"]
@@ -85,8 +84,10 @@ def ours(models: Models, work: Work) -> list[list[int]]:
     return [result.token_ids for result in models.host.run(requests)]
 
 
-def timed(model: Any, write: Callable[[], list[list[int]]], texts: list[list[int]], count: int) -> Callable[[], Run]:
-    """What writes all texts once and measures it; leaves them in ``texts``."""
+def timed(
+    name: str, model: Any, write: Callable[[], list[list[int]]], texts: list[list[int]], count: int
+) -> Callable[[], Run]:
+    """What writes all texts once, measures it and says so; leaves the texts in ``texts``."""
 
     def run() -> Run:
         with watch(model) as forwards:
@@ -98,6 +99,7 @@ def timed(model: Any, write: Callable[[], list[list[int]]], texts: list[list[int
             await_device(model.device)
             wall_s = time.perf_counter() - began
         assert sum(map(len, texts)) == count, "a contestant wrote fewer tokens than it was asked for, or more"
+        show_line(f"{name}: {wall_s:.1f} s, {len(forwards.widths)} forwards")
         return Run(wall_s, [token for text in texts for token in text], "", forwards)
 
     return run
@@ -105,17 +107,13 @@ def timed(model: Any, write: Callable[[], list[list[int]]], texts: list[list[int
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="smollm2", help='hub id, folder, or "smollm2", the embedded default')
+    add_model_options(parser)
     parser.add_argument("--quick", action="store_true", help="the first eight requests, one round: shows that it runs")
     parser.add_argument("--repeats", type=int, default=3, help="rounds (default 3)")
-    parser.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: cpu)")
-    parser.add_argument("--dtype", default="float32", help="of its weights, such as bfloat16 (default: float32)")
-    parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
-    parser.add_argument("--markdown", action="store_true", help="tables in markdown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
+    add_output_options(parser)
     options = parser.parse_args()
 
-    models = load(options.model, options.threads, device=options.device, dtype=options.dtype)
+    models = load(options)
     if models.host is None:
         raise SystemExit(f"MISSING CONTESTANT: {OURS}: this version has no Host")
     show_line(describe_machine())
@@ -132,7 +130,7 @@ def main() -> None:
         CONTINUOUS: (apart, lambda: continuous(apart, work)),
     }
     texts: dict[str, list[list[int]]] = {name: [] for name in writers}
-    ready = {name: timed(model, write, texts[name], count) for name, (model, write) in writers.items()}
+    ready = {name: timed(name, model, write, texts[name], count) for name, (model, write) in writers.items()}
     runs = take_turns(ready, 1 if options.quick else options.repeats)
     rows, ratios = [], dict[str, float | None]()
     for name, own in runs.items():

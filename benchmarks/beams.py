@@ -17,15 +17,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from contestants import Models
 from free_text_cases import COPYING, OPEN, TextCase
-from loading import load
+from loading import add_model_options, load
 from measure import Run, Spread, speedups, take_turns, watch
-from report import describe_machine, judge, show_line, show_table, show_verdicts, write_json
+from report import add_output_options, describe_machine, judge, show_line, show_table, show_verdicts, write_json
 from transformers.cache_utils import DynamicLayer
 
 OURS, PEER = "decodeplug", "transformers.generate"
@@ -122,17 +121,13 @@ def measure(models: Models, case: TextCase, beams: int, repeats: int) -> tuple[l
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="smollm2", help='hub id, folder, or "smollm2", the embedded default')
+    add_model_options(parser)
     parser.add_argument("--quick", action="store_true", help="two prompts, four beams, one round")
     parser.add_argument("--repeats", type=int, default=3, help="rounds for each line (default 3)")
-    parser.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: cpu)")
-    parser.add_argument("--dtype", default="float32", help="of its weights, such as bfloat16 (default: float32)")
-    parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
-    parser.add_argument("--markdown", action="store_true", help="tables in markdown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
+    add_output_options(parser)
     options = parser.parse_args()
 
-    models = load(options.model, options.threads, device=options.device, dtype=options.dtype)
+    models = load(options)
     if models.host is None:
         raise SystemExit(f"MISSING CONTESTANT: {OURS}: this version has no Host")
     show_line(describe_machine())

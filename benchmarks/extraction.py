@@ -14,16 +14,15 @@ import argparse
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from contestants import Contestant, Models, decodeplug_contestant, generate_contestants
 from extraction_cases import EXTRACTION_CASES
 from extraction_scoring import Score, score
 from extraction_task import ExtractionCase
-from loading import load
+from loading import add_model_options, load
 from measure import Run
-from report import describe_machine, judge, show_line, show_table, show_verdicts, write_json
+from report import add_output_options, describe_machine, judge, show_line, show_table, show_verdicts, write_json
 
 LAYOUTS = ("model", "compact", "spaced", "any")
 FREE = "free text"
@@ -115,14 +114,12 @@ def facts(case: ExtractionCase, answers: Answers) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="smollm2", help='hub id, folder, or "smollm2", the embedded default')
+    add_model_options(parser)
     parser.add_argument("--quick", action="store_true", help="every fourth prompt: one of each shape")
-    parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
-    parser.add_argument("--markdown", action="store_true", help="tables in markdown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
+    add_output_options(parser)
     options = parser.parse_args()
 
-    models = load(options.model, options.threads)
+    models = load(options)
     contestants = ways(models)
     missing = [f"MISSING CONTESTANT: {c.name}: {c.missing}" for c in contestants if c.missing]
     for line in [describe_machine(), *missing]:

@@ -12,13 +12,12 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
-from pathlib import Path
 
 from contestants import Contestant, Models, decodeplug_contestant, generate_contestants
 from free_text_cases import COPYING, OPEN, TextCase
-from loading import load
+from loading import add_model_options, load
 from measure import Run, Spread, speedups, take_turns
-from report import describe_machine, judge, show_line, show_table, show_verdicts, write_json
+from report import add_output_options, describe_machine, judge, show_line, show_table, show_verdicts, write_json
 
 OURS, PLAIN = "decodeplug, lookup", "plain"
 COLUMNS = ["prompt", "ms per token: ours", "plain", "ours is x as fast: median (min - max)"]
@@ -59,17 +58,13 @@ def table_row(kind: str, case: TextCase, runs: dict[str, list[Run]]) -> list[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="smollm2", help='hub id, folder, or "smollm2", the embedded default')
+    add_model_options(parser)
     parser.add_argument("--quick", action="store_true", help="every third prompt, three repeats: a fair sample")
     parser.add_argument("--repeats", type=int, help="rounds for each prompt (default 7; 3 with --quick)")
-    parser.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: cpu)")
-    parser.add_argument("--dtype", default="float32", help="of its weights, such as bfloat16 (default: float32)")
-    parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
-    parser.add_argument("--markdown", action="store_true", help="tables in markdown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
+    add_output_options(parser)
     options = parser.parse_args()
 
-    models = load(options.model, options.threads, device=options.device, dtype=options.dtype)
+    models = load(options)
     ours = decodeplug_contestant(models, "any", OURS, drafters=["lookup"])
     if ours.missing:
         raise SystemExit(f"MISSING CONTESTANT: {ours.name}: {ours.missing}")

@@ -14,15 +14,14 @@ import argparse
 import json
 import statistics
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 from contestants import LAYOUTS, Contestant, Models, decodeplug_contestant, generate_contestants
 from json_cases import JSON_CASES, JsonCase
-from loading import load
+from loading import add_model_options, load
 from measure import Run, Spread, cost_by_width, fastest, speedups, take_turns
-from report import describe_machine, judge, show_line, show_table, show_verdicts, write_json
+from report import add_output_options, describe_machine, judge, show_line, show_table, show_verdicts, write_json
 
 OURS = "decodeplug"
 UNDRAFTED = "decodeplug, no drafts"
@@ -179,7 +178,7 @@ def progress(result: CaseResult) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="smollm2", help='hub id, folder, or "smollm2", the embedded default')
+    add_model_options(parser)
     parser.add_argument("--quick", action="store_true", help="every fourth case, two repeats: a fair sample")
     parser.add_argument("--repeats", type=int, help="runs of each contestant on each case (default 5; 2 with --quick)")
     parser.add_argument("--only", nargs="+", metavar="CASE", help="these cases alone")
@@ -190,17 +189,13 @@ def main() -> None:
         default="spaced",
         help="whitespace of the JSON (default: spaced, as decodeplug writes it unasked)",
     )
-    parser.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: cpu)")
-    parser.add_argument("--dtype", default="float32", help="of its weights, such as bfloat16 (default: float32)")
-    parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
-    parser.add_argument("--markdown", action="store_true", help="tables in markdown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
+    add_output_options(parser)
     options = parser.parse_args()
 
     cases = [case for case in JSON_CASES if case.name in options.only] if options.only else list(JSON_CASES)
     cases = cases[::4] if options.quick else cases
     repeats = options.repeats or (2 if options.quick else 5)
-    models = load(options.model, options.threads, device=options.device, dtype=options.dtype)
+    models = load(options)
     contestants = [decodeplug_contestant(models, options.layout, OURS), *generate_contestants(models, options.layout)]
     undrafted = decodeplug_contestant(models, options.layout, UNDRAFTED, drafters=[])
     for contestant in contestants:

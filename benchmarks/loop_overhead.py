@@ -14,11 +14,10 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from measure import Run, Spread, take_turns, watch
-from report import describe_machine, judge, show_line, show_table, show_verdicts, write_json
+from report import add_output_options, describe_machine, judge, show_line, show_table, show_verdicts, write_json
 from transformers import LlamaConfig, LlamaForCausalLM
 
 OURS, PEER = "decodeplug", "transformers.generate"
@@ -99,8 +98,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=200, help="new tokens in each run (default 200)")
     parser.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: cpu)")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
-    parser.add_argument("--markdown", action="store_true", help="tables in markdown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
+    add_output_options(parser)
     options = parser.parse_args()
     if options.threads is not None:
         torch.set_num_threads(options.threads)

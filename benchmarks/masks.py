@@ -27,7 +27,7 @@ from mask_checked_cases import CHECKED
 from mask_waiting import FirstMask, first_masks, hidden, refusals
 from mask_walk import ConstraintWalker, EngineWalker, Walk, walk_both
 from measure import Clock, Spread
-from report import describe_machine, judge, show_line, show_table, show_verdicts, write_json
+from report import add_output_options, describe_machine, judge, show_line, show_table, show_verdicts, write_json
 
 from decodeplug import Host
 from decodeplug.constraints import choice, json_schema, regex, within_budget
@@ -224,8 +224,7 @@ def main() -> None:
         help="cpu: seconds of this thread alone, where others use the machine",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1)")
-    parser.add_argument("--markdown", action="store_true", help="tables in markdown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
+    add_output_options(parser)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     show_line(f"{describe_machine()}; clock: {options.clock}")

@@ -1,6 +1,6 @@
 """What a small model gets right of easy sums: asked plainly, with examples, with thoughts, and with a vote about them.
 
-    python benchmarks/reasoning.py [--quick] [--markdown] [--json FILE]
+    python benchmarks/reasoning.py [--quick] [--device cuda] [--dtype bfloat16] [--markdown] [--json FILE]
 
 The sums are those of reasoning_cases.py, and the same for every way. An answer is right if its number is. Of zero-shot
 answers the last number counts, of the others the one behind "The answer is". The first three ways decode greedily;
@@ -15,12 +15,11 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import torch
+from loading import add_model_options, load
 from reasoning_cases import SUMS, WORKED, Sum
-from report import describe_machine, show_line, show_table, write_json
+from report import add_output_options, describe_machine, show_line, show_table, write_json
 
 from decodeplug import Host, Result
 from decodeplug.prompting import ChainOfThought, Example, Message, chat
@@ -120,26 +119,22 @@ def _count(tally: Tally, result: Result, case: Sum, given: float | None) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="smollm2", help='hub id, folder, or "smollm2", the embedded default')
+    add_model_options(parser)
     parser.add_argument("--quick", action="store_true", help="every seventh sum")
     parser.add_argument("--paths", type=int, default=8, help="texts that vote")
     parser.add_argument("--max-new-tokens", type=int, default=80, help="of every text")
-    parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
-    parser.add_argument("--markdown", action="store_true", help="tables in markdown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
+    add_output_options(parser)
     options = parser.parse_args()
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    host = load(options).host
     cases = SUMS[::7] if options.quick else SUMS
     show_line(describe_machine())
     rows, facts = [], {}
-    with Host.from_pretrained(options.model) as host:
-        for way in ways(options.paths):
-            tally = run(host, way, cases, options.max_new_tokens)
-            rows.append(tally.row(way.name))
-            facts[way.name] = tally.said
-            show_line(" | ".join(rows[-1]))
+    for way in ways(options.paths):
+        tally = run(host, way, cases, options.max_new_tokens)
+        rows.append(tally.row(way.name))
+        facts[way.name] = tally.said
+        show_line(" | ".join(rows[-1]))
     show_table(f"{len(cases)} sums", COLUMNS, rows, options.markdown)
     if options.json:
         write_json(options.json, [], ways=facts, missing=[])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -16,7 +17,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["Verdict", "describe_machine", "judge", "machine", "show_line", "show_table", "show_verdicts", "write_json"]
+__all__ = ["Verdict", "add_output_options", "describe_machine", "judge", "machine", "show_line", "show_table"]
+__all__ += ["show_verdicts", "write_json"]
 
 _CONSOLE = Console()
 _PACKAGES = ("decodeplug", "torch", "transformers", "xgrammar", "outlines", "outlines_core", "llguidance")
@@ -36,6 +38,12 @@ class Verdict:
         if self.figure is None:
             return False
         return self.figure >= self.threshold if self.at_least else self.figure <= self.threshold
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """How the figures are shown, and where they are kept."""
+    parser.add_argument("--markdown", action="store_true", help="tables in markdown")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
 
 
 def judge(section: str, figures: dict[str, float | None]) -> list[Verdict]:

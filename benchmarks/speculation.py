@@ -1,6 +1,6 @@
 """How many forwards of the model a token takes, by drafter and by kind of prompt; and what it does to the time.
 
-    python benchmarks/speculation.py [--heads FOLDER ...] [--quick] [--repeats N] [--markdown] [--json FILE]
+    python benchmarks/speculation.py [--heads FOLDER ...] [--quick] [--repeats N] [--device cuda] [--json FILE]
 
 Counts first: every drafter on every prompt, greedy, with the same text as without drafts or the line says so. Heads are
 those that ``decodeplug train-heads`` wrote; without folders their columns are left out. Then seconds per token, all
@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 from contestants import Models
-from loading import load
+from loading import add_model_options, load
 from measure import Spread
-from report import describe_machine, judge, show_line, show_table, show_verdicts, write_json
+from report import add_output_options, describe_machine, judge, show_line, show_table, show_verdicts, write_json
 from speculation_cases import CASES, KINDS, SpeculationCase
 from speculation_formula import farthest, formula_rows
 
@@ -104,25 +104,25 @@ def _fewer(counted: dict[str, Any], kind: str, name: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="smollm2", help='hub id, folder, or "smollm2", the embedded default')
+    add_model_options(parser)
     parser.add_argument("--heads", action="append", default=[], help="a folder with heads; repeat it, the best first")
     parser.add_argument("--quick", action="store_true", help="every third prompt, one round: a sample")
     parser.add_argument("--repeats", type=int, help="rounds of the timing (default 3; 1 with --quick; 0: counts only)")
-    parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
-    parser.add_argument("--markdown", action="store_true", help="tables in markdown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
+    add_output_options(parser)
     options = parser.parse_args()
 
-    models = load(options.model, options.threads)
+    models = load(options)
     drafters = settings(options.heads)
     cases = CASES[::3] if options.quick else CASES
     show_line(describe_machine())
 
-    counted = {case.name + "/" + case.kind: (case, *counts(models, case, drafters)) for case in cases}
-    rows = [
-        [case.kind, case.name, *(f"{figures[name]:.3f}" for name in drafters), "yes" if same else "NO"]
-        for case, figures, same in counted.values()
-    ]
+    counted: dict[str, tuple[SpeculationCase, dict[str, float], bool]] = {}
+    rows: list[list[str]] = []
+    for case in cases:
+        figures, same = counts(models, case, drafters)
+        counted[case.name + "/" + case.kind] = case, figures, same
+        rows.append([case.kind, case.name, *(f"{figures[name]:.3f}" for name in drafters), "yes" if same else "NO"])
+        show_line(" | ".join(rows[-1]))
     medians = {
         kind: {
             name: statistics.median(figures[name] for case, figures, _ in counted.values() if case.kind == kind)
@@ -149,6 +149,7 @@ def main() -> None:
         slowest = min(slowest, ratios["none"].median)
         peers = ("none", "generate()", "generate(), lookup")
         speed.append([case.kind, case.name, *(ratios[name].text(2) if name in ratios else "-" for name in peers)])
+        show_line(" | ".join(speed[-1]))
     title = "All drafters are x as fast, per token, as: median (min - max)"
     show_table(title, ["kind", "prompt", "no drafts", "generate()", "generate(), lookup"], speed, options.markdown)
 
