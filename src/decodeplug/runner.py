@@ -88,10 +88,11 @@ class Runner:
         :raises DecodeplugError: Unless ``return_errors``: the first error, when those that had begun have finished.
         """
         inflow = Inflow(requests, self._fit, ordered=ordered, return_errors=return_errors)
-        for _, ended in self._loops(Line(inflow.take), self._limits):
-            for ready in ended:
-                inflow.finish(ready, self._finished(ready))
-            yield from inflow.due()
+        with contextlib.closing(self._loops(Line(inflow.take), self._limits)) as loops:
+            for _, ended in loops:
+                for ready in ended:
+                    inflow.finish(ready, self._finished(ready))
+                yield from inflow.due()
         yield from inflow.due()
         if inflow.error is not None:
             raise inflow.error
@@ -111,8 +112,14 @@ class Runner:
                 raise result.error
             return result
 
-        turns = (turn for turn, _ in self._loops(Line.of([ready]), NO_LIMITS) if turn is not None)
-        return Stream(ready.job, turns, finish, waits=ready.panel is not None)
+        return Stream(ready.job, self._turns_of(ready), finish, waits=ready.panel is not None)
+
+    def _turns_of(self, ready: Ready) -> Generator[Turn, None, None]:
+        """Those of one request; closing the iterator ends the request."""
+        with contextlib.closing(self._loops(Line.of([ready]), NO_LIMITS)) as loops:
+            for turn, _ in loops:
+                if turn is not None:
+                    yield turn
 
     def score(self, prompt: Any, continuation: Any) -> list[float]:
         """Log-probability of each token of a continuation."""
