@@ -193,17 +193,11 @@ class Batch:
             lane.prefilled = 0
             turn.steps.append((job, step))
             job.trace.steps.append(step)
-            _extend(lane, turn.drafts[index], step.kept, clipped, choice)
+            spent = self._spent(turn, index, decoding) if step.drafted else None
+            _extend(lane, turn.drafts[index], step.kept, clipped, choice, spent)
             if job.needs_hidden:
                 fed = len(turn.feeds[index]) - step.rejected
                 lane.hidden = turn.hidden[index][:fed] if turn.hidden else None
-            if step.drafted and _is_past_the_prompt(turn, index):
-                width, seconds = len(turn.feeds[index]), turn.draft_s + turn.forward_s + turn.choose_s
-                costs, count = self._costs, len(turn.lanes)
-                spent = costs.spent(width, seconds, count) if decoding else costs.relative(width, count)
-                lane.saved += step.kept + 1 - spent
-            elif turn.drafts[index].paid:  # for a draft that was cut to nothing
-                lane.saved -= turn.drafts[index].paid
             lane.finish_reason = lane.finish_reason or job.interrupted()
             if picked is not None:
                 note(lane, picked.extension, step)
@@ -220,6 +214,14 @@ class Batch:
         # What a forward cost, where a drafter will ask; that of a prompt says nothing of a draft's.
         if decoding:
             self._costs.record(max(map(len, turn.feeds)), turn.forward_s + turn.choose_s, len(turn.lanes))
+
+    def _spent(self, turn: Turn, index: int, decoding: bool) -> float | None:
+        """What a turn took, in forwards of width 1; None where the lane was fed its prompt in it."""
+        if not _is_past_the_prompt(turn, index):
+            return None
+        width, seconds = len(turn.feeds[index]), turn.draft_s + turn.forward_s + turn.choose_s
+        costs, lanes = self._costs, len(turn.lanes)
+        return costs.spent(width, seconds, lanes) if decoding else costs.relative(width, lanes)
 
 
 def _is_past_the_prompt(turn: Turn, index: int) -> bool:
@@ -266,9 +268,9 @@ def _kept(draft: Draft, tokens: Sequence[int]) -> int:
     return kept
 
 
-def _extend(lane: Lane, draft: Draft, kept: int, clipped: Clipped, choice: Chosen) -> None:
-    if draft.tokens or lane.records:
-        lane.records = judged(lane.records, draft, kept, bool(clipped.finish_reason))
+def _extend(lane: Lane, draft: Draft, kept: int, clipped: Clipped, choice: Chosen, spent: float | None) -> None:
+    if draft.tokens or draft.paid or lane.records:
+        lane.records = judged(lane.records, draft, kept, bool(clipped.finish_reason), spent)
     lane.ids.extend(clipped.tokens)
     lane.state, lane.text, lane.finish_reason = clipped.state, clipped.text, clipped.finish_reason
     if not choice.are_plain:

@@ -73,14 +73,22 @@ def _only(drafter: Drafter, view: LaneView, room: int) -> _Asking:
     return (yield Ask(drafter, view, room))
 
 
-def judged(records: Mapping[str, Record], draft: Draft, kept: int, ended: bool) -> Mapping[str, Record]:
+def judged(
+    records: Mapping[str, Record], draft: Draft, kept: int, ended: bool, spent: float | None = None
+) -> Mapping[str, Record]:
     """How the drafters have done after one more draft.
 
     Only tokens up to the first wrong one were judged; where the lane ended, none was wrong.
+
+    :param spent: What the turn took, in forwards of width 1. What of it was not paid for making drafts was for their
+        width, and is shared out by the number of tokens. None: the turn was for something else too, such as a prompt.
     """
-    sources = draft.sources[: kept + (not ended)]
+    sources, paid = draft.sources[: kept + (not ended)], dict[str, float]()
+    for who, price in draft.paid:
+        paid[who] = paid.get(who, 0.0) + price
+    wider = 0.0 if spent is None else max(0.0, spent - 1 - sum(paid.values())) / max(1, len(draft))
     after = {}
-    for source in {**records, **dict.fromkeys(draft.sources)}:
+    for source in {**records, **dict.fromkeys(draft.sources), **paid}:
         before = records.get(source, Record())
         trials, hits, expected = before.trials * _IDLE, before.hits * _IDLE, before.expected * _IDLE
         for index, who in enumerate(sources):
@@ -89,5 +97,6 @@ def judged(records: Mapping[str, Record], draft: Draft, kept: int, ended: bool) 
                 trials, hits = trials * _FORGET + 1, hits * _FORGET + hit
                 expected = expected * _FORGET + (hit if confidence is None else confidence)
         drafted, right = draft.sources.count(source), draft.sources[:kept].count(source)
-        after[source] = Record(before.drafted + drafted, before.kept + right, trials, hits, expected)
+        saved = before.saved - paid.get(source, 0.0) + (0 if spent is None else right - wider * drafted)
+        after[source] = Record(before.drafted + drafted, before.kept + right, trials, hits, expected, saved)
     return after

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from decodeplug.drawn import Choice, Drawn
 from decodeplug.failure import PartFailure
 from decodeplug.noise import perturb
 from decodeplug.score import score
-from decodeplug.values import Drawn, Seen
+from decodeplug.values import Seen
 
 if TYPE_CHECKING:
     from decodeplug.lane import Job
@@ -22,7 +23,7 @@ __all__ = ["Drawing"]
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """See :class:`decodeplug.values.Drawn`: the constraint, processors and noise of one lane.
+    """See :class:`decodeplug.drawn.Draws`: the constraint, processors and noise of one lane.
 
     :param ids: The lane's committed ids. :param key: Seed and number of the hypothesis.
     """
@@ -37,29 +38,33 @@ class Drawing:
 
     @property
     def is_plain(self) -> bool:
-        """Are there neither constraint nor processors? Then only noise is between logits and choice."""
+        """Are there neither constraint nor processors?"""
         return self.job.constraint is None and not self.job.plan.processors
 
     def __call__(self, logits: Tensor, drafted: Sequence[int], state: Any) -> Drawn:
-        """The token behind ``ids`` and ``drafted``.
+        """The token behind ``ids`` and ``drafted``, read at once."""
+        choice = self.choice(logits, drafted, state)
+        return self.drawn(choice, int(choice.token), state)
 
-        :param logits: ``[vocab]``, any floating dtype and device; not modified. May be narrower than the vocabulary.
-        :param state: The constraint's state there; None without constraint.
-        :raises PartFailure: A processor or the constraint failed.
-        """
+    def choice(self, logits: Tensor, drafted: Sequence[int], state: Any) -> Choice:
+        """The same, still on the device."""
         job, plan = self.job, self.job.plan
         prefix = [*self.ids, *drafted]
         scores = score(
             logits[None], self._mask(logits, state), plan.processors, Seen.of([prefix], [job.prompt_length])
         ).scores
         noisy = perturb(scores, [(*self.key, len(prefix))]) if job.samples else scores
-        token = int(noisy.argmax())
         drawn_from = torch.softmax(scores[0], -1) if job.samples and job.wants_probabilities else None
+        return Choice(noisy.argmax(-1), drawn_from)
+
+    def drawn(self, choice: Choice, token: int, state: Any) -> Drawn:
+        """What became of it."""
+        job = self.job
         if token in job.end_ids or job.constraint is None:
-            return Drawn(token, None, token in job.end_ids, drawn_from)
+            return Drawn(token, None, token in job.end_ids, choice.probabilities)
         try:
             after = job.constraint.advance(state, token)
-            return Drawn(token, after, after is None or job.constraint.is_complete(after), drawn_from)
+            return Drawn(token, after, after is None or job.constraint.is_complete(after), choice.probabilities)
         except Exception as error:
             raise PartFailure(job.constraint, error) from error
 

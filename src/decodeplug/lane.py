@@ -49,7 +49,6 @@ class Lane:
     :ivar ids: Committed ids, prompt first. :ivar held: How many of them the cache holds;
         the rest is *pending*. :ivar state: The constraint's state after ``ids``.
     :ivar text: What the ids say so far, where somebody needs to know while decoding.
-    :ivar saved: Forwards of width 1 that drafts have saved, less what they cost.
     :ivar hidden: The model's hidden states where it was fed last, if a drafter needs them; see ``LaneView``.
     :ivar hypothesis: Its number within the request: part of the noise key.
     :ivar score: What a joint selector gave it. :ivar sources: Who proposed each new id; where lanes fork only,
@@ -67,7 +66,6 @@ class Lane:
     raw_logprobs: list[float] = field(default_factory=list)
     top_logprobs: list[list[tuple[int, float]]] = field(default_factory=list)
     records: Mapping[str, Record] = field(default_factory=dict)
-    saved: float = 0.0
     hidden: Tensor | None = None
     score: float = 0.0
     sources: list[str] = field(default_factory=list)
@@ -107,11 +105,11 @@ class Lane:
         cost = partial(costs.relative, lanes=lanes)
         if job.drafter is None:
             return LaneView(
-                self.ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.saved, self.score
+                self.ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.score
             )
         ids = tuple(self.ids)  # drafters get a copy, so that none of them can change the text
         return LaneView(
-            ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.saved, self.score,
+            ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.score,
             self.hidden, job.samples, job.wants_probabilities, Drawing(job, ids, key), costs.seconds(lanes),
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,6 @@ __all__ = [
     "NOTHING_SEEN",
     "NO_DRAFT",
     "Draft",
-    "Drawn",
     "Extension",
     "LaneView",
     "Opening",
@@ -94,14 +93,15 @@ class Draft:
         one that was not drawn at random: it follows from the text before it. Empty: none of them was.
     :ivar confidence: For each token how probable the drafter takes it to be that it is kept where those before it
         are, from 0 to 1, or None where it does not say. Empty: it says so of none.
-    :ivar paid: What it took to make it, tokens that were cut included, in forwards of width 1; 0: next to nothing.
+    :ivar paid: Drafters, and what it took each of them to make it, tokens that were cut included, in forwards of
+        width 1. Empty: next to nothing.
     """
 
     tokens: tuple[int, ...] = ()
     sources: tuple[str, ...] = ()
     probabilities: tuple[Tensor | None, ...] = ()
     confidence: tuple[float | None, ...] = ()
-    paid: float = 0.0
+    paid: tuple[tuple[str, float], ...] = ()
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -144,7 +144,8 @@ _SUREST = 0.99  # that a guess is right
 class Record:
     """How a drafter has done in one lane so far.
 
-    :ivar drafted: Tokens proposed. :ivar kept: Tokens of those that were kept.
+    :ivar drafted: Tokens proposed. :ivar kept: Tokens of those that were kept. :ivar saved: Forwards of width 1 that it
+        has saved, less what it cost.
     :ivar trials: Tokens that were judged, old ones counting less. :ivar hits: Those that were right. :ivar expected: How
         many should have been, by their confidence; of those without, those that were. They fade while it is not used: it is tried again.
     """
@@ -154,6 +155,7 @@ class Record:
     trials: float = 0.0
     hits: float = 0.0
     expected: float = 0.0
+    saved: float = 0.0
 
     def rate(self, prior: float, confidence: float | None = None) -> float:
         """How probable it is that a token of it will be kept.
@@ -168,34 +170,6 @@ class Record:
         return confidence and min(confidence * (self.hits + 6 * rate) / (self.expected + 6 * confidence), _SUREST)
 
 
-class Drawn(NamedTuple):
-    """One token as a lane would choose it: constraint, processors and noise of its own included.
-
-    ``lane.draw(logits, drafted, state)`` takes ``logits`` ``[vocab]`` of somebody's model behind ``lane.ids`` and
-    the ids in ``drafted``, and the constraint's state there. With the lane's own noise, another model's choice is
-    as often the lane's as their distributions allow.
-
-    :ivar token: The id. :ivar state: The constraint's state after it. :ivar ends: Nothing may be drafted behind it.
-    :ivar probabilities: ``[vocab]`` float32: what it was drawn from; None where they are not wanted or nothing is
-        drawn.
-    """
-
-    token: int
-    state: Any = None
-    ends: bool = False
-    probabilities: Tensor | None = None
-
-
-class Draws(Protocol):
-    """See :class:`Drawn`."""
-
-    def __call__(self, logits: Tensor, drafted: Sequence[int], state: Any) -> Drawn: ...
-
-    def behind(self, ids: Sequence[int]) -> Draws:
-        """The same for the lane when it has these ids."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class LaneView:
     """What a drafter may know of a lane: a value, which it does not change.
@@ -207,12 +181,11 @@ class LaneView:
     :ivar records: How each drafter has done in this lane, by name.
     :ivar cost: Relative cost of a forward over ``n`` positions, ``cost(1) == 1``.
     :ivar seed: The request's seed and the hypothesis's number: the noise key.
-    :ivar saved: Forwards of width 1 that drafts have saved this lane so far, less what they cost.
     :ivar score: What its selector gave it last; 0 where lanes are not compared.
     :ivar hidden: ``[positions, hidden]``: the model's last hidden states (what its output layer reads) at the
         last positions before that of ``ids[-1]``, which has none yet; None where no drafter needs them.
     :ivar samples: Is noise drawn? :ivar wants_probabilities: Are those of drafted tokens wanted?
-    :ivar draw: What this lane would choose if its model gave some logits; see :class:`Drawn`.
+    :ivar draw: What this lane would choose if its model gave some logits; see :class:`decodeplug.drawn.Draws`.
     :ivar forward_s: Seconds that a forward of width 1 takes; 0 where none was measured.
     """
 
@@ -223,12 +196,11 @@ class LaneView:
     records: Mapping[str, Record] = field(default_factory=dict[str, Record])
     cost: Callable[[int], float] = lambda width: 1.0
     seed: tuple[int, int] = (0, 0)
-    saved: float = 0.0
     score: float = 0.0
     hidden: Tensor | None = None
     samples: bool = False
     wants_probabilities: bool = False
-    draw: Draws | None = None
+    draw: Any = None
     forward_s: float = 0.0
 
     def behind(self, tokens: Sequence[int], state: Any) -> LaneView:

@@ -11,7 +11,9 @@ __all__ = ["WidthCosts"]
 
 # Relative to width 1: SmolLM2-135M in float32 on two cores. Only where learning starts.
 _START = ((1, 1.0), (2, 1.12), (3, 1.19), (5, 1.6), (9, 1.9), (17, 2.2), (33, 3.4))
-_BOUNDS = (1, 3, 8, 16)  # widths up to these cost about the same; what is wider is one class more
+# Widths up to these make a class each: between them little changes, but narrow ones are apart, since matrix products
+# of two or three rows can cost more than those of five. What is wider is one class more.
+_BOUNDS = (1, 2, 3, 4, 8, 16)
 _KEPT = 15  # forwards of each class that are remembered
 _NOTED = 64  # forwards that are noted before somebody asks
 _TRUST = 6  # forwards of a class that count as much as where learning starts

@@ -99,27 +99,41 @@ def drafted(lane: LaneView, drafter: Any) -> int:
 
 def test_what_drafts_have_lost_is_not_risked_again_until_enough_text_came_without() -> None:
     guess = Says(Draft((4,), ("says",)))
-    unsure = {"says": Record(8, 4, trials=8.0, hits=6.0)}
-    fresh = LaneView([1] * 10, 10, records=unsure, cost=lambda width: 1.0 + 0.6 * (width - 1))
+    unsure = Record(8, 4, trials=8.0, hits=6.0)
+    fresh = LaneView([1] * 10, 10, records={"says": unsure}, cost=lambda width: 1.0 + 0.6 * (width - 1))
+    lost = replace(fresh, records={"says": replace(unsure, saved=-1.0)})
     assert drafted(fresh, guess) == 1
-    assert drafted(replace(fresh, saved=-1.0), guess) == 0
-    assert drafted(replace(fresh, saved=-1.0, ids=[1] * 90), guess) == 1, "80 tokens later there is something to risk"
+    assert drafted(lost, guess) == 0
+    assert drafted(replace(lost, ids=[1] * 90), guess) == 1, "80 tokens later there is something to risk"
+    others = {"says": unsure, "other": replace(unsure, saved=-9.0)}
+    assert drafted(replace(fresh, records=others), guess) == 1, "what others lost is theirs"
 
 
 def test_the_longer_a_draft_the_more_it_risks() -> None:
     guess = Says(Draft((4,) * 16, ("says",) * 16))
-    lane = LaneView(
-        [1] * 10, 10, records={"says": Record(8, 8, trials=20.0, hits=18.0)}, cost=lambda width: 0.9 + 0.1 * width
-    )
-    assert drafted(replace(lane, saved=100.0), guess) > drafted(replace(lane, saved=-0.95), guess) > 0
+
+    def lane(saved: float) -> LaneView:
+        records = {"says": Record(8, 8, trials=20.0, hits=18.0, saved=saved)}
+        return LaneView([1] * 10, 10, records=records, cost=lambda width: 0.9 + 0.1 * width)
+
+    assert drafted(lane(100.0), guess) > drafted(lane(-0.95), guess) > 0
 
 
 def test_what_is_all_but_certain_is_drafted_whatever_was_lost_on_guesses() -> None:
     certain = Says(Draft((4,), ("says",)))
-    lane = LaneView(
-        [1] * 10, 10, records={"says": Record(90, 90, trials=90.0, hits=90.0)}, cost=lambda width: 1.5, saved=-0.9
-    )
-    assert drafted(lane, certain) > 0
+    records = {"says": Record(90, 90, trials=90.0, hits=90.0, saved=-0.9)}
+    assert drafted(LaneView([1] * 10, 10, records=records, cost=lambda width: 1.5), certain) > 0
+
+
+def test_what_a_turn_took_is_counted_against_those_whom_it_was_for() -> None:
+    draft = Draft((4, 5, 6), ("says", "says", "other"), paid=(("other", 0.5), ("silent", 0.25)))
+    records = judged({}, draft, kept=2, ended=False, spent=2.35)
+    assert records["says"].saved == pytest.approx(2 - 0.4)
+    assert records["other"].saved == pytest.approx(-0.5 - 0.2)
+    assert records["silent"].saved == pytest.approx(-0.25), "it was asked, and nothing of it was drafted"
+    unknown = judged(records, draft, kept=3, ended=False)
+    assert unknown["says"].saved == records["says"].saved, "a prompt was read in the same turn"
+    assert unknown["other"].saved == pytest.approx(records["other"].saved - 0.5)
 
 
 def test_a_draft_ends_where_its_drafter_is_no_longer_sure() -> None:
@@ -164,12 +178,15 @@ def test_the_record_holds_what_was_hoped_for_beside_what_came() -> None:
 
 
 def test_drafts_keep_what_is_known_of_their_tokens() -> None:
-    one, two = Draft((4, 5), ("a",) * 2, paid=0.5), Draft((6,), ("b",), confidence=(0.7,), paid=0.25)
+    one, two = (
+        Draft((4, 5), ("a",) * 2, paid=(("a", 0.5),)),
+        Draft((6,), ("b",), confidence=(0.7,), paid=(("b", 0.25),)),
+    )
     both = one + two
     assert [both.confidence_of(index) for index in range(3)] == [None, None, 0.7]
-    assert both.paid == 0.75
+    assert both.paid == (("a", 0.5), ("b", 0.25))
     assert both.first(2).confidence == (None, None)
-    assert both.first(0).paid == 0.75, "what was cut was paid for, too"
+    assert both.first(0).paid == both.paid, "what was cut was paid for, too"
 
 
 @dataclass

@@ -81,7 +81,8 @@ def native_modules(model: Any, *, seed: int = 1) -> Any:
         for parameter in modules.layers.parameters():
             parameter.requires_grad_(False)
             if parameter.dim() >= 2:
-                parameter.normal_(std=0.25, generator=torch.Generator().manual_seed(seed))
+                drawn = torch.empty(parameter.shape, dtype=parameter.dtype)  # on the CPU, so the same on every device
+                parameter.copy_(drawn.normal_(std=0.25, generator=torch.Generator().manual_seed(seed)))
     return modules
 
 

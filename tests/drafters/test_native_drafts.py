@@ -151,7 +151,7 @@ def test_a_lane_that_samples_draws_with_its_own_noise(modules: Any, lane: MakeLa
     for step, table in enumerate(draft.probabilities):
         assert table is not None
         assert table.shape == (width_of(modules),)
-        noisy = table.log() + gumbel([(9, 4, 20 + step)], torch.arange(len(table)))[0]
+        noisy = table.log() + gumbel([(9, 4, 20 + step)], torch.arange(len(table), device=table.device))[0]
         assert int(noisy.argmax()) == draft.tokens[step]
     others = {drafter.draft(replace(view, seed=(seed, 4)), 3).tokens for seed in range(8)}
     assert len(others) > 1
@@ -170,9 +170,9 @@ def test_the_drafts_are_those_of_transformers(family: str, tmp_path: Path) -> No
     ids, new, matches = IDS[:6], 5, 0
     for turn in range(12):
         hidden = hidden_of(model, ids[:-1])
-        positions = torch.arange(len(ids))[None]
+        positions = torch.arange(len(ids), device=model.device)[None]
         found, _ = theirs.get_candidates(
-            torch.LongTensor([ids]),
+            torch.tensor([ids], device=model.device),
             {"position_ids": positions, "attention_mask": torch.ones_like(positions)},
             CausalLMOutputWithPast(hidden_states=(hidden[None, -new:],)),
             is_first_iteration=False,

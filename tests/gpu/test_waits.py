@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from decodeplug import Host, Request, json_schema, regex
+from decodeplug.drafters import HeadDrafts
+from decodeplug.heads import Heads
 from decodeplug.testing import bpe_tokenizer, tiny_model
 
 WAITED = "called a synchronizing CUDA operation"
@@ -61,6 +63,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "processors": ["top-p=0.9"],
         "seed": 1,
     },
+    "rejection": {"drafters": ["lookup=min_ngram=1"], "strategy": "sample", "acceptance": "rejection", "seed": 2},
+    "beams": {"num_beams": 3},
+    "beams, schema": {"num_beams": 3, "constraint": json_schema(SCHEMA), "drafters": ["forced"]},
+    "beams, drawn": {"num_beams": 3, "do_sample": True, "seed": 4},
+    "votes": {"strategy": "self-consistency", "n": 3, "answer": "[0-9]+", "seed": 5},
 }
 TEXTS = {"alone": [PROMPT], "ragged batch of 3": [PROMPT, "a", '{"name": "Ada", "age": 4} and once more: ']}
 
@@ -112,6 +119,36 @@ def test_a_turn_waits_once_whatever_is_asked_of_it(host: Host, texts: str, optio
     turns = max(result.trace.forwards for result in results)
     assert turns > 3
     assert places.total() == turns, dict(places)
+
+
+@pytest.mark.parametrize("kind", ["recurrent", "independent"])
+@pytest.mark.parametrize("texts", TEXTS)
+def test_heads_are_read_once_a_draft(monkeypatch: pytest.MonkeyPatch, host: Host, texts: str, kind: str) -> None:
+    monkeypatch.setattr(HeadDrafts, "insists", True, raising=False)  # though they have learned nothing
+    heads = Heads.new(host.target.module, kind, 3, torch.arange(3, 200))
+    options: dict[str, Any] = {"drafters": [HeadDrafts(heads=heads)], "end_ids": []}
+    host.generate_batch(requests(TEXTS[texts], options))
+    with waits_counted() as places:
+        results = host.generate_batch(requests(TEXTS[texts], options))
+    turns = max(result.trace.forwards for result in results)
+    drafts = sum(sum(bool(step.drafted) for step in result.trace.steps) for result in results)
+    assert drafts > turns / 2
+    assert places.total() <= turns + drafts + len(results), dict(places)
+
+
+@pytest.mark.parametrize("texts", TEXTS)
+def test_an_assistant_is_read_once_a_forward_for_all_lanes(host: Host, texts: str) -> None:
+    assistant: Any = tiny_model(vocab=host.target.vocab_size, dtype=torch.float32)  # its twin: nearly always right
+    assistant.to("cuda")
+    forwards = [0]
+    assistant.get_input_embeddings().register_forward_pre_hook(lambda *_: forwards.__setitem__(0, forwards[0] + 1))
+    options: dict[str, Any] = {"assistant": assistant, "drafters": ["assistant=num_tokens=3"]}
+    host.generate_batch(requests(TEXTS[texts], options))
+    forwards[0] = 0
+    with waits_counted() as places:
+        results = host.generate_batch(requests(TEXTS[texts], options))
+    assert forwards[0]
+    assert places.total() <= max(result.trace.forwards for result in results) + forwards[0], dict(places)
 
 
 def test_a_token_that_is_refused_costs_one_more_read_and_nothing_else(host: Host) -> None:

@@ -57,7 +57,7 @@ class OtherNoise(Match):
             for lane, draft in zip(rows.lanes, rows.drafts, strict=True)
             for offset in range(len(draft) + 1)
         ]
-        noisy = scores + gumbel(keys, torch.arange(scores.shape[1]))
+        noisy = scores + gumbel(keys, torch.arange(scores.shape[1], device=scores.device))
         return Match(sample=False).propose(noisy, rows)
 
 
@@ -104,7 +104,7 @@ class Rejects:
     takes_drafts: ClassVar[bool] = True
 
     def propose(self, scores: Tensor, rows: Rows) -> Proposal:
-        laws = torch.softmax(scores.double(), -1)
+        laws = torch.softmax(scores.cpu().double(), -1)
         chosen: list[list[int]] = []
         for lane, draft in zip(rows.lanes, rows.drafts, strict=True):
             state = lane.state

@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
 from decodeplug.drafters.prefixes import Prefixes
+from decodeplug.drawn import Choice, Drawn, Draws
 from decodeplug.errors import BadOption
 from decodeplug.failure import PartFailure
 from decodeplug.values import NO_DRAFT, Draft, LaneView
@@ -104,14 +106,18 @@ class Assistant:
         if self._prefixes is None:
             self._prefixes = Prefixes(guide.session())
         texts = [list(lane.ids) if guide.same_ids else guide.translated(lane.ids) for lane, _ in asks]
-        writings = [_Writing(lane, self._room(text, room)) for (lane, room), text in zip(asks, texts, strict=True)]
+        writings = [
+            _Writing(lane, self._room(text, room), lane.draw if guide.same_ids else None)
+            for (lane, room), text in zip(asks, texts, strict=True)
+        ]
         wanted = [text if writing.room > 0 else [] for writing, text in zip(writings, texts, strict=True)]
         self._prefixes.aim(wanted)
         while going := [index for index, writing in enumerate(writings) if writing.goes_on]:
             began = time.perf_counter()
             logits = self._prefixes.forward({index: writings[index].ids for index in going})
-            for index, row in zip(going, guide.fitted(logits) if guide.same_ids else logits, strict=True):
-                writings[index].write(row, aligned=guide.same_ids)
+            rows = guide.fitted(logits) if guide.same_ids else logits
+            made = [(writings[index], writings[index].choice(row)) for index, row in zip(going, rows, strict=True)]
+            _write([(writing, choice) for writing, choice in made if choice is not None])
             self._seconds.append((time.perf_counter() - began) / len(going))
         return [self._draft_of(writing) for writing in writings]
 
@@ -133,29 +139,45 @@ class Assistant:
 
 
 class _Writing:
-    """What is drafted for one lane so far."""
+    """What is drafted for one lane so far.
 
-    def __init__(self, lane: LaneView, room: int) -> None:
+    :param draw: How the lane chooses, where the logits are over its own vocabulary; None: the likeliest token.
+    """
+
+    def __init__(self, lane: LaneView, room: int, draw: Draws | None) -> None:
         self.lane, self.room = lane, room
         self.ids: list[int] = []
         self.laws: list[Tensor | None] = []
-        self._state, self._ended = lane.state, False
+        self._draw, self._state, self._ended = draw, lane.state, False
 
     @property
     def goes_on(self) -> bool:
         return not self._ended and len(self.ids) < self.room
 
-    def write(self, logits: Tensor, *, aligned: bool) -> None:
-        """Choose one token more. :param logits: ``[vocab]``. :param aligned: They are over the lane's own vocabulary."""
-        if not aligned or self.lane.draw is None:
-            self.ids.append(int(logits.argmax()))
-            self.laws.append(None)
-            return
+    def choice(self, logits: Tensor) -> Choice | None:
+        """One token more; None, and no more of them, where a part of the lane fails. :param logits: ``[vocab]``."""
+        if self._draw is None:
+            return Choice(logits.argmax(-1, keepdim=True))
         try:
-            drawn = self.lane.draw(logits, self.ids, self._state)
-        except PartFailure:  # a part of this lane's own request: it fails again, and is named, where the lane is scored
+            return self._draw.choice(logits, self.ids, self._state)
+        except PartFailure:  # of this lane's own request: it fails again, and is named, where the lane is scored
+            self._ended = True
+            return None
+
+    def write(self, choice: Choice, token: int) -> None:
+        """Take it in. :param token: What was read of the choice."""
+        try:
+            drawn = Drawn(token) if self._draw is None else self._draw.drawn(choice, token, self._state)
+        except PartFailure:  # likewise
             self._ended = True
             return
         self.ids.append(drawn.token)
         self.laws.append(drawn.probabilities)
         self._state, self._ended = drawn.state, drawn.ends
+
+
+def _write(made: Sequence[tuple[_Writing, Choice]]) -> None:
+    """Read the tokens of all lanes in one transfer, and take each in."""
+    tokens = torch.cat([choice.token for _, choice in made]).tolist() if made else []
+    for (writing, choice), token in zip(made, tokens, strict=True):
+        writing.write(choice, token)

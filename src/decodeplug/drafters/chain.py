@@ -17,9 +17,10 @@ from decodeplug.values import NO_DRAFT, Draft, LaneView, Opening, Record
 __all__ = ["Chain"]
 
 
-_FIRST_STAKE = 1.0  # forwards of width 1 that a lane may lose on drafts
+_FIRST_STAKE = 1.0  # forwards of width 1 that a lane may lose on what a drafter says
 _STAKE_PER_TOKEN = 0.005  # and how many more for each new token
 _NO_RECORD = Record()
+_AS_GOOD = 0.98  # a longer draft that promises so much of the most tokens per cost is taken: it saves forwards
 _PATIENCE = 8  # trials that a prior counts as where a drafter is not asked yet
 
 
@@ -30,10 +31,10 @@ class Chain:
     The first drafter that has something to say speaks, unless a later one promises more: then both are asked, and
     the one of whose tokens more will be kept, as far as is known. The constraint is walked along what
     it said, and they are asked again from there. Then the draft is cut to the length
-    with the most expected tokens per cost of the forward: the expectation comes from how
+    with the most expected tokens per cost of the forward, or a longer one that is as good but for 2 %: the expectation comes from how
     each drafter did in this lane, the cost from measured forwards. Where drafts do not
-    help, their length goes to 0, and they are tried again now and then: what is risked is
-    at most what drafts have saved this lane before, one forward, and one in 200 tokens.
+    help, their length goes to 0, and they are tried again now and then: what is risked on a drafter
+    is at most what it has saved this lane before, one forward, and one in 200 tokens.
 
     :param drafters: Drafters, in the order in which they are asked. A chain is made of the
         parts themselves: where they are named, a host makes the chain of them.
@@ -107,7 +108,7 @@ class Chain:
                 price = getattr(drafter, "price", None)
                 if price is not None:
                     asked.add(drafter.name)
-                    draft = replace(draft, paid=draft.paid + price(lane) * len(answer))
+                    draft = replace(draft, paid=(*draft.paid, (drafter.name, price(lane) * len(answer))))
                 piece = _allowed(view, answer)
                 kept = sum(accumulate(self._rates(lane, piece.draft), mul))
                 if kept > hope or piece.draft.drawn:
@@ -135,6 +136,11 @@ class Chain:
         record, prior = lane.records.get(name, _NO_RECORD), self._priors.get(name, self.prior)
         return (record.hits + _PATIENCE * prior) / (record.trials + _PATIENCE)
 
+    def _stake(self, lane: LaneView, name: str) -> float:
+        """What may be lost on a drafter, in forwards of width 1."""
+        new = len(lane.ids) - lane.prompt_length
+        return lane.records.get(name, _NO_RECORD).saved + _FIRST_STAKE + _STAKE_PER_TOKEN * new
+
     def _rates(self, lane: LaneView, draft: Draft) -> list[float]:
         return [self._rate(lane, name, draft.confidence_of(index)) for index, name in enumerate(draft.sources)]
 
@@ -147,19 +153,18 @@ class Chain:
         rates = [*self._rates(lane, draft), *(self._hope(lane, name) for name in hoped)]
         insisting = {drafter.name for drafter in self.drafters if getattr(drafter, "insists", False)}
         firm = max((index for index, name in enumerate(sources, start=1) if name in insisting), default=0)
-        best, best_length, reached, expected = 1.0, 0, 1.0, 1.0
-        stake = lane.saved + _FIRST_STAKE + _STAKE_PER_TOKEN * (len(lane.ids) - lane.prompt_length)
-        if price > stake:  # it may be for nothing
+        promises, reached, expected = [1.0], 1.0, 1.0  # tokens per cost, by length
+        if hoped and price > self._stake(lane, hoped[0]):  # it may be for nothing
             return len(draft)
+        stake = self._stake(lane, sources[0]) if sources else 0.0
         for length, rate in enumerate(rates, start=1):
             reached *= rate
             expected += reached
             cost = lane.cost(length + 1) + price * max(0, length - len(draft))
-            if (1 - rates[0]) * (cost - 1) > stake:  # what is lost if nothing is kept
-                break
-            if expected / cost > best:
-                best, best_length = expected / cost, length
-        return max(best_length, firm)
+            risked = (1 - rates[0]) * (cost - 1)  # what is lost if nothing is kept; a longer one may cost less
+            promises.append(expected / cost if risked <= stake else 0.0)
+        enough = _AS_GOOD * max(promises)
+        return max(firm, *(length for length, promise in enumerate(promises) if promise >= enough))
 
 
 def _checked(drafter: Drafter, answer: object) -> Draft:
