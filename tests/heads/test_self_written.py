@@ -25,11 +25,12 @@ def writer() -> Host:
 @pytest.fixture(autouse=True)
 def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("decodeplug.heads.writing._NEW_TOKENS", NEW)
+    monkeypatch.setattr("decodeplug.heads.writing._TEXTS", 32)
 
 
 def test_openings_differ_and_a_batch_of_them_is_mixed(writer: Host) -> None:
     begun = [opening[0]["content"] for opening in openings(writer.tokenizer)]
-    assert len(set(begun)) == len(begun) == 768
+    assert len(set(begun)) == len(begun) == 1920
     assert len({opening.split()[0] for opening in begun[:32]}) >= 7
     assert len({opening.split()[-1] for opening in begun[:32]}) >= 20
 
@@ -56,7 +57,7 @@ def test_what_was_written_is_not_written_again(writer: Host, tmp_path: Path, mon
     assert told[0] == 0
     assert told[-1] == sum(len(row.ids) - row.start for row in rows) >= 100
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "generate_batch", None)
+        patch.setattr(writer, "run", None)
         again = self_written(writer, 100, tmp_path)
     assert [list(row.ids) for row in again] == [list(row.ids) for row in rows]
     more = self_written(writer, told[-1] + 1, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,7 +40,7 @@ class Draws:
     def add(self, scores: Tensor) -> Tensor:
         """Choose from ``[1, kept]`` scores: the best, or where noise is drawn the best with it. ``[1]`` int64."""
         lane, ids = self._lane, self._vocabulary.ids
-        if lane.draw is not None and not getattr(lane.draw, "is_plain", False):
+        if lane.draw is not None and not lane.draw.is_plain:
             return self._drawn(scores)
         noisy = scores
         if lane.samples:
@@ -67,6 +68,13 @@ class Draws:
         if not self._lane.samples:  # of noise that is shared nobody knows how often it agrees
             self._confidence.append(scores.float().softmax(-1)[0, place])
         return token
+
+    @property
+    def hope(self) -> float:
+        """How probable it is that all of them are kept; 1 where nobody knows, or where reading it would be waiting."""
+        if not self._confidence or not self._confidence[0].is_cpu:
+            return 1.0
+        return math.prod(map(float, self._confidence))
 
     def draft(self, name: str) -> Draft:
         """All that was chosen, in one transfer.

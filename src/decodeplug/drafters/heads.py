@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["HeadDrafts"]
 
 _STEP = 33  # positions of one step at most: those of the longest draft, and one
+_WORTH = 2.0  # a further token is drafted while those before it will be kept with so many times its price
 _WINDOW = 256  # positions that the recurrent head looks back: as many as it was trained with
 
 
@@ -114,9 +115,10 @@ class HeadDrafts:
 
     def _one_after_the_other(self, heads: Any, lane: LaneView, count: int, draws: Draws) -> None:
         states, memory = self._read(heads, lane)
+        worth = _WORTH * self._price.of(lane)
         for step in range(count):
             token = draws.add(heads.output(states[:, -1]))
-            if draws.ended:
+            if draws.ended or draws.hope < worth:
                 break
             if step + 1 < count:
                 position = torch.tensor([len(lane.ids) - 1 + step]).to(states.device, non_blocking=True)

@@ -89,5 +89,6 @@ class RecurrentHead(nn.Module):
         return self.norm(states), past
 
     def _join(self, hidden: Tensor, embeddings: Tensor) -> Tensor:
-        # In float32, and all that is added to it, where the products are bfloat16.
-        return self.joined(torch.cat([self.hidden_norm(hidden), self.embedding_norm(embeddings)], -1)).float()
+        # In the dtype of the weights, and all that is added to it, where only the products are bfloat16.
+        joined = self.joined(torch.cat([self.hidden_norm(hidden), self.embedding_norm(embeddings)], -1))
+        return joined.to(self.norm.weight.dtype)

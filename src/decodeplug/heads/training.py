@@ -15,17 +15,17 @@ from decodeplug.errors import BadOption
 from decodeplug.heads.batches import batch_of, indices_at
 from decodeplug.heads.files import read_tensors, write_tensors
 from decodeplug.heads.frozen import Kept
+from decodeplug.heads.halves import multiplies_faster_in_bfloat16
 from decodeplug.heads.learning import OBJECTIVES, loss_of
 from decodeplug.heads.trained import KINDS, Heads
 
-__all__ = ["CHECKPOINT", "Settings", "Training"]
+__all__ = ["CHECKPOINT", "Settings", "Training", "runs_in_bfloat16"]
 
 CHECKPOINT = "training.safetensors"
 _WARMUP = 10  # steps
 _SAVE_EVERY_S = 60.0
 _CLIP = 1.0  # longest gradient
 _LAST_RATE = 0.05  # of the first one
-_FASTER = 1.3  # bfloat16 is used where it is so many times as fast
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,23 +168,14 @@ class Training:
         self.in_bfloat16 = facts["bfloat16"]
 
 
-def multiplies_faster_in_bfloat16(device: torch.device) -> bool:
-    """Does this machine, clearly? Tried out, since names of processors say little; it takes a few milliseconds."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu":
-        return False
+def runs_in_bfloat16(resumed: Path | None) -> bool:
+    """Shall a model on the CPU write and be read in bfloat16? Where the machine clearly multiplies faster so.
 
-    def best_s(dtype: torch.dtype) -> float:
-        left, right = torch.ones(256, 512, dtype=dtype), torch.ones(512, 512, dtype=dtype)
-        taken = []
-        for _ in range(8):
-            began = time.perf_counter()
-            torch.matmul(left, right)
-            taken.append(time.perf_counter() - began)
-        return min(taken)
-
-    return best_s(torch.float32) > _FASTER * best_s(torch.bfloat16)
+    :param resumed: The folder of a run that is gone on with: what was right for it is kept to.
+    """
+    if resumed is not None and (resumed / CHECKPOINT).is_file():
+        return bool(read_tensors(resumed / CHECKPOINT)[1].get("bfloat16"))
+    return multiplies_faster_in_bfloat16(torch.device("cpu"))
 
 
 def _state_of(name: str, state: dict[str, Tensor], parameter: Tensor) -> dict[str, Tensor]:

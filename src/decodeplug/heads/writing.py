@@ -21,7 +21,7 @@ from decodeplug.heads.texts import Row
 __all__ = ["FILE", "openings", "self_written"]
 
 FILE = "text.safetensors"
-_LANES = 32
+_TEXTS = 128  # that are asked for at once, and kept together
 _NEW_TOKENS = 208  # of one text: with its prompt, one row of the usual width
 
 _FORMS = (
@@ -41,6 +41,14 @@ _FORMS = (
     "Compare {} with something similar.",
     "Write a newspaper article about {}.",
     "Ask and answer three questions about {}.",
+    "How does one begin with {}?",
+    "Why do people think so much about {}?",
+    "Write a Python class that has to do with {}, with a docstring.",
+    "Write a speech about {}.",
+    "Imagine how {} will be in a hundred years.",
+    "Explain the most important words that have to do with {}.",
+    "Give advice to somebody who has a problem with {}.",
+    "Write a table in Markdown about {}.",
 )
 _SUBJECTS = (
     "the sea", "bread", "a teddy bear", "electricity", "a lost key", "the moon", "gardening", "prime numbers",
@@ -49,12 +57,15 @@ _SUBJECTS = (
     "an old friend", "sorting a list", "music", "the weather", "a job interview", "dinosaurs", "coffee", "sleep",
     "a museum", "recycling", "fractions", "a cat and a dog", "medicine", "ancient Rome", "robots", "mountains",
     "a difficult decision", "photography", "the internet", "rivers", "cooking for guests", "chess", "a forest",
-    "voting", "the alphabet", "time",
+    "voting", "the alphabet", "time", "the desert", "tea", "a broken bicycle", "light", "a shopping list", "the stars",
+    "vegetables", "even numbers", "a flight", "the brain", "a bank", "a large city", "databases", "spring", "running",
+    "a school", "sugar", "volcanoes", "a wedding", "translation", "spiders", "roads", "a neighbour", "searching in a text",
+    "painting", "storms", "a new colleague", "whales", "chocolate", "dreams", "a theatre", "plastic",
 )  # fmt: skip
 
 
 def openings(tokenizer: Any) -> list[Any]:
-    """768 short prompts, in an order in which neighbours have little in common.
+    """1,920 short prompts, in an order in which neighbours have little in common.
 
     Chat messages where the tokenizer has a chat template, else the first words of a text.
     """
@@ -71,11 +82,13 @@ def self_written(
 ) -> list[Row]:
     """At least ``tokens`` new ids that the model writes, kept in ``folder`` so that they are written once.
 
+    They are written as many at a time as the host decodes (``max_batch``), 128 before they are kept.
+
     Texts have at most 208 new ids. Of each pair of texts one is greedy, one is sampled at temperature 1;
     when the openings are used up, they begin again and all texts are sampled.
 
     :param host: A ``decodeplug.Host`` with a tokenizer. :param seed: Key of the noise.
-    :param tell: Called with the number of ids that are there, after every 32 texts.
+    :param tell: Called with the number of ids that are there, after every text.
     :raises BadOption: The folder has texts of another model or seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,26 +96,28 @@ def self_written(
     facts = {"identity": identity, "seed": seed}
     rows = _read(path, facts) if path.exists() else []
     begun = openings(host.tokenizer)
-    while (count := sum(len(row.ids) - row.start for row in rows)) < tokens:
-        tell(count)
-        rows += _written(host, [_request(begun, len(rows) + lane, seed) for lane in range(_LANES)])
-        _keep(path, rows, facts)
+    count = sum(len(row.ids) - row.start for row in rows)
     tell(count)
+    while count < tokens:
+        for result in host.run([_request(host, begun, len(rows) + more, seed) for more in range(_TEXTS)]):
+            rows.append(Row([*result.prompt_ids, *result.token_ids], len(result.prompt_ids)))
+            count += len(result.token_ids)
+            tell(count)
+        _keep(path, rows, facts)
     return rows
 
 
-def _request(begun: Sequence[Any], number: int, seed: int) -> dict[str, Any]:
-    sampled = number % 2 == 1 or number >= len(begun)
-    return {"prompt": begun[number % len(begun)], "do_sample": sampled, "seed": (seed << 32) + number}
-
-
-def _written(host: Any, asked: Sequence[dict[str, Any]]) -> list[Row]:
+def _request(host: Any, begun: Sequence[Any], number: int, seed: int) -> Any:
     from decodeplug.request import Request
 
     window = host.context_window
-    budget = _NEW_TOKENS if window is None else min(_NEW_TOKENS, window // 2)
-    results = host.generate_batch([Request(**options, max_new_tokens=budget, drafters=[]) for options in asked])
-    return [Row([*result.prompt_ids, *result.token_ids], len(result.prompt_ids)) for result in results]
+    return Request(
+        begun[number % len(begun)],
+        do_sample=number % 2 == 1 or number >= len(begun),
+        seed=(seed << 32) + number,
+        max_new_tokens=_NEW_TOKENS if window is None else min(_NEW_TOKENS, window // 2),
+        drafters=[],
+    )
 
 
 def _keep(path: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:
