@@ -216,10 +216,10 @@ class Batch:
             self._costs.record(max(map(len, turn.feeds)), turn.forward_s + turn.choose_s, len(turn.lanes))
 
     def _spent(self, turn: Turn, index: int, decoding: bool) -> float | None:
-        """What a turn took, in forwards of width 1; None where the lane was fed its prompt in it."""
+        """What a turn took beside its drafts, in forwards of width 1; None where the lane was fed its prompt in it."""
         if not _is_past_the_prompt(turn, index):
             return None
-        width, seconds = len(turn.feeds[index]), turn.draft_s + turn.forward_s + turn.choose_s
+        width, seconds = len(turn.feeds[index]), turn.forward_s + turn.choose_s
         costs, lanes = self._costs, len(turn.lanes)
         return costs.spent(width, seconds, lanes) if decoding else costs.relative(width, lanes)
 

@@ -80,13 +80,13 @@ def judged(
 
     Only tokens up to the first wrong one were judged; where the lane ended, none was wrong.
 
-    :param spent: What the turn took, in forwards of width 1. What of it was not paid for making drafts was for their
-        width, and is shared out by the number of tokens. None: the turn was for something else too, such as a prompt.
+    :param spent: What the turn took beside making drafts, in forwards of width 1. What is more than one was for the
+        width of the draft, and is shared out by the number of tokens. None: the turn was for a prompt, too.
     """
     sources, paid = draft.sources[: kept + (not ended)], dict[str, float]()
     for who, price in draft.paid:
         paid[who] = paid.get(who, 0.0) + price
-    wider = 0.0 if spent is None else max(0.0, spent - 1 - sum(paid.values())) / max(1, len(draft))
+    wider = 0.0 if spent is None else (spent - 1) / max(1, len(draft))
     after = {}
     for source in {**records, **dict.fromkeys(draft.sources), **paid}:
         before = records.get(source, Record())

@@ -129,7 +129,7 @@ def test_what_is_all_but_certain_is_drafted_whatever_was_lost_on_guesses() -> No
 
 def test_what_a_turn_took_is_counted_against_those_whom_it_was_for() -> None:
     draft = Draft((4, 5, 6), ("says", "says", "other"), paid=(("other", 0.5), ("silent", 0.25)))
-    records = judged({}, draft, kept=2, ended=False, spent=2.35)
+    records = judged({}, draft, kept=2, ended=False, spent=1.6)
     assert records["says"].saved == pytest.approx(2 - 0.4)
     assert records["other"].saved == pytest.approx(-0.5 - 0.2)
     assert records["silent"].saved == pytest.approx(-0.25), "it was asked, and nothing of it was drafted"

@@ -105,11 +105,12 @@ class Chain:
                 if most <= 0:
                     continue
                 answer = _checked(drafter, (yield Ask(drafter, view, most))).first(most)
-                price = getattr(drafter, "price", None)
+                price, paid = getattr(drafter, "price", None), (*draft.paid, *answer.paid)
                 if price is not None:
                     asked.add(drafter.name)
-                    draft = replace(draft, paid=(*draft.paid, (drafter.name, price(lane) * len(answer))))
-                piece = _allowed(view, answer)
+                    paid = (*paid, (drafter.name, price(lane) * len(answer)))
+                draft = replace(draft, paid=paid)  # whatever becomes of the answer
+                piece = _allowed(view, replace(answer, paid=()))
                 kept = sum(accumulate(self._rates(lane, piece.draft), mul))
                 if kept > hope or piece.draft.drawn:
                     best, hope = piece, kept

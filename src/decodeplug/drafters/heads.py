@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -102,8 +103,11 @@ class HeadDrafts:
         else:
             self._one_after_the_other(heads, lane, count, draws)
         draft = draws.draft(self.name)
-        if len(lane.hidden) <= _STEP:  # to read a prompt takes long, and happens once
-            self._price.note(time.perf_counter() - began, len(draft))
+        seconds = time.perf_counter() - began
+        if len(lane.hidden) <= _STEP:
+            self._price.note(seconds, len(draft))
+        elif lane.forward_s:  # to read a prompt takes long, and happens once: it is no part of the price of a token
+            return replace(draft, paid=((self.name, seconds / lane.forward_s),))
         return draft
 
     def _beside_each_other(self, heads: Any, lane: LaneView, count: int, draws: Draws) -> None:
