@@ -101,13 +101,13 @@ def test_what_drafts_have_lost_is_not_risked_again_until_enough_text_came_withou
     guess = Says(Draft((4,), ("says",)))
     unsure = Record(8, 4, trials=8.0, hits=6.0)
     fresh = LaneView([1] * 10, 10, records={"says": unsure}, cost=lambda width: 1.0 + 0.6 * (width - 1))
-    lost = replace(fresh, records={"says": replace(unsure, saved=-1.5)})
+    lost = replace(fresh, records={"says": replace(unsure, saved=-1.0)})
     assert drafted(fresh, guess) == 1
     assert drafted(lost, guess) == 0
     assert drafted(replace(lost, ids=[1] * 90), guess) == 1, "80 tokens later there is something to risk"
     others = {"says": unsure, "other": replace(unsure, saved=-9.0)}
     assert drafted(replace(fresh, records=others), guess) == 1, "what others lost is theirs"
-    others = {"says": replace(unsure, saved=-1.5), "other": replace(unsure, saved=2.0)}
+    others = {"says": replace(unsure, saved=-1.0), "other": replace(unsure, saved=2.0)}
     assert drafted(replace(fresh, records=others), guess) == 1, "what others won may be risked"
 
 
@@ -118,12 +118,12 @@ def test_the_longer_a_draft_the_more_it_risks() -> None:
         records = {"says": Record(8, 8, trials=20.0, hits=18.0, saved=saved)}
         return LaneView([1] * 10, 10, records=records, cost=lambda width: 0.9 + 0.1 * width)
 
-    assert drafted(lane(100.0), guess) > drafted(lane(-1.45), guess) > 0
+    assert drafted(lane(100.0), guess) > drafted(lane(-0.95), guess) > 0
 
 
 def test_what_is_all_but_certain_is_drafted_whatever_was_lost_on_guesses() -> None:
     certain = Says(Draft((4,), ("says",)))
-    records = {"says": Record(90, 90, trials=90.0, hits=90.0, saved=-1.4)}
+    records = {"says": Record(90, 90, trials=90.0, hits=90.0, saved=-0.9)}
     assert drafted(LaneView([1] * 10, 10, records=records, cost=lambda width: 1.5), certain) > 0
 
 
@@ -211,7 +211,7 @@ def test_what_is_paid_for_drafts_that_are_cut_to_nothing_is_bounded() -> None:
     pricey = Pricey()
     result = Host(tiny_model(), None, plugins=[]).generate([1, 2, 3], drafters=[pricey], max_new_tokens=100, end_ids=[])
     assert not any(step.drafted for step in result.trace.steps)
-    assert 3 <= pricey.asked <= (1.5 + 0.005 * 100) / 0.3
+    assert 3 <= pricey.asked <= (1 + 0.004 * 100) / 0.3
 
 
 def test_what_a_forward_took_is_told_in_forwards_of_width_1_and_noise_is_bounded() -> None:
