@@ -102,6 +102,7 @@ class Admission:
     :ivar joining: Jobs for the next turn. Who takes them empties it.
     :ivar inspected: Jobs in the batch that somebody inspects.
     :ivar judged: Requests in the batch whose texts a panel follows, and it.
+    :ivar over: A request has joined that was over before: it was cancelled while it waited, or it failed as it was told of.
     """
 
     def __init__(self, line: Line, limits: Limits, users: Users, opened: Callable[[Ready], None]) -> None:
@@ -114,7 +115,7 @@ class Admission:
         self.inspected: Sequence[Job] = ()
         self.judged: Sequence[tuple[Ready, Panel]] = ()
         self._stays: list[Stay] = []
-        self._held, self._noted = 0, False
+        self._held, self._noted, self.over = 0, False, False
         self._most = self._longest = 1
 
     @property
@@ -140,6 +141,7 @@ class Admission:
                 for lane in job.lanes:
                     lane.finish_reason = "cancelled"
             self.joining.append(job)
+            self.over = self.over or job.is_done
             lanes += stay.lanes
         if self.joining:
             self._noted = False
@@ -179,14 +181,19 @@ class Admission:
         :param everybody: The batch is over: those that are not done as well.
         :returns: Those that are done, in the order in which they joined.
         """
+        self.over = False
         leaving = [stay for stay in self._stays if everybody or stay.ready.job.is_done]
         if not leaving:
             return []
         self._stays = [stay for stay in self._stays if stay not in leaving]
         self._look_round()
         for stay in leaving:
-            self._users.leave(stay.ready.job)
-            trace = stay.ready.job.trace
+            job = stay.ready.job
+            self._users.leave(job)
+            job.drafter = None  # whoever keeps the result keeps the job, and needs neither this nor hidden states
+            for lane in (*job.lanes, *job.finished):
+                lane.hidden = None
+            trace = job.trace
             trace.elapsed_s = time.perf_counter() - stay.began
             trace.cache = {"name": part_name(self.cache), "bytes": self._held, "peak_bytes": stay.peak}
         return [stay.ready for stay in leaving if stay.ready.job.is_done]

@@ -71,8 +71,9 @@ class Runner:
         outcomes = [self._ready(request, return_errors) for request in requests]
         waiting = _by_cache([outcome for outcome in outcomes if isinstance(outcome, Ready)])
         found: dict[int, Result] = {}
-        with torch.inference_mode():  # once for all turns
-            for _, ended in self._loops(Line.of(waiting), limits):
+        loops = self._loops(Line.of(waiting), limits)
+        with torch.inference_mode(), contextlib.closing(loops):  # once for all turns
+            for _, ended in loops:
                 found.update((id(ready), self._finished(ready)) for ready in ended)
         results = [outcome if isinstance(outcome, Result) else found[id(outcome)] for outcome in outcomes]
         error = next((result.error for result in results if result.error is not None), None)
@@ -138,6 +139,8 @@ class Runner:
     def _logprobs(self, ready: Ready, lane: Lane) -> list[float]:
         """Those of a lane that has ended, where they were not computed while decoding."""
         job = ready.job
+        if not lane.new_ids:
+            return []
         if job.constraint is None and not job.plan.processors:
             return self.score(job.prompt, lane.new_ids)
         self._refuse_if_closed()
@@ -187,7 +190,7 @@ class Runner:
                             self._announce(ready, "decodeplug_step", request=ready.request, step=step)
                     for ready, panel in admission.judged:
                         panel.follow(partial(path_of, ready, self._logprobs))
-                    yield turn, admission.retire() if turn.ends else []
+                    yield turn, admission.retire() if turn.ends or admission.over else []
         except BaseException as error:  # a stream that is closed, Ctrl-C, the model itself: nobody gets a result
             reason = error if isinstance(error, Exception) else Cancelled(type(error).__name__)
             for ready in admission.running:

@@ -224,3 +224,19 @@ def test_hooks_hear_of_a_request_when_it_joins(model: Any, tokenizer: Any) -> No
     for _ in host.run(Request(prompt, constraint=constraint) for prompt in ("one ", "two ")):
         pass
     assert heard == [("started", "one "), ("finished", "one "), ("started", "two "), ("finished", "two ")]
+
+
+class Objecting:
+    """A plugin that fails as it is told of a request with this prompt."""
+
+    @hookimpl
+    def decodeplug_request_started(self, request: Request) -> None:
+        if request.prompt == [7]:
+            raise RuntimeError("not this one")
+
+
+def test_a_request_that_is_over_as_it_joins_is_given_back_while_others_go_on() -> None:
+    host = Host(family_model("llama"), None, plugins=[Objecting()])
+    long, short = Request([3], max_new_tokens=40, end_ids=[]), Request([7], max_new_tokens=40, end_ids=[])
+    results = host.run([long, short], ordered=False, return_errors=True)
+    assert [len(result.token_ids) for result in results] == [0, 40]
