@@ -64,7 +64,10 @@ class Drawing:
             return Drawn(token, None, token in job.end_ids, choice.probabilities)
         try:
             after = job.constraint.advance(state, token)
-            return Drawn(token, after, after is None or job.constraint.is_complete(after), choice.probabilities)
+            law = choice.probabilities
+            if after is None and law is not None and not float(law[token]) > 0:
+                return Drawn(None, None, True)
+            return Drawn(token, after, after is None or job.constraint.is_complete(after), law)
         except Exception as error:
             raise PartFailure(job.constraint, error) from error
 

@@ -14,12 +14,12 @@ __all__ = ["Choice", "Drawn", "Draws"]
 class Drawn(NamedTuple):
     """One token as a lane would choose it: constraint, processors and noise of its own included.
 
-    :ivar token: The id. :ivar state: The constraint's state after it. :ivar ends: Nothing may be drafted behind it.
+    :ivar token: The id; None where the scored tokens have none that the lane allows. :ivar state: The constraint's state after it. :ivar ends: Nothing may be drafted behind it.
     :ivar probabilities: ``[vocab]`` float32: what it was drawn from; None where they are not wanted or nothing is
         drawn.
     """
 
-    token: int
+    token: int | None
     state: Any = None
     ends: bool = False
     probabilities: Tensor | None = None

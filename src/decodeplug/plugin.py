@@ -18,6 +18,7 @@ from decodeplug.contracts import (
     Vocabulary,
 )
 from decodeplug.discovery import Plugins, PluginWarning
+from decodeplug.drawn import Choice, Drawn, Draws
 from decodeplug.errors import (
     BadLogits,
     BadOption,
@@ -53,6 +54,7 @@ __all__ = [
     "CacheFull",
     "Cancelled",
     "CharacterConstraint",
+    "Choice",
     "Constraint",
     "ConstraintSpec",
     "ContextOverflow",
@@ -60,6 +62,8 @@ __all__ = [
     "DecodeplugError",
     "Draft",
     "Drafter",
+    "Drawn",
+    "Draws",
     "Extension",
     "IncompatibleParts",
     "Inspector",

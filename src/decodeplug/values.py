@@ -94,7 +94,7 @@ class Draft:
     :ivar confidence: For each token how probable the drafter takes it to be that it is kept where those before it
         are, from 0 to 1, or None where it does not say. Empty: it says so of none.
     :ivar paid: Drafters, and what it took each of them to make it, tokens that were cut included, in forwards of
-        width 1. Empty: next to nothing.
+        width 1. The chain notes it, by their prices.
     """
 
     tokens: tuple[int, ...] = ()

@@ -9,6 +9,7 @@ import pytest
 
 from decodeplug import Host
 from decodeplug.drafters import Chain, Lookup
+from decodeplug.drafters.measured import MeasuredPrice
 from decodeplug.drafting import judged
 from decodeplug.errors import BadOption
 from decodeplug.failure import PartFailure
@@ -189,6 +190,27 @@ def test_drafts_keep_what_is_known_of_their_tokens() -> None:
     assert both.paid == (("a", 0.5), ("b", 0.25))
     assert both.first(2).confidence == (None, None)
     assert both.first(0).paid == both.paid, "what was cut was paid for, too"
+
+
+@pytest.mark.parametrize("price", [None, -1.0, float("nan"), "much"])
+def test_a_price_that_is_none_is_its_drafters_failure(price: Any) -> None:
+    class Wrong(Says):
+        def price(self, lane: LaneView) -> Any:
+            return price
+
+    guilty = Wrong(Draft((4,), ("says",)))
+    with pytest.raises(PartFailure) as caught:
+        Chain([guilty]).draft(LANE, 4)
+    assert caught.value.part is guilty
+
+
+def test_what_it_took_to_read_a_prompt_is_no_part_of_the_price_of_a_token() -> None:
+    price, lane = MeasuredPrice(0.3), LaneView([1], 1, forward_s=0.01)
+    assert price.of(lane) == 0.3
+    price.note(1.0, 3, read=2000)
+    assert price.of(lane) == 0.3
+    price.note(0.006, 3)
+    assert price.of(lane) == pytest.approx(0.2)
 
 
 @dataclass

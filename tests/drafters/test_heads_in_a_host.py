@@ -104,6 +104,17 @@ def test_the_text_is_that_of_no_draft(kind: str, constraint: Any) -> None:
     check_drafter_changes_nothing(host(), guessing(kind), PROMPTS, seeds=[0, 1], constraint=constraint)
 
 
+@pytest.mark.parametrize("kind", ["independent", "recurrent"])
+def test_heads_that_know_no_token_that_is_allowed_draw_nothing(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(HeadDrafts, "insists", True, raising=False)
+    odd = regex("[13579]{12}")  # digits whose ids are odd, and these heads have the even ones
+    for seed in range(6):
+        options: dict[str, Any] = {"constraint": odd, "acceptance": "rejection", "seed": seed, "max_new_tokens": 14}
+        result = host().generate("The ", drafters=[guessing(kind)], **SAMPLING, **options)
+        assert len(result.text) == 12
+        assert set(result.text) <= set("13579")
+
+
 @pytest.mark.parametrize("acceptance", ["match", "rejection"])
 @pytest.mark.parametrize("kind", ["independent", "recurrent"])
 def test_ragged_lanes_get_what_each_gets_alone(kind: str, acceptance: str) -> None:

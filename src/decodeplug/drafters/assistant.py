@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from decodeplug.drafters.measured import MeasuredPrice
 from decodeplug.drafters.prefixes import Prefixes
 from decodeplug.drawn import Choice, Drawn, Draws
 from decodeplug.errors import BadOption
@@ -19,8 +18,6 @@ from decodeplug.failure import PartFailure
 from decodeplug.values import NO_DRAFT, Draft, LaneView
 
 __all__ = ["Assistant", "Guide"]
-
-_REMEMBERED = 15  # steps that the price is the median of
 
 
 class Guide(Protocol):
@@ -79,13 +76,11 @@ class Assistant:
         self.insists = num_tokens is not None
         self._lock = threading.Lock()
         self._prefixes: Prefixes | None = None
-        self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
+        self._price = MeasuredPrice(model.relative_size)
 
     def price(self, lane: LaneView) -> float:
         """What one drafted token costs, in forwards of width 1 of the model that it drafts for."""
-        if not self._seconds or not lane.forward_s:
-            return self.guide.relative_size
-        return statistics.median(self._seconds) / lane.forward_s
+        return self._price.of(lane)
 
     def draft(self, lane: LaneView, room: int) -> Draft:
         """At most ``room`` tokens behind ``lane.ids``."""
@@ -118,7 +113,7 @@ class Assistant:
             rows = guide.fitted(logits) if guide.same_ids else logits
             made = [(writings[index], writings[index].choice(row)) for index, row in zip(going, rows, strict=True)]
             _write([(writing, choice) for writing, choice in made if choice is not None])
-            self._seconds.append((time.perf_counter() - began) / len(going))
+            self._price.note(time.perf_counter() - began, len(going), self._prefixes.fed)
         return [self._draft_of(writing) for writing in writings]
 
     def _room(self, text: Sequence[int], room: int) -> int:
@@ -171,9 +166,10 @@ class _Writing:
         except PartFailure:  # likewise
             self._ended = True
             return
-        self.ids.append(drawn.token)
-        self.laws.append(drawn.probabilities)
         self._state, self._ended = drawn.state, drawn.ends
+        if drawn.token is not None:
+            self.ids.append(drawn.token)
+            self.laws.append(drawn.probabilities)
 
 
 def _write(made: Sequence[tuple[_Writing, Choice]]) -> None:

@@ -105,11 +105,9 @@ class Chain:
                 if most <= 0:
                     continue
                 answer = _checked(drafter, (yield Ask(drafter, view, most))).first(most)
-                price, paid = getattr(drafter, "price", None), (*draft.paid, *answer.paid)
-                if price is not None:
+                if (price := _price(drafter, lane)) is not None:  # paid for, whatever becomes of the answer
                     asked.add(drafter.name)
-                    paid = (*paid, (drafter.name, price(lane) * len(answer)))
-                draft = replace(draft, paid=paid)  # whatever becomes of the answer
+                    draft = replace(draft, paid=(*draft.paid, (drafter.name, price * len(answer))))
                 piece = _allowed(view, replace(answer, paid=()))
                 kept = sum(accumulate(self._rates(lane, piece.draft), mul))
                 if kept > hope or piece.draft.drawn:
@@ -123,10 +121,10 @@ class Chain:
 
     def _worth_asking(self, lane: LaneView, draft: Draft, drafter: Drafter, room: int) -> int:
         """For how many tokens a drafter is worth asking; all there is room for, of one that costs nothing."""
-        price = getattr(drafter, "price", None)
+        price = _price(drafter, lane)
         if price is None or getattr(drafter, "insists", False):
             return room
-        return self._best_length(lane, draft, [drafter.name] * room, price(lane)) - len(draft)
+        return self._best_length(lane, draft, [drafter.name] * room, price) - len(draft)
 
     def _rate(self, lane: LaneView, name: str, confidence: float | None = None) -> float:
         """How probable it is that a token of a drafter is kept where those before it are."""
@@ -167,6 +165,23 @@ class Chain:
             promises.append(expected / cost if risked <= stake else 0.0)
         enough = _AS_GOOD * max(promises)
         return max(firm, *(length for length, promise in enumerate(promises) if promise >= enough))
+
+
+def _price(drafter: object, lane: LaneView) -> float | None:
+    """What a token of a drafter costs; None if next to nothing.
+
+    :raises PartFailure: It failed to say.
+    """
+    price = getattr(drafter, "price", None)
+    if price is None:
+        return None
+    try:
+        costs = float(price(lane))
+        if not costs >= 0:
+            raise ValueError(f"{costs} is no price, which is a number from 0 on")
+    except Exception as error:
+        raise PartFailure(drafter, error) from error
+    return costs
 
 
 def _checked(drafter: Drafter, answer: object) -> Draft:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from decodeplug.noise import gumbel
 from decodeplug.precision import widest
-from decodeplug.values import Draft, LaneView
+from decodeplug.values import NO_DRAFT, Draft, LaneView
 
 if TYPE_CHECKING:
     from decodeplug.heads.cut import CutVocabulary
@@ -38,7 +38,10 @@ class Draws:
         self.ended = False
 
     def add(self, scores: Tensor) -> Tensor:
-        """Choose from ``[1, kept]`` scores: the best, or where noise is drawn the best with it. ``[1]`` int64."""
+        """Choose from ``[1, kept]`` scores: the best, or where noise is drawn the best with it. ``[1]`` int64.
+
+        Where the lane allows none of them, nothing is chosen, and the draft has ended.
+        """
         lane, ids = self._lane, self._vocabulary.ids
         if lane.draw is not None and not lane.draw.is_plain:
             return self._drawn(scores)
@@ -58,6 +61,8 @@ class Draws:
         logits = self._vocabulary.spread(scores, fill=-torch.inf)[0]
         drawn = self._lane.draw(logits, self._drafted, self._state)
         self._state, self.ended = drawn.state, drawn.ends
+        if drawn.token is None:
+            return self._vocabulary.ids[:1]
         self._drafted.append(drawn.token)
         self._laws.append(drawn.probabilities)
         token = torch.tensor([drawn.token]).to(scores.device, non_blocking=True)
@@ -81,6 +86,8 @@ class Draws:
 
         :param name: Of the drafter.
         """
+        if not self._tokens:
+            return NO_DRAFT
         exact = widest(self._tokens[0].device)  # for ids as well
         numbers = torch.cat([part.to(exact) for part in (*self._tokens, *self._confidence)]).tolist()
         count = len(self._tokens)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HeadDrafts"]
 
-_STEP = 33  # positions of one step at most: those of the longest draft, and one
 _WORTH = 2.0  # a further token is drafted while those before it will be kept with so many times its price
 _WINDOW = 256  # positions that the recurrent head looks back: as many as it was trained with
 
@@ -103,11 +101,7 @@ class HeadDrafts:
         else:
             self._one_after_the_other(heads, lane, count, draws)
         draft = draws.draft(self.name)
-        seconds = time.perf_counter() - began
-        if len(lane.hidden) <= _STEP:
-            self._price.note(seconds, len(draft))
-        elif lane.forward_s:  # to read a prompt takes long, and happens once: it is no part of the price of a token
-            return replace(draft, paid=((self.name, seconds / lane.forward_s),))
+        self._price.note(time.perf_counter() - began, len(draft), len(lane.hidden))
         return draft
 
     def _beside_each_other(self, heads: Any, lane: LaneView, count: int, draws: Draws) -> None:

@@ -83,7 +83,7 @@ class NativeDrafts:
         kept = max(0, len(read.hidden) - (len(self.modules.layers) - 1))
         text = (*lane.ids, *draft.tokens)
         self._remembered.keep(lane, _Remembered(text, read.positions, read.cache, read.hidden[kept:], read.held))
-        self._price.note(time.perf_counter() - began, len(draft))
+        self._price.note(time.perf_counter() - began, len(draft), len(lane.hidden))
         return draft
 
     def _run(self, read: _Reading, lane: LaneView, count: int, draws: Draws) -> None:
