@@ -175,10 +175,11 @@ def prompts_kept(prompts: Sequence[int], parents: Sequence[int], lengths: Sequen
 
 
 def columns_wanted(
-    counts: Sequence[int], wants: Sequence[int], width: int
+    counts: Sequence[int], wants: Sequence[int], width: int, *, whole: bool = False
 ) -> tuple[int | list[int], list[int], list[int]]:
     """Which columns of a ragged forward logits are wanted of.
 
+    :param whole: Keep all columns from the first wanted one on.
     :returns: What ``logits_to_keep`` shall be (a number of last columns, or a
         list of columns), and for each wanted row its lane and its column among those kept.
     """
@@ -188,6 +189,8 @@ def columns_wanted(
     if not columns:
         return 1, [], []
     first = columns[0]
+    if whole:
+        columns = list(range(first, width))
     if columns[-1] == width - 1 and len(columns) == width - first:
         keep: int | list[int] = len(columns)
     else:

@@ -14,6 +14,7 @@ from decodeplug.inference import inference
 from decodeplug.positions import ModelInputs, StepInputs, columns_wanted, pad_feeds, prompts_kept
 from decodeplug.target.grouping import LaneTraits, by_need, wastes
 from decodeplug.target.masks import View, looking
+from decodeplug.target.rows import RowCosts
 
 __all__ = ["LaneSession"]
 
@@ -21,6 +22,7 @@ __all__ = ["LaneSession"]
 class LaneSession:
     """See :class:`decodeplug.contracts.Session`.
 
+    :param rows: Which forwards are padded since more rows take less time.
     :param lock: Held during a forward: the model may have state of its own.
     :ivar has_whole_prompts: The model has let ids of a prompt see those behind them.
     """
@@ -31,10 +33,11 @@ class LaneSession:
         cache: LaneCache,
         traits: LaneTraits,
         vocab_size: int,
+        rows: RowCosts,
         lock: AbstractContextManager[Any],
     ) -> None:
         self.inputs, self.cache, self.traits = inputs, cache, traits
-        self.vocab_size, self.lock = vocab_size, lock
+        self.vocab_size, self.rows, self.lock = vocab_size, rows, lock
         self.max_draft = traits.max_draft
         self.prompts: list[int] = []
         self.hidden: Sequence[Tensor] = []
@@ -96,9 +99,11 @@ class LaneSession:
         inputs, cache, traits = self.inputs, self.cache, self.traits
         everyone = len(lanes) == len(cache.held)
         starts = list(cache.held) if everyone else [cache.held[lane] for lane in lanes]
-        width, longest = max(counts), max(starts)
-        full = len(lanes) == 1 or min(counts) == width
-        aligned = len(lanes) == 1 or (full and min(starts) == longest)
+        most, longest = max(counts), max(starts)
+        # What groups lanes by need has no room for padding rows.
+        width = most if traits.grouping else self.rows.widened(len(lanes), most)
+        full = min(counts) == width
+        aligned = full and min(starts) == longest
         if len(lanes) == 1 and width == 1:
             ids, positions, mask = self._steps.at(feeds[0][0], longest)
         else:
@@ -121,7 +126,7 @@ class LaneSession:
         if full and min(wants) == max(wants):
             keep, rows, columns = max(wants[0], 1), None, None
         else:
-            keep, rows, columns = columns_wanted(counts, wants, width)
+            keep, rows, columns = columns_wanted(counts, wants, width, whole=width > most)
         # Index tensors before the forward, and unawaited: the loop waits for the device only when it reads back.
         chosen = keep if isinstance(keep, int) else torch.tensor(keep).to(inputs.device, non_blocking=True)
         picked = None

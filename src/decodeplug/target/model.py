@@ -19,6 +19,7 @@ from decodeplug.target.grouping import LaneTraits
 from decodeplug.target.lanes import LaneSession
 from decodeplug.target.probe import agrees
 from decodeplug.target.recompute import RecomputeSession
+from decodeplug.target.rows import RowCosts
 from decodeplug.target.steps import StepSession
 from decodeplug.target.verified import VERIFIED
 
@@ -46,6 +47,7 @@ class Target:
         self.vocab_size: int = _vocab_size(self.module, self.config)
         self.context_window: int | None = _context_window(self.config)
         handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
+        self.rows = RowCosts(self.module)
         self._lock = _lock_of(self.module)
         weakref.finalize(self.inputs, _remove, handles)  # sessions hold the inputs, and may outlive the target
         known = {self.module.config.model_type, self.config.model_type} & VERIFIED
@@ -110,7 +112,7 @@ class Target:
             return self._as_generate_does(wide=choice.quirk.wide, remember=keeps)
         session: Session
         if lanes is not None:
-            session = LaneSession(self.inputs, lanes, choice.lanes, self.vocab_size, self._lock)
+            session = LaneSession(self.inputs, lanes, choice.lanes, self.vocab_size, self.rows, self._lock)
         else:
             session = RecomputeSession(self.inputs, self.vocab_size, choice.quirk.rule(self.config), self._lock)
         limit = choice.quirk.limit(self.config)

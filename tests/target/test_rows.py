@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from families.precision import StaysInFloat64
+from families.walk import walk
+from target.random_walk import compare
+from torch import nn
+
+from decodeplug.positions import columns_wanted
+from decodeplug.target import Target, rows
+from decodeplug.target.rows import RowCosts
+from decodeplug.testing.families import family_model
+
+SLOW_BETWEEN = [0.0, 0.0, 1.7, 2.0, 1.5, 1.4, 1.45, 1.8, 1.5]
+"""Products of 0, 1, 2 ... rows, as measured on one machine."""
+
+
+class AlwaysWider(RowCosts):
+    """Three rows more than were asked for, and every width up to eight is a multiple of four."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def widened(self, lanes: int, width: int) -> int:
+        self.asked.append((lanes, width))
+        return width if width == 1 or width > 8 else 4 * ((width + 6) // 4)
+
+
+def _large() -> nn.Module:
+    return nn.Sequential(*(nn.Linear(512, 2048, bias=False) for _ in range(3)))
+
+
+def _tried(seconds: Sequence[float], monkeypatch: pytest.MonkeyPatch) -> tuple[RowCosts, list[int]]:
+    times: list[int] = []
+
+    def tried(weights: Sequence[torch.Tensor]) -> Sequence[float]:
+        times.append(sum(weight.nbytes for weight in weights))
+        return seconds
+
+    monkeypatch.setattr(rows, "_tried", tried)
+    return RowCosts(_large()), times
+
+
+def test_a_forward_has_the_width_that_takes_the_least_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs, times = _tried(SLOW_BETWEEN, monkeypatch)
+    assert [costs.widened(1, width) for width in range(1, 12)] == [1, 5, 5, 4, 5, 6, 8, 8, 9, 10, 11]
+    assert [costs.widened(2, width) for width in range(1, 6)] == [2, 2, 3, 4, 5]
+    assert [costs.widened(3, width) for width in range(1, 4)] == [2, 2, 3]
+    assert [costs.widened(lanes, 1) for lanes in (4, 7, 8, 9)] == [1, 1, 1, 1]
+    assert times == [3 * 512 * 2048 * 4]
+
+
+def test_it_is_found_out_again_for_another_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    costs, times = _tried(SLOW_BETWEEN, monkeypatch)
+    for threads in (2, 1, 2, 1):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert costs.widened(1, 2) == 5
+    assert len(times) == len({2, 1, before})
+
+
+def test_where_more_rows_take_longer_no_row_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs, _ = _tried([0.0, 0.0, *(1 + 0.01 * row for row in range(7))], monkeypatch)
+    assert [costs.widened(1, width) for width in range(1, 10)] == list(range(1, 10))
+
+
+def test_what_is_tried_are_products_with_weights_of_the_model() -> None:
+    costs = RowCosts(_large())
+    seconds = rows._tried(costs._weights)
+    assert len(seconds) == 9
+    assert all(0 < second < 10 for second in seconds[2:])
+    assert costs.widened(1, 2) in range(2, 9)
+
+
+@pytest.mark.parametrize("module", [family_model("llama"), nn.Sequential(), _large().to("meta")])
+def test_small_models_and_other_devices_are_left_as_they_are(
+    module: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "_tried", lambda weights: pytest.fail("was tried"))
+    costs = RowCosts(module)
+    assert [costs.widened(lanes, width) for lanes in (1, 3) for width in (1, 2, 7)] == [1, 2, 7] * 2
+
+
+def test_no_more_than_some_of_the_weights_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_TRIED_BYTES", 9 << 20)
+    _, times = _tried(SLOW_BETWEEN, monkeypatch)
+    assert times == [9 << 20]
+
+
+FAMILIES = ["llama", "bloom", "gemma3_text", "gpt2", "opt", "qwen3_moe", "bert", "deepseek_v3", "glm", "phi3"]
+
+
+def _wider(model: Any) -> tuple[Target, AlwaysWider]:
+    target = Target(model)
+    target.rows = wider = AlwaysWider()
+    return target, wider
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_padding_changes_no_logit_and_no_lane(family: str) -> None:
+    target, wider = _wider(family_model(family))
+    with StaysInFloat64():
+        assert compare(target, seed=0) < 1e-9
+        outcome = walk(target.module, target=target)
+    assert outcome.wrong_rows == 0
+    assert outcome.worst < 1e-9
+    assert any(width > 1 for _, width in wider.asked)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3_text", "gpt2", "bert"])
+def test_a_padded_draft_of_one_lane_gives_the_logits_of_its_own_width(family: str) -> None:
+    wide, narrow = _wider(family_model(family))[0].session(), Target(family_model(family)).session()
+    feeds = [list(range(5, 17)), [20, 21], [22], [23, 24, 25], [26, 27]]
+    for session in (wide, narrow):
+        session.keep_hidden()
+        session.keep([-1], [0])
+    held = 0
+    for feed in feeds:
+        want = min(len(feed), 2)
+        torch.testing.assert_close(wide.forward([feed], [want]), narrow.forward([feed], [want]), rtol=0, atol=1e-9)
+        torch.testing.assert_close(wide.hidden[0], narrow.hidden[0], rtol=0, atol=1e-9)
+        assert wide.hidden[0].shape[0] == len(feed)
+        held += len(feed)
+        assert wide.keep([0], [held]) == narrow.keep([0], [held]) == [held]
+
+
+def test_padding_at_the_end_of_the_context_stays_within_the_table_of_positions() -> None:
+    session = _wider(family_model("gpt2", n_positions=16))[0].session()
+    session.keep([-1], [0])
+    session.forward([list(range(3, 17))], [1])
+    session.keep([0], [14])
+    assert session.forward([[5, 6]], [2]).isfinite().all()
+
+
+@pytest.mark.parametrize("family", ["qwen3_next", "mamba", "llama4_text"])
+def test_lanes_that_are_grouped_by_need_get_no_padding_rows(family: str) -> None:
+    target, wider = _wider(family_model(family))
+    with StaysInFloat64():
+        assert compare(target, seed=1) < 1e-9
+    assert not wider.asked
+
+
+def test_a_padded_forward_projects_all_columns_from_the_first_wanted_one() -> None:
+    assert columns_wanted([2], [2], 5, whole=True) == (5, [0, 0], [0, 1])
+    assert columns_wanted([3], [1], 5, whole=True) == (3, [0], [0])
+    assert columns_wanted([3, 1], [2, 1], 4, whole=True) == (4, [0, 0, 1], [1, 2, 0])
