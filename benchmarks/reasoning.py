@@ -4,7 +4,8 @@
 
 The sums are those of reasoning_cases.py, and the same for every way. An answer is right if its number is. Of zero-shot
 answers the last number counts, of the others the one behind "The answer is". The first three ways decode greedily;
-the vote samples, each sum with its own number as the seed. The interval is Wilson's, for 95 %.
+the others sample, each sum with its own number as the seed, so that the one sample is the first text of the vote. The
+interval is Wilson's, for 95 %.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from typing import Any
 
 from loading import add_model_options, load
 from reasoning_cases import SUMS, WORKED, Sum
-from report import add_output_options, describe_machine, show_line, show_table, write_json
+from report import add_output_options, describe_machine, judge, show_line, show_table, show_verdicts, write_json
 
 from decodeplug import Host, Result
 from decodeplug.prompting import ChainOfThought, Example, Message, chat
 
 THINKING = ChainOfThought()
 LAST_NUMBER = rf"({THINKING.pattern})"
+SINGLE = "chain of thought, one sample"
 COLUMNS = ["way", "right", "share", "95 % interval", "new tokens", "forwards", "forwarded tokens", "seconds"]
 
 
@@ -80,11 +82,13 @@ def ways(paths: int) -> list[Way]:
     def thoughtful(question: str) -> list[Message]:
         return chat(THINKING.ask(question), examples=worked)
 
-    vote = {"strategy": "self-consistency", "n": paths, "answer": THINKING.answer, "processors": ["temperature=0.7"]}
+    sample = {"strategy": "sample", "processors": ["temperature=0.7"]}
+    vote = {**sample, "strategy": "self-consistency", "n": paths, "answer": THINKING.answer}
     return [
         Way("zero-shot", chat, LAST_NUMBER),
         Way("few-shot", lambda question: chat(question, examples=plain), THINKING.answer),
         Way("chain of thought", thoughtful, THINKING.answer),
+        Way(SINGLE, thoughtful, THINKING.answer, sample),
         Way(f"chain of thought, vote of {paths}", thoughtful, THINKING.answer, vote),
     ]
 
@@ -129,15 +133,19 @@ def main() -> None:
     host = load(options).host
     cases = SUMS[::7] if options.quick else SUMS
     show_line(describe_machine())
-    rows, facts = [], {}
+    rows, facts, shares = [], {}, {}
     for way in ways(options.paths):
         tally = run(host, way, cases, options.max_new_tokens)
+        shares[way.name] = tally.right / tally.asked
         rows.append(tally.row(way.name))
         facts[way.name] = tally.said
         show_line(" | ".join(rows[-1]))
     show_table(f"{len(cases)} sums", COLUMNS, rows, options.markdown)
+    vote = shares[ways(options.paths)[-1].name]
+    verdicts = judge("reasoning", {"vote_minus_single_at_least": vote - shares[SINGLE]})
+    show_verdicts(verdicts, options.markdown)
     if options.json:
-        write_json(options.json, [], ways=facts, missing=[])
+        write_json(options.json, verdicts, ways=facts, missing=[])
 
 
 if __name__ == "__main__":

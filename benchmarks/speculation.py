@@ -161,6 +161,7 @@ def main() -> None:
         "speculation",
         {
             **figures,
+            "same_text_share_at_least": sum(same for _, _, same in counted.values()) / len(counted),
             "speed_against_plain_at_least": slowest if speed else None,
             "formula_distance_at_most": farthest(formula),
         },

@@ -60,3 +60,16 @@ def test_every_way_is_run_and_counted() -> None:
         assert 2 <= tally.tokens <= 2 * paths * 4
         assert tally.forwarded == sum(prompts) + tally.tokens - 2 * paths
         assert tally.row(way.name)[1].endswith(" of 2")
+
+
+def test_the_one_sample_is_a_text_of_the_vote() -> None:
+    tokenizer: Any = byte_tokenizer()
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
+    host = Host(tiny_model(vocab=len(tokenizer), max_position_embeddings=2048), tokenizer, plugins=[])
+    *_, single, vote = ways(3)
+    prompt = single.ask(SUMS[0].question)
+    one = host.generate(prompt, max_new_tokens=6, seed=4, **single.options)
+    many = host.generate(prompt, max_new_tokens=6, seed=4, **vote.options)
+    texts = [path.text for path in (many, *many.alternatives)]
+    assert one.text in texts
+    assert len(set(texts)) == 3
