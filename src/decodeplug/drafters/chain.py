@@ -18,7 +18,7 @@ __all__ = ["Chain"]
 
 
 _FIRST_STAKE = 1.0  # forwards of width 1 that a lane may lose on what a drafter says
-_STAKE_PER_TOKEN = 0.004  # and how many more for each new token
+_STAKE_PER_TOKEN = 0.01  # and how many more for each new token
 _NO_RECORD = Record()
 _AS_GOOD = 0.98  # a longer draft that promises so much of the most tokens per cost is taken: it saves forwards
 _PATIENCE = 8  # trials that a prior counts as where a drafter is not asked yet
@@ -34,7 +34,7 @@ class Chain:
     with the most expected tokens per cost of the forward, or a longer one that is as good but for 2 %: the expectation comes from how
     each drafter did in this lane, the cost from measured forwards. Where drafts do not
     help, their length goes to 0, and they are tried again now and then: what is risked on a drafter
-    is at most what it, or all together, have saved this lane before, one forward, and one in 250 tokens.
+    is at most what it, or all together, have saved this lane before, one forward, and one in 100 tokens.
 
     :param drafters: Drafters, in the order in which they are asked. A chain is made of the
         parts themselves: where they are named, a host makes the chain of them.
