@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from drafters.native_families import native_modules
 
 from decodeplug import Host, IncompatibleParts, Request, choice, json_schema, lark, phases, product, regex, tools, union
-from decodeplug.drafters import HeadDrafts
+from decodeplug.drafters import HeadDrafts, NativeDrafts
 from decodeplug.heads import Heads
 from decodeplug.plugin import CharacterConstraint
-from decodeplug.testing import bpe_tokenizer, like, tiny_model
+from decodeplug.testing import bpe_tokenizer, byte_tokenizer, like, tiny_model
 
 SCHEMA = {
     "type": "object",
@@ -79,6 +80,12 @@ CONSTRAINTS: dict[str, Any] = {
 }
 
 
+@cache
+def with_modules() -> Any:
+    """A model that came with modules for multi-token prediction."""
+    return tiny_model("deepseek", vocab=len(bpe_tokenizer()), padded_to=len(bpe_tokenizer()) + 1, num_mtp_layers=2)
+
+
 def heads(kind: str) -> HeadDrafts:
     """Prediction heads of the model that nobody has trained: what they say is right now and then."""
     model = tiny_model(vocab=len(bpe_tokenizer()), padded_to=len(bpe_tokenizer()) + 1)
@@ -97,9 +104,11 @@ DRAFTERS: dict[str, list[Any]] = {
     "forced": ["forced"],
     "chain": ["forced", "lookup=min_ngram=1"],
     "assistant": ["assistant=num_tokens=3"],
-    "chain with assistant": ["forced", "lookup=min_ngram=1", "assistant"],
+    "chain with assistant": ["forced", "lookup=min_ngram=1", "assistant=num_tokens=2"],
+    "assistant of another tokenizer": ["forced", "assistant=num_tokens=3"],
     "heads": [heads("recurrent")],
     "chain with heads": ["forced", "lookup=min_ngram=1", heads("independent")],
+    "mtp": [NativeDrafts(native_modules(with_modules()))],
 }
 SELECTIONS: dict[str, dict[str, Any]] = {
     "greedy": {"strategy": "greedy"},
@@ -121,9 +130,15 @@ BUDGET = 64
 
 
 @cache
-def host() -> Host:
+def host(drafter: str = "") -> Host:
+    """That of the drafter, if it needs a model of its own."""
     tokenizer = bpe_tokenizer()
-    model = tiny_model(vocab=len(tokenizer), padded_to=len(tokenizer) + 1)
+    if drafter == "mtp":
+        model = with_modules()
+    elif drafter:
+        return host()
+    else:
+        model = tiny_model(vocab=len(tokenizer), padded_to=len(tokenizer) + 1)
     tokenizer.add_tokens(["[TOOL_CALLS]"], special_tokens=True)
     return Host(model, tokenizer, plugins=[])
 
@@ -133,7 +148,7 @@ def request(prompt: str, selection: str, constraint: str, drafter: str, cache_na
         prompt,
         constraint=CONSTRAINTS[constraint],
         drafters=DRAFTERS[drafter],
-        assistant=assistant() if "assistant" in drafter else None,
+        assistant=assistant(drafter) if "assistant" in drafter else None,
         cache=cache_name,
         seed=seed,
         max_new_tokens=BUDGET,
@@ -142,15 +157,17 @@ def request(prompt: str, selection: str, constraint: str, drafter: str, cache_na
 
 
 @cache
-def assistant() -> Any:
-    """It often says the same as the model."""
+def assistant(drafter: str) -> Any:
+    """It often says the same as the model, if it has its tokenizer."""
+    if "another" in drafter:
+        return Host(tiny_model(vocab=len(byte_tokenizer()), layers=1, seed=4), byte_tokenizer(), plugins=[])
     return like(host().model, strength=0.3)
 
 
 @cache
-def alone(prompt: str, selection: str, constraint: str, seed: int) -> list[int]:
+def alone(host: Host, prompt: str, selection: str, constraint: str, seed: int) -> list[int]:
     """What nobody can doubt: no draft, no cache, no batch."""
-    return host().generate_batch([request(prompt, selection, constraint, "none", "none", seed)])[0].token_ids
+    return host.generate_batch([request(prompt, selection, constraint, "none", "none", seed)])[0].token_ids
 
 
 @pytest.mark.parametrize(
@@ -163,7 +180,7 @@ def test_the_text_is_that_of_no_draft_no_cache_and_no_batch(
     rows = list(enumerate(PROMPTS))
     if batch == "alone":
         results = [
-            host().generate_batch([request(prompt, selection, constraint, drafter, cache_name, seed)])[0]
+            host(drafter).generate_batch([request(prompt, selection, constraint, drafter, cache_name, seed)])[0]
             for seed, prompt in rows
         ]
     else:
@@ -171,13 +188,13 @@ def test_the_text_is_that_of_no_draft_no_cache_and_no_batch(
         others = list(CONSTRAINTS)
         mixed = [others[(others.index(constraint) + row) % len(others)] for row, _ in rows]
         requests = [request(p, selection, mixed[s], drafter, cache_name, s) for s, p in rows]
-        results = host().generate_batch(requests)
+        results = host(drafter).generate_batch(requests)
         assert [result.token_ids for result in results] == [
-            alone(prompt, selection, mixed[seed], seed) for seed, prompt in rows
+            alone(host(drafter), prompt, selection, mixed[seed], seed) for seed, prompt in rows
         ]
         return
     assert [result.token_ids for result in results] == [
-        alone(prompt, selection, constraint, seed) for seed, prompt in rows
+        alone(host(drafter), prompt, selection, constraint, seed) for seed, prompt in rows
     ]
 
 
@@ -188,8 +205,9 @@ def test_what_cannot_work_is_refused_before_the_first_token(
     rows = PROMPTS if batch != "alone" else PROMPTS[:1]
     requests = [request(prompt, selection, constraint, drafter, cache_name, 0) for prompt in rows]
     with pytest.raises(IncompatibleParts) as caught:
-        host().generate_batch(requests)
-    culprit = {"assistant": "assistant", "heads": "heads"}.get(drafter, "lookup")
+        host(drafter).generate_batch(requests)
+    first = next(part for part in DRAFTERS[drafter] if part != "forced")
+    culprit = first.partition("=")[0] if isinstance(first, str) else first.name
     assert (caught.value.part, caught.value.other) == ("selector 'beam'", f"drafter '{culprit}'")
 
 
@@ -205,6 +223,22 @@ def test_drafts_were_kept_so_the_table_compares_something(constraint: str) -> No
     assert kept["forced"] > 0
 
 
+@pytest.mark.parametrize("drafter", [drafter for drafter in DRAFTERS if drafter != "none"])
+def test_every_drafter_drafted_so_each_of_its_rows_compares_something(drafter: str) -> None:
+    requests = [
+        request(prompt, "greedy", constraint, drafter, "dense", 0)
+        for prompt, constraint in itertools.product(PROMPTS, ["no constraint", "schema in one layout", "regex"])
+    ]
+    wanted = {part.partition("=")[0] if isinstance(part, str) else part.name for part in DRAFTERS[drafter]}
+    drafted = {
+        source
+        for result in host(drafter).generate_batch(requests)
+        for source, accepted in result.trace.acceptance.items()
+        if accepted.drafted
+    }
+    assert drafted == wanted
+
+
 def test_sampling_with_another_seed_gives_another_text() -> None:
-    texts = {tuple(alone(PROMPTS[0], "sample", "no constraint", seed)) for seed in range(4)}
+    texts = {tuple(alone(host(), PROMPTS[0], "sample", "no constraint", seed)) for seed in range(4)}
     assert len(texts) == 4

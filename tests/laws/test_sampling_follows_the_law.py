@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from functools import cache
 from itertools import product
 from typing import Any
 
 import pytest
 import torch
+from drafters.native_families import native_modules
+from torch import Tensor
 
 from decodeplug import Host, Request, json_schema, regex
+from decodeplug.drafters import HeadDrafts, NativeDrafts
+from decodeplug.heads import Heads
 from decodeplug.testing import assert_follows, byte_tokenizer, like, tiny_model
 
 VOCAB = 8  # five ordinary ids, then pad, bos and end
@@ -18,14 +24,35 @@ LENGTH = 2
 RUNS = 1500
 
 
-@torch.no_grad()
-def exact_law(model: Any, temperature: float, keep: int) -> dict[tuple[int, ...], float]:
-    """Every text of two tokens and its probability, by enumeration."""
+def top_k(scores: Tensor, count: int) -> Tensor:
+    """Which of ``[vocab]`` scores are kept."""
+    return scores >= scores.topk(count).values[-1]
 
-    def step(ids: list[int]) -> torch.Tensor:
-        logits = model(torch.tensor([ids], device=model.device)).logits[0, -1].float() / temperature
-        kept = logits >= logits.topk(keep).values[-1]
-        return torch.softmax(logits.masked_fill(~kept, -torch.inf), -1)
+
+def top_p(scores: Tensor, mass: float) -> Tensor:
+    """The same: the fewest of the likeliest that have so much of the probability."""
+    shares, order = torch.softmax(scores, -1).sort(descending=True)
+    kept = torch.zeros_like(scores, dtype=torch.bool)
+    kept[order] = shares.cumsum(-1) - shares < mass
+    return kept
+
+
+LAWS: dict[str, tuple[list[str], float, Callable[[Tensor], Tensor]]] = {
+    "plain": ([], 1.0, lambda scores: top_k(scores, VOCAB)),
+    "top-k": (["temperature=0.7", "top-k=4"], 0.7, lambda scores: top_k(scores, 4)),
+    "top-p": (["temperature=1.3", "top-p=0.8"], 1.3, lambda scores: top_p(scores, 0.8)),
+}
+"""Processors, and what they do to scores: their temperature, and what is kept behind it."""
+
+
+@torch.no_grad()
+def exact_law(model: Any, name: str) -> dict[tuple[int, ...], float]:
+    """Every text of two tokens and its probability, by enumeration."""
+    _, temperature, keeps = LAWS[name]
+
+    def step(ids: list[int]) -> Tensor:
+        scores = model(torch.tensor([ids], device=model.device)).logits[0, -1].float() / temperature
+        return torch.softmax(scores.masked_fill(~keeps(scores), -torch.inf), -1)
 
     law: dict[tuple[int, ...], float] = {}
     first = step(PROMPT)
@@ -45,21 +72,49 @@ JUDGING: dict[str, dict[str, Any]] = {
     "lookup, by rejection": {"drafters": ["lookup=min_ngram=1"], "acceptance": "rejection"},
     "assistant, by rejection": {"drafters": ["assistant=num_tokens=2"], "acceptance": "rejection"},
     "forced, by rejection": {"drafters": ["forced"], "acceptance": "rejection"},
+    "independent heads, by rejection": {"acceptance": "rejection"},
+    "recurrent heads, by rejection": {"acceptance": "rejection"},
+    "modules of the model, by rejection": {"acceptance": "rejection"},
 }
 
 
-def judged_by(how: str, model: Any) -> dict[str, Any]:
-    """Options of a request that say how drafts are made and judged."""
-    options = JUDGING[how]
-    return {**options, "assistant": like(model, strength=0.8)} if "assistant" in how else options
+@pytest.fixture(autouse=True)
+def drafts_in_every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However wrong they are: else nobody would judge what untrained heads say."""
+    for drafter in (HeadDrafts, NativeDrafts):
+        monkeypatch.setattr(drafter, "insists", True, raising=False)
 
 
-@pytest.mark.parametrize(("temperature", "keep"), [(1.0, VOCAB), (0.7, 4)])
+@cache
+def written_by(how: str, vocab: int) -> tuple[Any, dict[str, Any]]:
+    """A model, and the options of a request that say how drafts are made and judged."""
+    model = tiny_model("deepseek" if "modules" in how else "llama", vocab=vocab, num_mtp_layers=2)
+    options = dict(JUDGING[how])
+    if "assistant" in how:
+        options["assistant"] = like(model, strength=0.8)
+    if "modules" in how:
+        options["drafters"] = [NativeDrafts(native_modules(model))]
+    if "heads" in how:
+        options["drafters"] = [HeadDrafts(heads=guessing(model, how.partition(" ")[0]))]
+    return model, options
+
+
+def guessing(model: Any, kind: str) -> Heads:
+    """Heads that nobody trained, of two tokens."""
+    heads = Heads.new(model, kind, 2, torch.arange(model.config.vocab_size))
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        for parameter in heads.part.parameters():
+            torch.nn.init.normal_(parameter, std=0.25)
+    heads.part.requires_grad_(False)
+    return heads
+
+
+@pytest.mark.parametrize("name", LAWS)
 @pytest.mark.parametrize("how", JUDGING)
-def test_sampled_texts_follow_the_enumerated_distribution(temperature: float, keep: int, how: str) -> None:
-    model = tiny_model(vocab=VOCAB)
-    options = judged_by(how, model)
-    processors = [f"temperature={temperature}", f"top-k={keep}"]
+def test_sampled_texts_follow_the_enumerated_distribution(name: str, how: str) -> None:
+    model, options = written_by(how, VOCAB)
+    processors = LAWS[name][0]
     requests = [
         Request(PROMPT, do_sample=True, processors=processors, max_new_tokens=LENGTH, seed=seed, **options)
         for seed in range(RUNS)
@@ -68,7 +123,7 @@ def test_sampled_texts_follow_the_enumerated_distribution(temperature: float, ke
     with Host(model, None, plugins=[]) as host:
         for start in range(0, RUNS, 100):
             counts.update(tuple(r.token_ids) for r in host.generate_batch(requests[start : start + 100]))
-    law = exact_law(model, temperature, keep)
+    law = exact_law(model, name)
     assert set(counts) <= {text for text, p in law.items() if p > 0}
     cells = [text for text, p in law.items() if p > 0]
     assert_follows([counts[text] for text in cells], [law[text] for text in cells])
@@ -86,9 +141,8 @@ def assert_texts_follow(law: dict[str, float], requests: list[Request], host: Ho
 @pytest.mark.parametrize("how", JUDGING)
 def test_sampling_under_a_constraint_follows_the_masked_distribution(how: str) -> None:
     tokenizer = byte_tokenizer()
-    model = tiny_model(vocab=len(tokenizer))
+    model, options = written_by(how, len(tokenizer))
     prompt = tokenizer("ab")["input_ids"]
-    options = judged_by(how, model)
 
     @torch.no_grad()
     def step(ids: list[int]) -> torch.Tensor:
@@ -112,7 +166,7 @@ def test_sampling_with_top_k_under_a_schema_that_is_checked_while_writing_follow
 ) -> None:
     """What the check refuses must be as if it had never been in the mask: top-k looks at what is left."""
     tokenizer = byte_tokenizer()
-    model = tiny_model(vocab=len(tokenizer))
+    model, options = written_by(how, len(tokenizer))
     schema = {"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": True, "minItems": 2, "maxItems": 2}
 
     @torch.no_grad()
@@ -127,7 +181,6 @@ def test_sampling_with_top_k_under_a_schema_that_is_checked_while_writing_follow
         for second, rest in step(f"ab[{first},", "123".replace(first, "")).items():
             law[f"[{first},{second}]"] = share * rest
     constraint = json_schema(schema, layout="compact")
-    options = judged_by(how, model)
     requests = [
         Request(
             "ab", do_sample=True, processors=["top-k=2"], constraint=constraint, max_new_tokens=8, seed=seed, **options
