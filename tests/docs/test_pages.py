@@ -122,3 +122,17 @@ def test_every_check_that_plugins_can_call_is_on_the_page_of_contracts() -> None
 def test_no_page_names_a_place_on_somebodys_machine() -> None:
     for page in PAGES:
         assert not re.search(r"(?<![\w.~])/(?:home|work|tmp|Users|root)/", text_of(page)), page.name
+
+
+@pytest.mark.parametrize(("heading", "kind"), [("## Strategies", "strategy"), ("## Drafters", "drafter")])
+def test_the_tables_of_strategies_and_drafters_are_what_is_registered_each_with_its_source(
+    heading: str, kind: Any
+) -> None:
+    registry = Plugins.load("none").registry
+    table = {row[0].strip("`"): row for row in rows(section(DOCS / "recipes.md", heading))}
+    assert set(table) == set(registry.names(kind)) - {"chain"}  # which is made of those that are named
+    for name, row in table.items():
+        options = registry.get(kind, name).options
+        said = dict(re.findall(r"(\w+)=([^,`]+)", row[1].replace("assistant=", "")))
+        assert said.items() <= options.items(), name
+        assert "arxiv.org/abs/" in row[-1] or name in ("greedy", "none")
