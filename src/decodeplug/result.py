@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from decodeplug.errors import BadOption
 from decodeplug.trace import Trace
 from decodeplug.values import ToolCalls
 
@@ -28,7 +30,8 @@ class Result:
         "cancelled", "timeout" or "error" (then ``error`` is set).
     :ivar logprobs: ``[tokens]`` natural-log probability of each new id, after processors. Where they
         were not computed while decoding (``logprobs=True``; with a processor or a constraint that is
-        all mask they always are), the first read costs one forward over the whole text.
+        all mask they always are), the first read costs one forward over the whole text. What was not read
+        before the result was pickled cannot be read from the copy: :class:`BadOption`.
     :ivar top_logprobs: ``[tokens, k]`` pairs (id, log-probability), best first; if asked for.
     :ivar raw_logprobs: ``[tokens]`` those of the model, before processors; if asked for.
     :ivar prompt_ids: The ids that the model was given.
@@ -77,9 +80,19 @@ class Result:
         trees = sys.modules.get("lark")  # nobody has made a tree without it
         return self.value if trees and isinstance(self.value, trees.Tree | trees.Token) else None
 
+    def __copy__(self) -> Result:
+        return replace(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Result:
+        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "_logprobs"}
+        unread = self._logprobs  # what computes them is shared: it has the model
+        return replace(self, **copy.deepcopy(own, memo), _logprobs=list(unread) if isinstance(unread, list) else unread)
+
     def __getstate__(self) -> dict[str, Any]:
-        assert self.logprobs is not None  # read now: what computes them is not pickled
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        state = {item.name: getattr(self, item.name) for item in fields(self)}
+        if not isinstance(self._logprobs, list):  # what computes them has the model, and cannot be pickled
+            state["_logprobs"] = _left_behind
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
@@ -87,6 +100,13 @@ class Result:
 
     def __str__(self) -> str:
         return self.text
+
+
+def _left_behind() -> list[float]:
+    """In place of what computes log-probabilities, in a result that was pickled."""
+    raise BadOption(
+        "result", logprobs=None, wanted="logprobs=True in the request, or to read them before it is pickled"
+    )
 
 
 @dataclass(frozen=True, slots=True)

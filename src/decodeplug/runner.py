@@ -145,7 +145,7 @@ class Runner:
             return self.score(job.prompt, lane.new_ids)
         self._refuse_if_closed()
         again = replayed(ready, lane)
-        admission = Admission(Line.of([again]), NO_LIMITS, Users(), lambda ready: None)
+        admission = Admission(Line.of([again]), self._limits, Users(), lambda ready: None)
         for _ in turns(self._target, admission, lock=self._lock, filler=self._filler, costs=WidthCosts()):
             pass
         if again.job.error is not None:

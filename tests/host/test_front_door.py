@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import torch
 from pydantic import BaseModel
 
 import decodeplug
-from decodeplug import Host, Recipe, Request, choice, json_schema, regex
+from decodeplug import BadOption, Host, Recipe, Request, choice, json_schema, regex
 
 PROMPT = "The quick brown bear "
 
@@ -262,5 +263,19 @@ def test_typical_sampling_samples(host: Host) -> None:
 def test_log_probabilities_read_later_are_those_computed_while_decoding(host: Host) -> None:
     later = host.generate(PROMPT, max_new_tokens=8)
     while_decoding = host.generate(PROMPT, max_new_tokens=8, logprobs=True)
+    twins = copy.copy(later), copy.deepcopy(later)
     assert later.logprobs == pytest.approx(while_decoding.logprobs, abs=1e-5)
+    assert [twin.logprobs for twin in twins] == [later.logprobs] * 2
     assert pickle.loads(pickle.dumps(later)).logprobs == later.logprobs
+
+
+def test_to_copy_or_pickle_a_result_never_runs_the_model(model: Any, tokenizer: Any) -> None:
+    host = Host(model, tokenizer, plugins=[])
+    result = host.generate(PROMPT, strategy="sample", num_return_sequences=2, seed=1, max_new_tokens=8)
+    host.close()
+    for twin in (copy.copy(result), copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+        assert (twin.text, twin.token_ids, twin.trace) == (result.text, result.token_ids, result.trace)
+        assert [other.text for other in twin.alternatives] == [other.text for other in result.alternatives]
+    assert copy.deepcopy(result).alternatives[0] is not result.alternatives[0]
+    with pytest.raises(BadOption, match="logprobs=True in the request, or to read them before it is pickled"):
+        _ = pickle.loads(pickle.dumps(result)).logprobs

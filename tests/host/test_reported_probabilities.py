@@ -44,3 +44,19 @@ def test_a_text_that_was_cut_has_them_too(host: Host) -> None:
     result = host.generate("Tags: ", constraint=UNIQUE, max_new_tokens=40, stop=[stop])
     assert len(result.logprobs) == len(result.token_ids)
     assert all(logprob <= 0 for logprob in result.logprobs)
+
+
+def test_reading_them_keeps_to_the_cap_on_the_ids_of_a_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = bpe_tokenizer()
+    model, fed = tiny_model(vocab=len(tokenizer)), list[int]()
+    host = Host(model, tokenizer, plugins=[], max_batch_tokens=8)
+    prompt, options = "Tags: " * 9, {"constraint": UNIQUE, "max_new_tokens": 40}
+    expected = host.generate(prompt, **options, logprobs=True).logprobs
+    result = host.generate_batch([Request(prompt, **options)])[0]
+    forward = model.forward
+    monkeypatch.setattr(
+        model, "forward", lambda *args, **given: fed.append(given["input_ids"].numel()) or forward(**given)
+    )
+    assert result.logprobs == pytest.approx(expected, abs=1e-5)
+    assert max(fed) <= 8
+    assert len(fed) > 2
