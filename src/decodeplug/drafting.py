@@ -7,7 +7,7 @@ from typing import Any
 
 from decodeplug.contracts import Ask, Drafter
 from decodeplug.failure import PartFailure
-from decodeplug.opened import answer_of
+from decodeplug.opened import answer_of, checked
 from decodeplug.values import Draft, LaneView, Record
 
 __all__ = ["drafts_of", "judged"]
@@ -49,7 +49,8 @@ def drafts_of(questions: Sequence[tuple[int, Drafter, LaneView, int]], failed: F
         for lane in served:
             del waiting[lane]
         try:
-            answers = list(drafter.draft_all([(ask.lane, ask.room) for _, ask in served.values()]))
+            asks = [(ask.lane, ask.room) for _, ask in served.values()]
+            answers = list(map(checked, drafter.draft_all(asks)))
             if len(answers) != len(served):
                 raise ValueError(f"it gave {len(answers)} drafts for {len(served)} lanes")
         except Exception as error:

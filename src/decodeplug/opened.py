@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from decodeplug.contracts import Ask, Drafter
 from decodeplug.failure import PartFailure
 from decodeplug.values import Draft, Opening
 
-__all__ = ["answer_of", "is_drafter", "opened"]
+__all__ = ["answer_of", "checked", "is_drafter", "opened"]
 
 
 def is_drafter(part: object) -> bool:
@@ -36,11 +38,34 @@ def opened(drafter: Drafter, request: Opening) -> Drafter:
 def answer_of(ask: Ask) -> Draft:
     """What a drafter proposes.
 
-    :raises PartFailure: It raised; names it, or the drafter within it.
+    :raises PartFailure: It raised, or what it gave is no draft; names it, or the drafter within it.
     """
     try:
-        return ask.drafter.draft(ask.lane, ask.room)
+        return checked(ask.drafter.draft(ask.lane, ask.room))
     except PartFailure:
         raise  # of a drafter of a chain within this one
     except Exception as error:
         raise PartFailure(ask.drafter, error) from error
+
+
+def checked(answer: object) -> Draft:
+    """An answer of a drafter.
+
+    :raises TypeError: It is no draft, or its parts do not fit together.
+    """
+    if not isinstance(answer, Draft):
+        raise TypeError(f"returned {type(answer).__name__} where a Draft was wanted")
+    if len(answer.sources) != len(answer.tokens):
+        raise TypeError(f"named {len(answer.sources)} sources for {len(answer.tokens)} tokens")
+    for token in answer.tokens:
+        if type(token) is not int or token < 0:
+            raise TypeError(f"{token!r} is no token id")
+    if len(answer.confidence) not in (0, len(answer.tokens)):
+        raise TypeError(f"was sure of {len(answer.confidence)} of {len(answer.tokens)} tokens")
+    for sure in answer.confidence:
+        if sure is not None and not 0 <= sure <= 1:
+            raise TypeError(f"{sure!r} is no confidence, which is from 0 to 1")
+    for _, price in answer.paid:
+        if not 0 <= price < math.inf:
+            raise TypeError(f"{price!r} is no price, which is a number from 0 on")
+    return answer

@@ -10,7 +10,7 @@ import pytest
 from decodeplug import Host
 from decodeplug.drafters import Chain, Lookup
 from decodeplug.drafters.measured import MeasuredPrice
-from decodeplug.drafting import judged
+from decodeplug.drafting import drafts_of, judged
 from decodeplug.errors import BadOption
 from decodeplug.failure import PartFailure
 from decodeplug.testing import tiny_model
@@ -33,6 +33,14 @@ class Says:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+
+@dataclass(frozen=True)
+class SaysToAll(Says):
+    """The same, for several lanes at once."""
+
+    def draft_all(self, asks: Any) -> list[Draft]:
+        return [self.answer for _ in asks]
 
 
 def test_drafters_continue_one_another_within_the_room() -> None:
@@ -73,6 +81,8 @@ def test_a_chain_within_a_chain_names_the_drafter_and_not_itself() -> None:
         (Draft((4, 5), ("says",)), "1 sources for 2 tokens"),
         (Draft((4, 5), ("says",) * 2, confidence=(0.5,)), "sure of 1 of 2 tokens"),
         (Draft((4,), ("says",), confidence=(1.5,)), "1.5 is no confidence"),
+        (Draft((4,), ("says",), paid=(("says", float("nan")),)), "nan is no price"),
+        (Draft((4,), ("says",), paid=(("says", -0.5),)), "-0.5 is no price"),
     ],
 )
 def test_what_is_no_draft_is_the_drafters_failure(answer: Any, message: str) -> None:
@@ -81,6 +91,11 @@ def test_what_is_no_draft_is_the_drafters_failure(answer: Any, message: str) -> 
         Chain([guilty]).draft(LANE, 4)
     assert caught.value.part is guilty
     assert isinstance(caught.value.cause, TypeError)
+    failures: list[tuple[object, BaseException]] = []
+    for drafter in (guilty, SaysToAll(answer)):
+        drafts_of([(0, drafter, LANE, 4)], lambda lane, part, cause: failures.append((part, cause)))
+        assert failures[-1][0] is drafter
+        assert isinstance(failures[-1][1], TypeError)
 
 
 def test_a_constraint_that_fails_under_a_draft_is_named_instead_of_the_drafter() -> None:
@@ -233,7 +248,7 @@ def test_what_is_paid_for_drafts_that_are_cut_to_nothing_is_bounded() -> None:
     pricey = Pricey()
     result = Host(tiny_model(), None, plugins=[]).generate([1, 2, 3], drafters=[pricey], max_new_tokens=100, end_ids=[])
     assert not any(step.drafted for step in result.trace.steps)
-    assert 3 <= pricey.asked <= (1 + 0.004 * 100) / 0.3
+    assert 3 <= pricey.asked <= (1 + 0.01 * 100) / 0.3
 
 
 def test_what_a_forward_took_is_told_in_forwards_of_width_1_and_noise_is_bounded() -> None:

@@ -113,7 +113,9 @@ class Rejects:
                 chosen.append([self._judged(lane, len(lane.ids) + offset, token, laws[len(chosen)], guess)])
                 state = None if lane.constraint is None else lane.constraint.advance(state, token)
             chosen.append([self._drawn(lane, len(lane.ids) + len(draft), laws[len(chosen)])])
-        return Proposal(chosen, [[0.0]] * len(chosen), [math.inf] * len(chosen))
+        candidates = torch.tensor(chosen).to(scores.device)
+        values = torch.zeros_like(candidates, dtype=scores.dtype)
+        return Proposal(candidates, values, values[:, 0] + math.inf)
 
     def _judged(self, lane: LaneView, position: int, token: int, law: Tensor, guess: Tensor) -> int:
         noise = gumbel([(lane.seed[0], _ACCEPT, position)], torch.zeros(1, dtype=torch.int64))

@@ -90,7 +90,7 @@ class Chain:
         """The same, question by question, so that one drafter can answer the chains of several lanes at once.
 
         :returns: A generator: it yields whom to ask, takes the answer, and returns the draft.
-        :raises PartFailure: An answer is no draft, or the constraint failed.
+        :raises PartFailure: The constraint failed, or a drafter did to say its price.
         """
         room = min(room, self.max_tokens)
         draft, view, goes_on = NO_DRAFT, lane, True
@@ -104,7 +104,7 @@ class Chain:
                 most = self._worth_asking(lane, draft, drafter, room - len(draft))
                 if most <= 0:
                     continue
-                answer = _checked(drafter, (yield Ask(drafter, view, most))).first(most)
+                answer = (yield Ask(drafter, view, most)).first(most)
                 if (price := _price(drafter, lane)) is not None:  # paid for, whatever becomes of the answer
                     asked.add(drafter.name)
                     draft = replace(draft, paid=(*draft.paid, (drafter.name, price * len(answer))))
@@ -182,33 +182,6 @@ def _price(drafter: object, lane: LaneView) -> float | None:
     except Exception as error:
         raise PartFailure(drafter, error) from error
     return costs
-
-
-def _checked(drafter: Drafter, answer: object) -> Draft:
-    """The answer, if it is a draft.
-
-    :raises PartFailure: It is not.
-    """
-    try:
-        if not isinstance(answer, Draft):
-            raise TypeError(f"returned {type(answer).__name__} where a Draft was wanted")
-        _check(answer)
-    except TypeError as error:
-        raise PartFailure(drafter, error) from error
-    return answer
-
-
-def _check(draft: Draft) -> None:
-    if len(draft.sources) != len(draft.tokens):
-        raise TypeError(f"named {len(draft.sources)} sources for {len(draft.tokens)} tokens")
-    for token in draft.tokens:
-        if type(token) is not int or token < 0:
-            raise TypeError(f"{token!r} is no token id")
-    if len(draft.confidence) not in (0, len(draft.tokens)):
-        raise TypeError(f"was sure of {len(draft.confidence)} of {len(draft.tokens)} tokens")
-    for sure in draft.confidence:
-        if sure is not None and not 0 <= sure <= 1:
-            raise TypeError(f"{sure!r} is no confidence, which is from 0 to 1")
 
 
 class _Piece(NamedTuple):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from decodeplug.errors import BadOption
 
-__all__ = ["read_tensors", "write_tensors", "write_text"]
+__all__ = ["read_facts", "read_tensors", "write_tensors", "write_text"]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -29,10 +30,28 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     :raises BadOption: There is no such file, or it is not one of ours.
     """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _facts(file)  # noqa: SIM118 - it is no mapping
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts of a file, whose tensors are left on the disk.
+
+    :raises BadOption: There is no such file, or it is not one of ours.
+    """
+    with _opened(path) as file:
+        return _facts(file)
+
+
+def _facts(file: Any) -> dict[str, Any]:
+    return {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            facts = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 - it is no mapping
+            yield file
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         wanted = f"a folder that `decodeplug train-heads` wrote: {path.name} cannot be read ({error})"
         raise BadOption("heads", path=str(path.parent), wanted=wanted) from error

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from decodeplug.errors import BadOption
 from decodeplug.heads.batches import batch_of, indices_at
-from decodeplug.heads.files import read_tensors, write_tensors
+from decodeplug.heads.files import read_facts, read_tensors, write_tensors
 from decodeplug.heads.frozen import Kept
 from decodeplug.heads.halves import multiplies_faster_in_bfloat16
 from decodeplug.heads.learning import OBJECTIVES, loss_of
@@ -174,7 +174,7 @@ def runs_in_bfloat16(resumed: Path | None) -> bool:
     :param resumed: The folder of a run that is gone on with: what was right for it is kept to.
     """
     if resumed is not None and (resumed / CHECKPOINT).is_file():
-        return bool(read_tensors(resumed / CHECKPOINT)[1].get("bfloat16"))
+        return bool(read_facts(resumed / CHECKPOINT).get("bfloat16"))
     return multiplies_faster_in_bfloat16(torch.device("cpu"))
 
 
