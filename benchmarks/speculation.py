@@ -1,10 +1,14 @@
 """How many forwards of the model a token takes, by drafter and by kind of prompt; and what it does to the time.
 
-    python benchmarks/speculation.py [--heads FOLDER ...] [--quick] [--repeats N] [--device cuda] [--json FILE]
+    python benchmarks/speculation.py [--heads FOLDER ...] [--costs free] [--quick] [--repeats N] [--device cuda] [--json FILE]
 
 Counts first: every drafter on every prompt, greedy, with the same text as without drafts or the line says so. Heads are
-those that ``decodeplug train-heads`` wrote; without folders their columns are left out. Then seconds per token, all
-drafters beside none, and beside ``generate()`` plain and with ``prompt_lookup_num_tokens``, taken in turns.
+those that ``decodeplug train-heads`` wrote; without folders their columns are left out. How much is drafted depends on
+what a wider forward costs, so they are counted twice: where it costs nothing, as on a GPU or with a model that is bound
+by reading its weights (a drafted token of heads or modules costs a twentieth of a forward), which gives the same counts
+on every machine; and at the costs that are measured on this one, where drafts that do not pay are not made. Then
+seconds per token, all drafters beside none, and beside ``generate()`` plain and with ``prompt_lookup_num_tokens``,
+taken in turns.
 """
 
 from __future__ import annotations
@@ -12,7 +16,9 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +31,7 @@ from speculation_cases import CASES, KINDS, SpeculationCase
 from speculation_formula import farthest, formula_rows
 
 from decodeplug import json_schema
+from decodeplug.widths import WidthCosts
 
 _LOOKUP_TOKENS = 10  # what the documentation of transformers recommends
 
@@ -97,15 +104,86 @@ def in_turns(runs: dict[str, Callable[[], float]], repeats: int) -> dict[str, li
     return taken
 
 
-def _fewer(counted: dict[str, Any], kind: str, name: str) -> str:
-    figures = [figures for case, figures, _ in counted.values() if case.kind == kind]
-    return f"{sum(one[name] < one['lookup'] for one in figures)} of {len(figures)}"
+@dataclass(frozen=True)
+class Counted:
+    """Forwards per token: for each prompt by the name of the setting, and whether all settings wrote one text."""
+
+    cases: list[SpeculationCase]
+    figures: list[dict[str, float]]
+    same: list[bool]
+
+    def medians(self, kind: str) -> dict[str, float]:
+        own = [figures for case, figures in zip(self.cases, self.figures, strict=True) if case.kind == kind]
+        return {name: statistics.median(figures[name] for figures in own) for name in own[0]}
+
+    def fewer(self, kind: str, name: str) -> str:
+        own = [figures for case, figures in zip(self.cases, self.figures, strict=True) if case.kind == kind]
+        return f"{sum(one[name] < one['lookup'] for one in own)} of {len(own)}"
+
+    def rows(self) -> list[list[str]]:
+        rows = [_row(*one) for one in zip(self.cases, self.figures, self.same, strict=True)]
+        return rows + [[kind, "median", *_shown(self.medians(kind)), ""] for kind in KINDS]
+
+    def to_judge(self) -> dict[str, float | None]:
+        """By the name of the threshold."""
+        goals: dict[str, float | None] = {f"{kind}_at_most": self.medians(kind)["all"] for kind in KINDS}
+        return {**goals, "same_text_share_at_least": sum(self.same) / len(self.same)}
+
+
+def _row(case: SpeculationCase, figures: dict[str, float], same: bool) -> list[str]:
+    return [case.kind, case.name, *_shown(figures), "yes" if same else "NO"]
+
+
+def _shown(figures: dict[str, float]) -> list[str]:
+    return [f"{figure:.3f}" for figure in figures.values()]
+
+
+def count(
+    models: Models, cases: list[SpeculationCase], drafters: dict[str, list[Any]], title: str, markdown: bool
+) -> Counted:
+    """All prompts with every setting, shown as they are done."""
+    counted = Counted(cases, [], [])
+    for case in cases:
+        figures, same = counts(models, case, drafters)
+        counted.figures.append(figures)
+        counted.same.append(same)
+        show_line(" | ".join(_row(case, figures, same)))
+    show_table(f"Forwards per token, {title}", ["kind", "prompt", *drafters, "same text"], counted.rows(), markdown)
+    with_heads = [name for name in drafters if "heads" in name]
+    if with_heads:
+        fewer = [[kind, *(counted.fewer(kind, name) for name in with_heads)] for kind in KINDS]
+        show_table("Prompts with fewer forwards than with lookup alone", ["kind", *with_heads], fewer, markdown)
+    return counted
+
+
+class FreeWidth(WidthCosts):
+    """A wider forward takes no longer, and how long one takes is not known."""
+
+    def relative(self, width: int, lanes: int = 1) -> float:
+        return 1.0
+
+    def seconds(self, lanes: int = 1) -> float:
+        return 0.0
+
+    def spent(self, width: int, seconds: float, lanes: int = 1) -> float:
+        return 1.0
+
+
+@contextmanager
+def free_width(host: Any) -> Iterator[None]:
+    """Within it, drafts are as long as they are where width costs nothing."""
+    measured, host._runner._costs = host._runner._costs, FreeWidth()
+    try:
+        yield
+    finally:
+        host._runner._costs = measured
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add_model_options(parser)
     parser.add_argument("--heads", action="append", default=[], help="a folder with heads; repeat it, the best first")
+    parser.add_argument("--costs", choices=["free", "measured", "both"], default="both", help="which counts to take")
     parser.add_argument("--quick", action="store_true", help="every third prompt, one round: a sample")
     parser.add_argument("--repeats", type=int, help="rounds of the timing (default 3; 1 with --quick; 0: counts only)")
     add_output_options(parser)
@@ -116,26 +194,12 @@ def main() -> None:
     cases = CASES[::3] if options.quick else CASES
     show_line(describe_machine())
 
-    counted: dict[str, tuple[SpeculationCase, dict[str, float], bool]] = {}
-    rows: list[list[str]] = []
-    for case in cases:
-        figures, same = counts(models, case, drafters)
-        counted[case.name + "/" + case.kind] = case, figures, same
-        rows.append([case.kind, case.name, *(f"{figures[name]:.3f}" for name in drafters), "yes" if same else "NO"])
-        show_line(" | ".join(rows[-1]))
-    medians = {
-        kind: {
-            name: statistics.median(figures[name] for case, figures, _ in counted.values() if case.kind == kind)
-            for name in drafters
-        }
-        for kind in KINDS
-    }
-    rows += [[kind, "median", *(f"{medians[kind][name]:.3f}" for name in drafters), ""] for kind in KINDS]
-    show_table("Forwards per token", ["kind", "prompt", *drafters, "same text"], rows, options.markdown)
-    with_heads = [name for name in drafters if "heads" in name]
-    fewer = [[kind, *(_fewer(counted, kind, name) for name in with_heads)] for kind in KINDS if with_heads]
-    if fewer:
-        show_table("Prompts with fewer forwards than with lookup alone", ["kind", *with_heads], fewer, options.markdown)
+    counted: dict[str, Counted] = {}
+    if options.costs != "measured":
+        with free_width(models.host):
+            counted["free"] = count(models, cases, drafters, "where width costs nothing", options.markdown)
+    if options.costs != "free":
+        counted["measured"] = count(models, cases, drafters, "at the costs of this machine", options.markdown)
 
     repeats = (1 if options.quick else 3) if options.repeats is None else options.repeats
     speed, slowest = [], float("inf")
@@ -156,18 +220,19 @@ def main() -> None:
     formula = formula_rows()
     columns = ["draft length", "kept of judged", "tokens per forward", "expected", "ratio", "autocorrelation"]
     show_table("A true assistant: tokens per forward", columns, [row.cells() for row in formula], options.markdown)
-    figures = {f"{kind}_at_most": medians[kind]["all"] for kind in KINDS}
+    not_counted = dict.fromkeys([*(f"{kind}_at_most" for kind in KINDS), "same_text_share_at_least"])
     verdicts = judge(
         "speculation",
         {
-            **figures,
-            "same_text_share_at_least": sum(same for _, _, same in counted.values()) / len(counted),
+            **(counted["measured"].to_judge() if "measured" in counted else not_counted),
             "speed_against_plain_at_least": slowest if speed else None,
             "formula_distance_at_most": farthest(formula),
         },
     )
+    verdicts += judge("speculation_free_width", counted["free"].to_judge() if "free" in counted else not_counted)
     show_verdicts(verdicts, options.markdown)
     if options.json:
+        rows = {name: one.rows() for name, one in counted.items()}
         write_json(options.json, verdicts, counts=rows, speed=speed, formula=[row.cells() for row in formula])
 
 

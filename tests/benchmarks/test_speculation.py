@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections import Counter
+from typing import Any
 
 import pytest
+from contestants import Models
+from speculation import Counted, counts, free_width
 from speculation_cases import CASES, KINDS
 from speculation_formula import FormulaRow, farthest
+
+from decodeplug import Host
+from decodeplug.testing import byte_tokenizer, tiny_model
+
+
+def test_where_width_is_free_the_counts_depend_on_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer: Any = byte_tokenizer()
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
+    host = Host(tiny_model(vocab=len(tokenizer), max_position_embeddings=2048), tokenizer, plugins=[])
+    before, found = host._runner._costs, []
+    for tick in (1e-3, 3.0):
+        clock = itertools.count()
+        monkeypatch.setattr(time, "perf_counter", lambda clock=clock, tick=tick: next(clock) * tick)
+        with free_width(host):
+            found.append(counts(Models(host.model, tokenizer, host), CASES[20], {"none": [], "lookup": ["lookup"]}))
+    assert found[0] == found[1]
+    assert found[0][0]["lookup"] < found[0][0]["none"] == 1
+    assert host._runner._costs is before
+
+
+def test_medians_and_what_is_judged_are_those_of_each_kind() -> None:
+    cases = [next(case for case in CASES if case.kind == kind) for kind in KINDS for _ in range(3)]
+    figures = [{"lookup": 0.5, "all": place / 10} for place in range(12)]
+    counted = Counted(cases, figures, [True] * 11 + [False])
+    assert [counted.medians(kind)["all"] for kind in KINDS] == pytest.approx([0.1, 0.4, 0.7, 1.0])
+    assert counted.fewer(KINDS[1], "all") == "2 of 3"
+    judged = counted.to_judge()
+    assert judged.pop("same_text_share_at_least") == pytest.approx(11 / 12)
+    assert judged == {f"{kind}_at_most": counted.medians(kind)["all"] for kind in KINDS}
 
 
 def test_there_are_ten_different_prompts_of_each_kind() -> None:
