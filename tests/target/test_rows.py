@@ -25,7 +25,7 @@ class AlwaysWider(RowCosts):
     def __init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
 
-    def widened(self, lanes: int, width: int) -> int:
+    def widened(self, lanes: int, width: int, longest: int) -> int:
         self.asked.append((lanes, width))
         return width if width == 1 or width > 8 else 4 * ((width + 6) // 4)
 
@@ -34,61 +34,84 @@ def _large() -> nn.Module:
     return nn.Sequential(*(nn.Linear(512, 2048, bias=False) for _ in range(3)))
 
 
-def _tried(seconds: Sequence[float], monkeypatch: pytest.MonkeyPatch) -> tuple[RowCosts, list[int]]:
+def _tried(
+    seconds: Sequence[float], monkeypatch: pytest.MonkeyPatch, window: int | None = None
+) -> tuple[RowCosts, list[int], nn.Module]:
     times: list[int] = []
+    module = _large()
 
     def tried(weights: Sequence[torch.Tensor]) -> Sequence[float]:
         times.append(sum(weight.nbytes for weight in weights))
         return seconds
 
-    monkeypatch.setattr(rows, "_tried", tried)
-    return RowCosts(_large()), times
+    monkeypatch.setattr(rows, "_seconds", tried)
+    return RowCosts(module, window), times, module
 
 
 def test_a_forward_has_the_width_that_takes_the_least_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    costs, times = _tried(SLOW_BETWEEN, monkeypatch)
-    assert [costs.widened(1, width) for width in range(1, 12)] == [1, 5, 5, 4, 5, 6, 8, 8, 9, 10, 11]
-    assert [costs.widened(2, width) for width in range(1, 6)] == [2, 2, 3, 4, 5]
-    assert [costs.widened(3, width) for width in range(1, 4)] == [2, 2, 3]
-    assert [costs.widened(lanes, 1) for lanes in (4, 7, 8, 9)] == [1, 1, 1, 1]
+    costs, times, _module = _tried(SLOW_BETWEEN, monkeypatch)
+    assert [costs.widened(1, width, 50) for width in range(1, 12)] == [1, 5, 5, 4, 5, 6, 8, 8, 9, 10, 11]
+    assert [costs.widened(2, width, 50) for width in range(1, 6)] == [2, 2, 3, 4, 5]
+    assert [costs.widened(3, width, 50) for width in range(1, 4)] == [2, 2, 3]
+    assert [costs.widened(lanes, 1, 50) for lanes in (4, 7, 8, 9)] == [1, 1, 1, 1]
     assert times == [3 * 512 * 2048 * 4]
 
 
-def test_it_is_found_out_again_for_another_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_far_into_a_text_attention_costs_more_than_padding_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs, _, _module = _tried(SLOW_BETWEEN, monkeypatch)
+    assert [costs.widened(3, 1, longest) for longest in (2048, 2049, 9999)] == [2, 1, 1]
+    assert costs.widened(1, 2, 9999) == 5, "a draft is padded anyway: its attention has several rows as it is"
+
+
+def test_padding_ends_where_the_model_has_no_positions_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs, _, _module = _tried(SLOW_BETWEEN, monkeypatch, window=32)
+    assert [costs.widened(1, 2, longest) for longest in (27, 28, 29, 30, 31, 40)] == [5, 4, 2, 2, 2, 2]
+    assert costs.widened(3, 1, 31) == 1
+
+
+def test_it_is_found_out_again_for_another_number_of_threads_and_once_for_all_hosts_of_a_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = torch.get_num_threads()
-    costs, times = _tried(SLOW_BETWEEN, monkeypatch)
+    costs, times, module = _tried(SLOW_BETWEEN, monkeypatch)
     for threads in (2, 1, 2, 1):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        assert costs.widened(1, 2) == 5
+        assert costs.widened(1, 2, 0) == RowCosts(module).widened(1, 2, 0) == 5
     assert len(times) == len({2, 1, before})
 
 
 def test_where_more_rows_take_longer_no_row_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    costs, _ = _tried([0.0, 0.0, *(1 + 0.01 * row for row in range(7))], monkeypatch)
-    assert [costs.widened(1, width) for width in range(1, 10)] == list(range(1, 10))
+    costs, _, _module = _tried([0.0, 0.0, *(1 + 0.01 * row for row in range(7))], monkeypatch)
+    assert [costs.widened(1, width, 0) for width in range(1, 10)] == list(range(1, 10))
 
 
-def test_what_is_tried_are_products_with_weights_of_the_model() -> None:
-    costs = RowCosts(_large())
-    seconds = rows._tried(costs._weights)
-    assert len(seconds) == 9
-    assert all(0 < second < 10 for second in seconds[2:])
-    assert costs.widened(1, 2) in range(2, 9)
+def test_what_is_tried_are_products_with_weights_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: list[tuple[int, int]] = []
+    product = nn.functional.linear
 
+    def noted(states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        shapes.append((states.shape[0], len(weight)))
+        return product(states, weight)
 
-@pytest.mark.parametrize("module", [family_model("llama"), nn.Sequential(), _large().to("meta")])
-def test_small_models_and_other_devices_are_left_as_they_are(
-    module: nn.Module, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rows, "_tried", lambda weights: pytest.fail("was tried"))
-    costs = RowCosts(module)
-    assert [costs.widened(lanes, width) for lanes in (1, 3) for width in (1, 2, 7)] == [1, 2, 7] * 2
-
-
-def test_no_more_than_some_of_the_weights_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nn.functional, "linear", noted)
     monkeypatch.setattr(rows, "_TRIED_BYTES", 9 << 20)
-    _, times = _tried(SLOW_BETWEEN, monkeypatch)
-    assert times == [9 << 20]
+    module = _large()
+    costs = RowCosts(module)
+    weights = [2048, 2048, 512]  # no more than nine megabytes
+    assert shapes == [(count, size) for count in range(2, 9) for size in weights] * 5
+    (seconds,) = rows._KNOWN[module].values()
+    assert len(seconds) == 9
+    assert costs.widened(1, 2, 0) in range(2, 9)
+
+
+UNTRIED = [family_model("llama"), nn.Sequential(), _large().to("meta"), _large().to(torch.float8_e4m3fn)]
+
+
+@pytest.mark.parametrize("module", UNTRIED, ids=["small", "empty", "elsewhere", "quantised"])
+def test_other_models_are_left_as_they_are(module: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_seconds", lambda weights: pytest.fail("was tried"))
+    costs = RowCosts(module)
+    assert [costs.widened(lanes, width, 0) for lanes in (1, 3) for width in (1, 2, 7)] == [1, 2, 7] * 2
 
 
 FAMILIES = ["llama", "bloom", "gemma3_text", "gpt2", "opt", "qwen3_moe", "bert", "deepseek_v3", "glm", "phi3"]
@@ -128,8 +151,14 @@ def test_a_padded_draft_of_one_lane_gives_the_logits_of_its_own_width(family: st
         assert wide.keep([0], [held]) == narrow.keep([0], [held]) == [held]
 
 
-def test_padding_at_the_end_of_the_context_stays_within_the_table_of_positions() -> None:
-    session = _wider(family_model("gpt2", n_positions=16))[0].session()
+@pytest.mark.parametrize(("family", "context"), [("gpt2", "n_positions"), ("mpt", "max_seq_len")])
+def test_padding_at_the_end_of_the_context_stays_within_the_models_tables(
+    family: str, context: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "_LEAST_BYTES", 0)
+    monkeypatch.setattr(rows, "_seconds", lambda weights: SLOW_BETWEEN)
+    monkeypatch.setattr(rows, "_some_weights", lambda module: [torch.ones(1, 1)])
+    session = Target(family_model(family, **{context: 16})).session()
     session.keep([-1], [0])
     session.forward([list(range(3, 17))], [1])
     session.keep([0], [14])
@@ -137,7 +166,7 @@ def test_padding_at_the_end_of_the_context_stays_within_the_table_of_positions()
 
 
 @pytest.mark.parametrize("family", ["qwen3_next", "mamba", "llama4_text"])
-def test_lanes_that_are_grouped_by_need_get_no_padding_rows(family: str) -> None:
+def test_models_whose_lanes_are_grouped_get_no_padding_rows(family: str) -> None:
     target, wider = _wider(family_model(family))
     with StaysInFloat64():
         assert compare(target, seed=1) < 1e-9

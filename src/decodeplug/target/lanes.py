@@ -100,8 +100,8 @@ class LaneSession:
         everyone = len(lanes) == len(cache.held)
         starts = list(cache.held) if everyone else [cache.held[lane] for lane in lanes]
         most, longest = max(counts), max(starts)
-        # What groups lanes by need has no room for padding rows.
-        width = most if traits.grouping else self.rows.widened(len(lanes), most)
+        # Models whose lanes must be grouped have no room for padding rows: states would take them in.
+        width = most if traits.grouping else self.rows.widened(len(lanes), most, longest)
         full = min(counts) == width
         aligned = full and min(starts) == longest
         if len(lanes) == 1 and width == 1:
@@ -126,7 +126,7 @@ class LaneSession:
         if full and min(wants) == max(wants):
             keep, rows, columns = max(wants[0], 1), None, None
         else:
-            keep, rows, columns = columns_wanted(counts, wants, width, whole=width > most)
+            keep, rows, columns = columns_wanted(counts, wants, width, whole=width > most and max(wants) > 1)
         # Index tensors before the forward, and unawaited: the loop waits for the device only when it reads back.
         chosen = keep if isinstance(keep, int) else torch.tensor(keep).to(inputs.device, non_blocking=True)
         picked = None

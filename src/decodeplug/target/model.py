@@ -47,7 +47,7 @@ class Target:
         self.vocab_size: int = _vocab_size(self.module, self.config)
         self.context_window: int | None = _context_window(self.config)
         handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
-        self.rows = RowCosts(self.module)
+        self.rows = RowCosts(self.module, self.context_window)
         self._lock = _lock_of(self.module)
         weakref.finalize(self.inputs, _remove, handles)  # sessions hold the inputs, and may outlive the target
         known = {self.module.config.model_type, self.config.model_type} & VERIFIED

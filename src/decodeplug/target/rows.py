@@ -7,7 +7,9 @@ two or three rows take longer than five. There a forward of two rows is padded t
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,53 +21,68 @@ __all__ = ["RowCosts"]
 _MOST = 8  # rows up to which it is looked for; from there on products only get better
 _CLEARLY = 0.9  # more rows are taken where they need at most this share of the time
 _AS_GOOD = 1.05  # fewer rows are taken where they need at most so much more: products are not all there is
+_NEAR = 2048  # lanes that decode are padded up to this length; then attention costs more than is won
 _TRIED_BYTES = 32 << 20  # weights that are tried: more than stay in a processor's caches between two products
 _LEAST_BYTES = 8 << 20  # a model with less is so small that its products hardly matter
-_REPEATS = 3
+_REPEATS = 5
+_KNOWN: weakref.WeakKeyDictionary[nn.Module, dict[int, Sequence[float]]] = weakref.WeakKeyDictionary()
+"""Model -> number of threads -> what its products take: all hosts of one model decide alike."""
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 class RowCosts:
     """Which numbers of rows one model's products are slow with.
 
-    It is found out at once, which takes as long as a few forwards of a small model, and again where torch's number
-    of threads is another one. On other devices than CPUs every number of rows is taken as it is.
+    It is found out at once, which takes as long as some forwards of a small model, once for a model, and again where
+    torch's number of threads is another one. On other devices than CPUs every number of rows is taken as it is.
 
     :param module: The model; its weights are only read.
+    :param window: The longest text that the model has positions for: no padding goes beyond it. None: any.
     """
 
-    def __init__(self, module: nn.Module) -> None:
-        self._weights = _some_weights(module)
-        self._seconds: dict[int, Sequence[float]] = {}
-        self.widened(1, 2)  # not while a forward is timed
+    def __init__(self, module: nn.Module, window: int | None = None) -> None:
+        self._module, self._window = weakref.ref(module), window
+        self._seconds = _KNOWN.setdefault(module, {})
+        self.widened(1, 2, 0)  # not while a forward is timed
 
-    def widened(self, lanes: int, width: int) -> int:
-        """A width from ``width`` on with which a forward of so many lanes takes the least time."""
-        rows = lanes * width
-        if not 1 < rows < _MOST or not self._weights:
+    def widened(self, lanes: int, width: int, longest: int) -> int:
+        """A width from ``width`` on with which a forward of so many lanes takes the least time.
+
+        :param longest: How many ids the longest lane holds.
+        """
+        if not 1 < lanes * width < _MOST or (width == 1 and longest > _NEAR):
             return width
+        seconds = self._tried()
+        most = (len(seconds) - 1) // lanes
+        if self._window is not None:
+            most = min(most, self._window - longest)
+        within = {wide: seconds[lanes * wide] for wide in range(width, most + 1)}
+        if not within:
+            return width
+        least = _AS_GOOD * min(within.values())
+        best = next(wide for wide, took in within.items() if took <= least)
+        return best if within[best] <= _CLEARLY * within[width] else width
+
+    def _tried(self) -> Sequence[float]:
+        """What products of 0, 1, 2 ... rows take; nothing where it does not matter."""
         threads = torch.get_num_threads()
         seconds = self._seconds.get(threads)
         if seconds is None:
-            seconds = self._seconds[threads] = _tried(self._weights)
-        return _cheapest(seconds, lanes, width)
-
-
-def _cheapest(seconds: Sequence[float], lanes: int, width: int) -> int:
-    """:param seconds: What products of 0, 1, 2 ... rows take."""
-    within = {wide: seconds[lanes * wide] for wide in range(width, (len(seconds) - 1) // lanes + 1)}
-    least = _AS_GOOD * min(within.values())
-    best = next(wide for wide, took in within.items() if took <= least)
-    return best if within[best] <= _CLEARLY * within[width] else width
+            module = self._module()
+            weights = [] if module is None else _some_weights(module)
+            seconds = self._seconds[threads] = _seconds(weights) if weights else ()
+        return seconds
 
 
 def _some_weights(module: nn.Module) -> list[Tensor]:
-    """Weights of linear layers of a model on the CPU, the first ones; none if it is small or elsewhere."""
+    """Weights of linear layers that write the text, on the CPU, the first ones; none if they are small or elsewhere."""
+    get_decoder: Any = getattr(module, "get_decoder", lambda: module)
     found, size = list[Tensor](), 0
-    for layer in module.modules():
+    for layer in get_decoder().modules():
         if not isinstance(layer, nn.Linear):
             continue
         weight = layer.weight.detach()
-        if weight.device.type != "cpu" or not weight.is_floating_point():
+        if weight.device.type != "cpu" or weight.dtype not in _DTYPES:
             continue
         room = (_TRIED_BYTES - size) // (weight.shape[1] * weight.element_size())
         found.append(weight[:room])
@@ -76,8 +93,8 @@ def _some_weights(module: nn.Module) -> list[Tensor]:
 
 
 @inference
-def _tried(weights: Sequence[Tensor]) -> list[float]:
-    """Seconds that the products of 0, 1, 2 ... rows take: the least of a few tries, one row left out."""
+def _seconds(weights: Sequence[Tensor]) -> list[float]:
+    """What the products of 0, 1, 2 ... rows take: the least of a few tries, one row left out."""
     least = [0.0, 0.0, *[float("inf")] * (_MOST - 1)]
     for _ in range(_REPEATS):
         for rows in range(2, _MOST + 1):
