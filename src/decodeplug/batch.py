@@ -151,12 +151,11 @@ class Batch:
             try:
                 draft = drafts.get(index, NO_DRAFT).first(room)
                 drafts[index] = draft
-                wrong = [place for place, token in enumerate(draft.tokens) if not 0 <= token < self._vocab_size]
-                if wrong:
-                    guilty = draft.sources[wrong[0]]
+                place, problem = _misfit(draft, self._vocab_size)
+                if problem:
+                    guilty = draft.sources[place]
                     drafter = next((part for part in drafters_of(drafter) if part.name == guilty), drafter)
-                    ids = [draft.tokens[place] for place in wrong[:3]]
-                    raise ValueError(f"it proposed ids {ids}, of a vocabulary of {self._vocab_size}")
+                    raise ValueError(f"it proposed {problem}, of a vocabulary of {self._vocab_size}")
             except Exception as error:
                 fail(lanes[index].job, drafter, "draft", error)
                 drafts[index] = NO_DRAFT
@@ -222,6 +221,17 @@ class Batch:
         width, seconds = len(turn.feeds[index]), turn.forward_s + turn.choose_s
         costs, lanes = self._costs, len(turn.lanes)
         return costs.spent(width, seconds, lanes) if decoding else costs.relative(width, lanes)
+
+
+def _misfit(draft: Draft, vocab_size: int) -> tuple[int, str]:
+    """The place of a token that is of another vocabulary, or was drawn over one, and what is wrong; "" if nothing is."""
+    for place, token in enumerate(draft.tokens):
+        if not 0 <= token < vocab_size:
+            return place, f"the id {token}"
+    for place, law in enumerate(draft.probabilities):
+        if law is not None and law.shape != (vocab_size,):
+            return place, f"a token drawn from {list(law.shape)} probabilities"
+    return 0, ""
 
 
 def _is_past_the_prompt(turn: Turn, index: int) -> bool:

@@ -50,7 +50,7 @@ def drafts_of(questions: Sequence[tuple[int, Drafter, LaneView, int]], failed: F
             del waiting[lane]
         try:
             asks = [(ask.lane, ask.room) for _, ask in served.values()]
-            answers = list(map(checked, drafter.draft_all(asks)))
+            answers = list(drafter.draft_all(asks))
             if len(answers) != len(served):
                 raise ValueError(f"it gave {len(answers)} drafts for {len(served)} lanes")
         except Exception as error:
@@ -58,7 +58,12 @@ def drafts_of(questions: Sequence[tuple[int, Drafter, LaneView, int]], failed: F
                 failed(lane, drafter, error)
             continue
         for (lane, (asking, _)), answer in zip(served.items(), answers, strict=True):
-            go_on(lane, asking, answer)
+            try:
+                draft = checked(answer)
+            except TypeError as error:
+                failed(lane, drafter, error)
+            else:
+                go_on(lane, asking, draft)
     return drafts
 
 

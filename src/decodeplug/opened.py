@@ -8,7 +8,7 @@ from decodeplug.contracts import Ask, Drafter
 from decodeplug.failure import PartFailure
 from decodeplug.values import Draft, Opening
 
-__all__ = ["answer_of", "checked", "is_drafter", "opened"]
+__all__ = ["answer_of", "check_price", "checked", "is_drafter", "opened"]
 
 
 def is_drafter(part: object) -> bool:
@@ -60,12 +60,21 @@ def checked(answer: object) -> Draft:
     for token in answer.tokens:
         if type(token) is not int or token < 0:
             raise TypeError(f"{token!r} is no token id")
+    if len(answer.probabilities) > len(answer.tokens):
+        raise TypeError(f"gave {len(answer.probabilities)} distributions for {len(answer.tokens)} tokens")
     if len(answer.confidence) not in (0, len(answer.tokens)):
         raise TypeError(f"was sure of {len(answer.confidence)} of {len(answer.tokens)} tokens")
     for sure in answer.confidence:
         if sure is not None and not 0 <= sure <= 1:
             raise TypeError(f"{sure!r} is no confidence, which is from 0 to 1")
     for _, price in answer.paid:
-        if not 0 <= price < math.inf:
-            raise TypeError(f"{price!r} is no price, which is a number from 0 on")
+        check_price(price)
     return answer
+
+
+def check_price(price: float) -> None:
+    """
+    :raises TypeError: It is none.
+    """
+    if not 0 <= price < math.inf:
+        raise TypeError(f"{price!r} is no price, which is a number from 0 on")

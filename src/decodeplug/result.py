@@ -30,7 +30,7 @@ class Result:
         "cancelled", "timeout" or "error" (then ``error`` is set).
     :ivar logprobs: ``[tokens]`` natural-log probability of each new id, after processors. Where they
         were not computed while decoding (``logprobs=True``; with a processor or a constraint that is
-        all mask they always are), the first read costs one forward over the whole text. What was not read
+        all mask they always are), the first read costs as much as feeding the whole text again. What was not read
         before the result was pickled cannot be read from the copy: :class:`BadOption`.
     :ivar top_logprobs: ``[tokens, k]`` pairs (id, log-probability), best first; if asked for.
     :ivar raw_logprobs: ``[tokens]`` those of the model, before processors; if asked for.

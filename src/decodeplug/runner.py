@@ -141,9 +141,10 @@ class Runner:
         job = ready.job
         if not lane.new_ids:
             return []
-        if job.constraint is None and not job.plan.processors:
-            return self.score(job.prompt, lane.new_ids)
-        self._refuse_if_closed()
+        if job.constraint is None and not job.plan.processors and not self._target.can_rewind:
+            return self.score(job.prompt, lane.new_ids)  # in one forward, where a draft would have to be one id
+        if job.constraint is not None:
+            self._refuse_if_closed()  # who fills masks is gone
         again = replayed(ready, lane)
         admission = Admission(Line.of([again]), self._limits, Users(), lambda ready: None)
         for _ in turns(self._target, admission, lock=self._lock, filler=self._filler, costs=WidthCosts()):

@@ -11,6 +11,7 @@ import torch
 
 from decodeplug import Host, Request
 from decodeplug.drafters import Chain
+from decodeplug.drafting import drafts_of
 from decodeplug.testing import assert_follows, like, tiny_model
 from decodeplug.values import Draft, LaneView
 from decodeplug.widths import WidthCosts
@@ -74,3 +75,27 @@ def test_rejection_with_a_length_that_is_chosen_follows_the_law_where_texts_end(
     drafted = lengths(assistant=assistant, strategy="speculative", acceptance="rejection")
     cells = sorted(plain)
     assert_follows([drafted[cell] for cell in cells], [plain[cell] / runs for cell in cells])
+
+
+@dataclass(eq=False)
+class SaysToAll:
+    """Drafts what it was given, for several lanes at once."""
+
+    answers: list[Draft]
+    name: ClassVar[str] = "says"
+    prior: ClassVar[float] = 0.8
+
+    def draft_all(self, asks: Any) -> list[Draft]:
+        return self.answers
+
+
+def test_one_answer_of_several_that_is_no_draft_fails_its_own_lane_alone() -> None:
+    right = Draft((4,), ("says",))
+    drafter = SaysToAll([right, Draft((4, 5), ("says",)), right])
+    failures: list[tuple[int, object, str]] = []
+    drafts = drafts_of(
+        [(lane, drafter, LaneView([1, 2, 3], 3), 4) for lane in (3, 5, 8)],
+        lambda lane, part, cause: failures.append((lane, part, str(cause))),
+    )
+    assert drafts == {3: right, 8: right}
+    assert failures == [(5, drafter, "named 1 sources for 2 tokens")]

@@ -92,6 +92,16 @@ def failing_criterion(ids: torch.Tensor, scores: Any) -> bool:
     raise RuntimeError("no ink")
 
 
+class NarrowDrafter:
+    """Draws from a distribution over another vocabulary."""
+
+    name = "narrow-drafter"
+    prior = 0.9
+
+    def draft(self, lane: Any, room: int) -> Draft:
+        return Draft((1,), (self.name,), (torch.full((7,), 1 / 7),))
+
+
 class Refusing(BaseModel):
     name: str
 
@@ -106,6 +116,7 @@ class Refusing(BaseModel):
     [
         ({"drafters": [FailingDrafter()]}, "failing-drafter"),
         ({"drafters": [StrangeDrafter()]}, "strange-drafter|chain"),
+        ({"drafters": [NarrowDrafter()], "do_sample": True, "acceptance": "rejection"}, "narrow-drafter"),
         ({"inspectors": [FailingInspector("attach")]}, "failing-inspector"),
         ({"inspectors": [FailingInspector("detach")]}, "failing-inspector"),
         ({"inspectors": [FailingInspector("step")]}, "failing-inspector"),
@@ -113,7 +124,7 @@ class Refusing(BaseModel):
         ({"processors": [GivesNaN(torch.zeros(1))]}, "gives-nan"),
         ({"stopping_criteria": [failing_criterion]}, "no ink"),
     ],
-    ids=["drafter", "foreign ids", "attach", "detach", "step", "report", "NaN", "criterion"],
+    ids=["drafter", "foreign ids", "foreign law", "attach", "detach", "step", "report", "NaN", "criterion"],
 )
 def test_a_failing_part_is_named_and_the_others_go_on(host: Host, options: dict[str, Any], names: str) -> None:
     requests = [

@@ -269,10 +269,12 @@ def test_log_probabilities_read_later_are_those_computed_while_decoding(host: Ho
     assert pickle.loads(pickle.dumps(later)).logprobs == later.logprobs
 
 
-def test_to_copy_or_pickle_a_result_never_runs_the_model(model: Any, tokenizer: Any) -> None:
+def test_to_copy_or_pickle_a_result_never_runs_the_model(
+    model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host = Host(model, tokenizer, plugins=[])
     result = host.generate(PROMPT, strategy="sample", num_return_sequences=2, seed=1, max_new_tokens=8)
-    host.close()
+    monkeypatch.setattr(model, "forward", lambda **given: pytest.fail("the model was run"))
     for twin in (copy.copy(result), copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
         assert (twin.text, twin.token_ids, twin.trace) == (result.text, result.token_ids, result.trace)
         assert [other.text for other in twin.alternatives] == [other.text for other in result.alternatives]

@@ -46,11 +46,14 @@ def test_a_text_that_was_cut_has_them_too(host: Host) -> None:
     assert all(logprob <= 0 for logprob in result.logprobs)
 
 
-def test_reading_them_keeps_to_the_cap_on_the_ids_of_a_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("constraint", [None, UNIQUE])
+def test_reading_them_keeps_to_the_cap_on_the_ids_of_a_forward(
+    constraint: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tokenizer = bpe_tokenizer()
     model, fed = tiny_model(vocab=len(tokenizer)), list[int]()
     host = Host(model, tokenizer, plugins=[], max_batch_tokens=8)
-    prompt, options = "Tags: " * 9, {"constraint": UNIQUE, "max_new_tokens": 40}
+    prompt, options = "Tags: " * 9, {"constraint": constraint, "max_new_tokens": 40}
     expected = host.generate(prompt, **options, logprobs=True).logprobs
     result = host.generate_batch([Request(prompt, **options)])[0]
     forward = model.forward

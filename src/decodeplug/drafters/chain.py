@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 from decodeplug.contracts import Ask, Drafter
 from decodeplug.errors import BadOption
 from decodeplug.failure import PartFailure
-from decodeplug.opened import answer_of, is_drafter, opened
+from decodeplug.opened import answer_of, check_price, is_drafter, opened
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Opening, Record
 
 __all__ = ["Chain"]
@@ -177,8 +177,7 @@ def _price(drafter: object, lane: LaneView) -> float | None:
         return None
     try:
         costs = float(price(lane))
-        if not costs >= 0:
-            raise ValueError(f"{costs} is no price, which is a number from 0 on")
+        check_price(costs)
     except Exception as error:
         raise PartFailure(drafter, error) from error
     return costs
