@@ -70,6 +70,6 @@ def test_the_one_sample_is_a_text_of_the_vote() -> None:
     prompt = single.ask(SUMS[0].question)
     one = host.generate(prompt, max_new_tokens=6, seed=4, **single.options)
     many = host.generate(prompt, max_new_tokens=6, seed=4, **vote.options)
-    texts = [path.text for path in (many, *many.alternatives)]
-    assert one.text in texts
-    assert len(set(texts)) == 3
+    texts = {path.hypothesis: path.text for path in (many, *many.alternatives)}
+    assert one.text == texts[0]
+    assert len(set(texts.values())) == 3

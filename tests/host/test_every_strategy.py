@@ -17,7 +17,7 @@ PROMPT = "The bear reads "
 OPTIONS: dict[str, dict[str, Any]] = {
     "greedy": {},
     "sample": {"processors": ["temperature=0.9", "top-p=0.95"]},
-    "beam": {"num_beams": 3},
+    "beam": {"num_beams": 3, "num_return_sequences": 3},
     "speculative": {"drafters": ["assistant=num_tokens=3"]},
     "mtp": {},
     "self-consistency": {"n": 3, "answer": "[a-z]", "weights": "likelihood"},
@@ -77,10 +77,16 @@ def test_the_budget_is_kept(host: Host, options: dict[str, Any]) -> None:
 
 
 def test_a_stop_string_ends_the_text_before_it(host: Host, strategy: str, options: dict[str, Any]) -> None:
-    stop = host.generate(PROMPT, **options).text[5:8]
+    """Beams that end go out of the search, and votes and ranks change: only single texts are cut where they were."""
+    whole = host.generate(PROMPT, **options).text
+    stop = whole[5:6] if strategy in ("beam", *DECIDES) else whole[5:8]
     result = host.generate(PROMPT, **options, stop=[stop])
-    assert stop not in result.text
-    assert result.finish_reason == "stop" or strategy in ("beam", *DECIDES)
+    texts = [result, *result.alternatives]
+    assert all(stop not in text.text for text in texts)
+    if strategy in ("beam", *DECIDES):
+        assert "stop" in [text.finish_reason for text in texts]
+    else:
+        assert (result.text, result.finish_reason) == (whole[: whole.index(stop)], "stop")
 
 
 def test_what_is_cancelled_ends_with_what_it_has_and_others_go_on(

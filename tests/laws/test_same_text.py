@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -196,6 +196,54 @@ def test_the_text_is_that_of_no_draft_no_cache_and_no_batch(
     assert [result.token_ids for result in results] == [
         alone(host(drafter), prompt, selection, constraint, seed) for seed, prompt in rows
     ]
+
+
+EIGHT = [*PROMPTS, "moon ", '{"name": "Bo", "age"', "the red bear, the red bear, the red "]
+
+
+@pytest.mark.parametrize("selection", ["greedy", "sample"])
+@pytest.mark.parametrize("drafter", DRAFTERS)
+def test_eight_ragged_prompts_that_draft_at_once_get_each_the_text_that_it_gets_alone(
+    drafter: str, selection: str
+) -> None:
+    rows = [(prompt, ["no constraint", "schema", "grammar"][row % 3], row) for row, prompt in enumerate(EIGHT)]
+    together = host(drafter).generate_batch(
+        [request(prompt, selection, constraint, drafter, "dense", seed) for prompt, constraint, seed in rows]
+    )
+    assert [result.token_ids for result in together] == [
+        alone(host(drafter), prompt, selection, constraint, seed) for prompt, constraint, seed in rows
+    ]
+
+
+REJECTING = list(itertools.product(DRAFTERS, CONSTRAINTS, ["dense", "none"], ["alone", "ragged batch of 5"]))
+
+
+@pytest.mark.parametrize(
+    ("drafter", "constraint", "cache_name", "batch"),
+    [
+        pytest.param(*cell, marks=[pytest.mark.slow] if cell[2] == "none" and cell[1] not in BRIEFLY else [])
+        for cell in REJECTING
+    ],
+)
+def test_by_rejection_every_text_is_one_of_its_constraint(
+    drafter: str, constraint: str, cache_name: str, batch: str
+) -> None:
+    """What law they follow is tested by enumeration (``test_sampling_follows_the_law``)."""
+    names = list(CONSTRAINTS)
+    mixed = [names[(names.index(constraint) + row) % len(names)] for row in range(len(PROMPTS))]
+    requests = [
+        replace(request(prompt, "sample", name, drafter, cache_name, seed), acceptance="rejection")
+        for seed, (prompt, name) in enumerate(zip(PROMPTS, mixed, strict=True))
+    ]
+    if batch == "alone":
+        requests, mixed = requests[:1], mixed[:1]
+    results = host(drafter).generate_batch(requests)
+    for result, name in zip(results, mixed, strict=True):
+        assert result.token_ids
+        if name == "phases":  # what comes before the marker is any bytes, counted in tokens: a text does not tell them
+            assert result.value.keys() == SCHEMA["properties"].keys()
+        elif name != "no constraint":
+            assert host(drafter).accepts(CONSTRAINTS[name], result.text)
 
 
 @pytest.mark.parametrize(("selection", "drafter", "constraint", "cache_name", "batch"), REFUSED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
-from itertools import product
 from typing import Any
 
 import pytest
@@ -13,15 +12,16 @@ import torch
 from drafters.native_families import native_modules
 from torch import Tensor
 
-from decodeplug import Host, Request, json_schema, regex
+from decodeplug import Host, Request, Result, json_schema, regex
 from decodeplug.drafters import HeadDrafts, NativeDrafts
 from decodeplug.heads import Heads
 from decodeplug.testing import assert_follows, byte_tokenizer, like, tiny_model
 
-VOCAB = 8  # five ordinary ids, then pad, bos and end
-PROMPT = [1, 3, 0, 2]
-LENGTH = 2
+VOCAB = 6  # three ordinary ids, then pad, bos and end
+PROMPT = [1, 0, 2, 1, 0, 0, 2, 2, 1]
+LENGTH = 3  # the first token comes from the forward of the prompt: only behind it can hidden states be drafted from
 RUNS = 1500
+HOT = 4.0  # a temperature at which the few texts that a constraint leaves are all likely enough
 
 
 def top_k(scores: Tensor, count: int) -> Tensor:
@@ -55,14 +55,14 @@ def exact_law(model: Any, name: str) -> dict[tuple[int, ...], float]:
         return torch.softmax(scores.masked_fill(~keeps(scores), -torch.inf), -1)
 
     law: dict[tuple[int, ...], float] = {}
-    first = step(PROMPT)
-    for a in range(VOCAB):
-        if a == VOCAB - 1:
-            law[(a,)] = float(first[a])
-            continue
-        second = step([*PROMPT, a])
-        for b in range(VOCAB):
-            law[(a, b)] = float(first[a] * second[b])
+    grown = {(): 1.0}
+    for length in range(LENGTH):
+        longer: dict[tuple[int, ...], float] = {}
+        for text, share in grown.items():
+            for token, probability in enumerate(step([*PROMPT, *text]).tolist()):
+                ends = token == VOCAB - 1 or length == LENGTH - 1
+                (law if ends else longer)[(*text, token)] = share * probability
+        grown = longer
     return law
 
 
@@ -111,7 +111,7 @@ def guessing(model: Any, kind: str) -> Heads:
 
 
 @pytest.mark.parametrize("name", LAWS)
-@pytest.mark.parametrize("how", JUDGING)
+@pytest.mark.parametrize("how", [how for how in JUDGING if "forced" not in how])
 def test_sampled_texts_follow_the_enumerated_distribution(name: str, how: str) -> None:
     model, options = written_by(how, VOCAB)
     processors = LAWS[name][0]
@@ -119,21 +119,29 @@ def test_sampled_texts_follow_the_enumerated_distribution(name: str, how: str) -
         Request(PROMPT, do_sample=True, processors=processors, max_new_tokens=LENGTH, seed=seed, **options)
         for seed in range(RUNS)
     ]
-    counts: Counter[tuple[int, ...]] = Counter()
-    with Host(model, None, plugins=[]) as host:
-        for start in range(0, RUNS, 100):
-            counts.update(tuple(r.token_ids) for r in host.generate_batch(requests[start : start + 100]))
+    with Host(model, None, plugins=[], max_batch=100) as host:
+        results = list(host.run(requests))
+    assert_drafted(results, how)
+    counts = Counter(tuple(result.token_ids) for result in results)
     law = exact_law(model, name)
     assert set(counts) <= {text for text, p in law.items() if p > 0}
     cells = [text for text, p in law.items() if p > 0]
     assert_follows([counts[text] for text in cells], [law[text] for text in cells])
 
 
-def assert_texts_follow(law: dict[str, float], requests: list[Request], host: Host) -> None:
-    counts: Counter[str] = Counter()
+def assert_drafted(results: list[Result], how: str) -> None:
+    """Many drafts were judged, and some refused where they were drawn; else it would be plain sampling that was tested."""
+    steps = [step for result in results for step in result.trace.steps]
+    if how != "no drafts":
+        assert sum(len(step.drafted) for step in steps) > RUNS / 10
+        assert how == "forced, by rejection" or sum(step.rejected for step in steps) > RUNS / 100
+
+
+def assert_texts_follow(law: dict[str, float], requests: list[Request], host: Host, how: str) -> None:
     with host:
-        for start in range(0, RUNS, 100):
-            counts.update(r.text for r in host.generate_batch(requests[start : start + 100]))
+        results = list(host.run(requests))
+    assert_drafted(results, how)
+    counts = Counter(result.text for result in results)
     assert set(counts) <= set(law)
     assert_follows([counts[text] for text in law], list(law.values()))
 
@@ -142,22 +150,28 @@ def assert_texts_follow(law: dict[str, float], requests: list[Request], host: Ho
 def test_sampling_under_a_constraint_follows_the_masked_distribution(how: str) -> None:
     tokenizer = byte_tokenizer()
     model, options = written_by(how, len(tokenizer))
-    prompt = tokenizer("ab")["input_ids"]
+    prompt = tokenizer("x-y y-x z-y ")["input_ids"]
 
     @torch.no_grad()
-    def step(ids: list[int]) -> torch.Tensor:
+    def step(ids: list[int], letters: str) -> dict[str, float]:
         logits = model(torch.tensor([ids], device=model.device)).logits[0, -1].float()
-        allowed = torch.full_like(logits, -torch.inf)
-        allowed[[ord("x"), ord("y"), ord("z")]] = 0
-        return torch.softmax(logits + allowed, -1)
+        shares = torch.softmax(logits[[ord(letter) for letter in letters]] / HOT, -1).tolist()
+        return dict(zip(letters, shares, strict=True))
 
-    first = step(prompt)
-    law = {a + b: float(first[ord(a)] * step([*prompt, ord(a)])[ord(b)]) for a, b in product("xyz", "xyz")}
+    constraint = regex("[xyz]-[xyz]")
+    first, dash = step(prompt, "xyz"), tokenizer("-")["input_ids"]
+    law = {
+        f"{a}-{b}": share * rest
+        for a, share in first.items()
+        for b, rest in step([*prompt, ord(a), *dash], "xyz").items()
+    }
     requests = [
-        Request(prompt, do_sample=True, constraint=regex("[xyz]{2}"), max_new_tokens=4, seed=seed, **options)
+        Request(
+            prompt, processors=[f"temperature={HOT}"], constraint=constraint, max_new_tokens=4, seed=seed, **options
+        )
         for seed in range(RUNS)
     ]
-    assert_texts_follow(law, requests, Host(model, tokenizer, plugins=[]))
+    assert_texts_follow(law, requests, Host(model, tokenizer, plugins=[], max_batch=100), how)
 
 
 @pytest.mark.parametrize("how", JUDGING)
@@ -168,26 +182,33 @@ def test_sampling_with_top_k_under_a_schema_that_is_checked_while_writing_follow
     tokenizer = byte_tokenizer()
     model, options = written_by(how, len(tokenizer))
     schema = {"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": True, "minItems": 2, "maxItems": 2}
+    text = "[1,2] [3,1] "
 
     @torch.no_grad()
-    def step(text: str, options: str) -> dict[str, float]:
-        logits = model(torch.tensor([tokenizer(text)["input_ids"]], device=model.device)).logits[0, -1].float()
+    def step(before: str, options: str) -> dict[str, float]:
+        logits = model(torch.tensor([tokenizer(before)["input_ids"]], device=model.device)).logits[0, -1].float()
         best = sorted(options, key=lambda option: float(logits[ord(option)]), reverse=True)[:2]
-        shares = torch.softmax(logits[[ord(option) for option in best]], -1).tolist()
+        shares = torch.softmax(logits[[ord(option) for option in best]] / HOT, -1).tolist()
         return dict(zip(best, shares, strict=True))
 
     law: dict[str, float] = {}
-    for first, share in step("ab[", "123").items():
-        for second, rest in step(f"ab[{first},", "123".replace(first, "")).items():
+    for first, share in step(f"{text}[", "123").items():
+        for second, rest in step(f"{text}[{first},", "123".replace(first, "")).items():
             law[f"[{first},{second}]"] = share * rest
     constraint = json_schema(schema, layout="compact")
     requests = [
         Request(
-            "ab", do_sample=True, processors=["top-k=2"], constraint=constraint, max_new_tokens=8, seed=seed, **options
+            text,
+            do_sample=True,
+            processors=[f"temperature={HOT}", "top-k=2"],
+            constraint=constraint,
+            max_new_tokens=8,
+            seed=seed,
+            **options,
         )
         for seed in range(RUNS)
     ]
-    assert_texts_follow(law, requests, Host(model, tokenizer, plugins=[]))
+    assert_texts_follow(law, requests, Host(model, tokenizer, plugins=[], max_batch=100), how)
 
 
 def test_temperature_zero_is_greedy_and_one_is_no_temperature() -> None:

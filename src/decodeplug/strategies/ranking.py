@@ -23,7 +23,8 @@ class BestOfN:
         constraint. "sum": that of the whole text, which prefers short ones. Or a function of a Result that gives
         a number, the higher the better.
     :raises BadOption: An option has a value that it cannot have.
-    Source: Stiennon et al. 2020, arXiv:2009.01325; by a scorer, Cobbe et al. 2021, arXiv:2110.14168, section 4.2.
+    Source: by likelihood, sample and rank, Adiwardana et al. 2020, arXiv:2001.09977; by a scorer, Stiennon et al. 2020,
+        arXiv:2009.01325, and Cobbe et al. 2021, arXiv:2110.14168.
     """
 
     n: int = 8
