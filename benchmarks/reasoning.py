@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -74,6 +75,14 @@ def wilson(right: int, asked: int, z: float = 1.959964) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def gained(before: Tally, after: Tally, z: float = 1.959964) -> tuple[float, float, float]:
+    """How much larger the second share is, with the interval of a paired difference: both were asked the same sums."""
+    pairs = zip(before.said, after.said, strict=True)
+    steps = [int(new["given"] == new["wanted"]) - int(old["given"] == old["wanted"]) for old, new in pairs]
+    mean, half = statistics.mean(steps), z * statistics.stdev(steps) / math.sqrt(len(steps))
+    return mean, mean - half, mean + half
+
+
 def ways(paths: int) -> list[Way]:
     """All ways; ``paths`` is how many texts vote."""
     plain = [Example(one.question, f"{THINKING.marker} {one.answer}.") for one in WORKED]
@@ -133,16 +142,16 @@ def main() -> None:
     host = load(options).host
     cases = SUMS[::7] if options.quick else SUMS
     show_line(describe_machine())
-    rows, facts, shares = [], {}, {}
+    rows, facts, tallies = [], {}, {}
     for way in ways(options.paths):
-        tally = run(host, way, cases, options.max_new_tokens)
-        shares[way.name] = tally.right / tally.asked
+        tallies[way.name] = tally = run(host, way, cases, options.max_new_tokens)
         rows.append(tally.row(way.name))
         facts[way.name] = tally.said
         show_line(" | ".join(rows[-1]))
     show_table(f"{len(cases)} sums", COLUMNS, rows, options.markdown)
-    vote = shares[ways(options.paths)[-1].name]
-    verdicts = judge("reasoning", {"vote_minus_single_at_least": vote - shares[SINGLE]})
+    more, low, high = gained(tallies[SINGLE], tally)
+    show_line(f"The vote is right {more:+.3f} more often than one sample, 95 % interval {low:+.3f} to {high:+.3f}.")
+    verdicts = judge("reasoning", {"vote_minus_single_at_least": more})
     show_verdicts(verdicts, options.markdown)
     if options.json:
         write_json(options.json, verdicts, ways=facts, missing=[])

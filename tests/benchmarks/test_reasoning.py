@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from reasoning import THINKING, number_in, run, ways, wilson
+from reasoning import THINKING, Tally, gained, number_in, run, ways, wilson
 from reasoning_cases import SUMS, WORKED, sums
 
 from decodeplug import Host
@@ -41,6 +41,17 @@ def test_the_same_seed_makes_the_same_sums_and_another_one_others() -> None:
 )
 def test_the_interval_is_wilsons(right: int, asked: int, low: float, high: float) -> None:
     assert wilson(right, asked) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_what_is_gained_is_a_paired_difference() -> None:
+    def tally(right: str) -> Tally:
+        return Tally(said=[{"given": int(mark), "wanted": 1} for mark in right])
+
+    assert gained(tally("0110"), tally("1110"))[0] == 0.25
+    assert gained(tally("0101" * 12), tally("0101" * 12)) == (0.0, 0.0, 0.0)
+    mean, low, high = gained(tally("00110101"), tally("11100101"))
+    assert (mean, high - mean) == pytest.approx((0.125, 1.959964 * 0.640869 / 8**0.5), abs=1e-5)
+    assert mean - low == pytest.approx(high - mean)
 
 
 def test_the_last_number_counts_and_none_is_wrong() -> None:
