@@ -6,7 +6,7 @@ Counts first: every drafter on every prompt, greedy, with the same text as witho
 those that ``decodeplug train-heads`` wrote; without folders their columns are left out. How much is drafted depends on
 what a wider forward costs, so they are counted twice: where it costs nothing, as on a GPU or with a model that is bound
 by reading its weights (a drafted token of heads or modules costs a twentieth of a forward), which gives the same counts
-on every machine; and at the costs that are measured on this one, where drafts that do not pay are not made. Then
+wherever logits round alike; and at the costs that are measured on this one, where drafts that do not pay are not made. Then
 seconds per token, all drafters beside none, and beside ``generate()`` plain and with ``prompt_lookup_num_tokens``,
 taken in turns.
 """
@@ -112,12 +112,15 @@ class Counted:
     figures: list[dict[str, float]]
     same: list[bool]
 
+    def of_kind(self, kind: str) -> list[dict[str, float]]:
+        return [figures for case, figures in zip(self.cases, self.figures, strict=True) if case.kind == kind]
+
     def medians(self, kind: str) -> dict[str, float]:
-        own = [figures for case, figures in zip(self.cases, self.figures, strict=True) if case.kind == kind]
+        own = self.of_kind(kind)
         return {name: statistics.median(figures[name] for figures in own) for name in own[0]}
 
     def fewer(self, kind: str, name: str) -> str:
-        own = [figures for case, figures in zip(self.cases, self.figures, strict=True) if case.kind == kind]
+        own = self.of_kind(kind)
         return f"{sum(one[name] < one['lookup'] for one in own)} of {len(own)}"
 
     def rows(self) -> list[list[str]]:

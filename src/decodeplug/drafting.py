@@ -60,7 +60,7 @@ def drafts_of(questions: Sequence[tuple[int, Drafter, LaneView, int]], failed: F
         for (lane, (asking, _)), answer in zip(served.items(), answers, strict=True):
             try:
                 draft = checked(answer)
-            except TypeError as error:
+            except Exception as error:
                 failed(lane, drafter, error)
             else:
                 go_on(lane, asking, draft)

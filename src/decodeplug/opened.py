@@ -73,8 +73,9 @@ def checked(answer: object) -> Draft:
 
 
 def check_price(price: float) -> None:
-    """
-    :raises TypeError: It is none.
+    """What a token of a drafter costs, in forwards of width 1.
+
+    :raises TypeError: It is no number from 0 on.
     """
     if not 0 <= price < math.inf:
         raise TypeError(f"{price!r} is no price, which is a number from 0 on")

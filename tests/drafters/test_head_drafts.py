@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from heads.guessing import random_heads
 from torch import Tensor
 
 from decodeplug.discovery import Plugins
@@ -30,22 +31,17 @@ def model() -> Any:
 
 @pytest.fixture(scope="module", params=KINDS)
 def heads(request: pytest.FixtureRequest, model: Any) -> Heads:
-    return random_heads(model, request.param)
+    return random_heads(model, request.param, ids=half(model))
 
 
 @pytest.fixture(scope="module")
 def recurrent(model: Any) -> Heads:
-    return random_heads(model, "recurrent")
+    return random_heads(model, "recurrent", ids=half(model))
 
 
-def random_heads(model: Any, kind: str) -> Heads:
-    heads = Heads.new(model, kind, 3, torch.arange(0, model.config.vocab_size, 2))
-    with torch.random.fork_rng():
-        torch.manual_seed(2)
-        for parameter in heads.part.parameters():
-            torch.nn.init.normal_(parameter, std=0.25)
-    heads.part.requires_grad_(False)
-    return heads
+def half(model: Any) -> torch.Tensor:
+    """Every second id."""
+    return torch.arange(0, model.config.vocab_size, 2)
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +91,7 @@ def test_without_hidden_states_there_is_no_draft(heads: Heads, lane: MakeLane) -
 
 
 def test_independent_heads_foresee_from_the_last_hidden_state(model: Any, lane: MakeLane) -> None:
-    heads = random_heads(model, "independent")
+    heads = random_heads(model, "independent", ids=half(model))
     states: Any = heads.part(hidden_of(model, IDS[:19])[-1].float())
     expected = heads.vocabulary.ids[heads.output(states).argmax(-1)].tolist()
     assert list(HeadDrafts(heads=heads).draft(lane(20, 1), 3).tokens) == expected

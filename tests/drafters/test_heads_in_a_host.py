@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from heads.guessing import random_heads
 from torch import Tensor
 
 from decodeplug import BadOption, Host, IncompatibleParts, Request, json_schema, regex
 from decodeplug.drafters import HeadDrafts
-from decodeplug.heads import Heads
 from decodeplug.testing import bpe_tokenizer, check_drafter_changes_nothing, tiny_model
 from decodeplug.values import Draft, LaneView
 
@@ -89,13 +89,7 @@ def host() -> Host:
 
 def guessing(kind: str) -> HeadDrafts:
     """Heads that nobody trained, over every second id."""
-    heads = Heads.new(model(), kind, 3, torch.arange(0, model().config.vocab_size, 2))
-    with torch.random.fork_rng():
-        torch.manual_seed(2)
-        for parameter in heads.part.parameters():
-            torch.nn.init.normal_(parameter, std=0.25)
-    heads.part.requires_grad_(False)
-    return HeadDrafts(heads=heads)
+    return HeadDrafts(heads=random_heads(model(), kind, ids=torch.arange(0, model().config.vocab_size, 2)))
 
 
 @pytest.mark.parametrize("kind", ["independent", "recurrent"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from heads.guessing import random_heads
 
 from decodeplug import Host, Request
 from decodeplug.heads import Heads, Row, Settings
@@ -55,18 +56,12 @@ def settings() -> Callable[..., Settings]:
     return make
 
 
-def random_heads(model: Any, kind: str, count: int = 3, vocab: int = 120, std: float = 0.25) -> Heads:
-    """Heads with random weights: what they draft says something only of how it was computed."""
+def some_heads(model: Any, kind: str, vocab: int = 120, **options: Any) -> Heads:
+    """Random heads over some of the ids."""
     ids = torch.randperm(model.config.vocab_size, generator=torch.Generator().manual_seed(1))[:vocab].sort().values
-    heads = Heads.new(model, kind, count, ids)
-    with torch.random.fork_rng():
-        torch.manual_seed(2)
-        for parameter in heads.part.parameters():
-            torch.nn.init.normal_(parameter, std=std)
-    heads.part.requires_grad_(False)
-    return heads
+    return random_heads(model, kind, ids=ids, **options)
 
 
 @pytest.fixture
 def make_heads(model: Any) -> Callable[..., Heads]:
-    return lambda kind, **options: random_heads(model, kind, **options)
+    return lambda kind, **options: some_heads(model, kind, **options)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
+from heads.guessing import random_heads
 
 from decodeplug import Host, Request, Result, json_schema
 from decodeplug.discovery import Plugins
 from decodeplug.drafters import HeadDrafts
-from decodeplug.heads import Heads
 from decodeplug.testing import like
 
 PROMPT = "The bear reads "
@@ -39,19 +38,8 @@ def options(strategy: str, model: Any) -> dict[str, Any]:
     if strategy == "speculative":
         options["assistant"] = like(model, strength=0.3)
     if strategy == "mtp":
-        options["drafters"] = [heads(model)]
+        options["drafters"] = [HeadDrafts(heads=random_heads(model, "recurrent"))]
     return options
-
-
-def heads(model: Any) -> HeadDrafts:
-    """Heads that nobody trained."""
-    random = Heads.new(model, "recurrent", 3, torch.arange(model.config.vocab_size))
-    with torch.random.fork_rng():
-        torch.manual_seed(2)
-        for parameter in random.part.parameters():
-            torch.nn.init.normal_(parameter, std=0.25)
-    random.part.requires_grad_(False)
-    return HeadDrafts(heads=random)
 
 
 def test_the_table_has_every_strategy() -> None:

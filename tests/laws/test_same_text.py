@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from drafters.native_families import native_modules
+from heads.guessing import random_heads
 
 from decodeplug import Host, IncompatibleParts, Request, choice, json_schema, lark, phases, product, regex, tools, union
 from decodeplug.drafters import HeadDrafts, NativeDrafts
-from decodeplug.heads import Heads
 from decodeplug.plugin import CharacterConstraint
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer, like, tiny_model
 
@@ -87,15 +87,9 @@ def with_modules() -> Any:
 
 
 def heads(kind: str) -> HeadDrafts:
-    """Prediction heads of the model that nobody has trained: what they say is right now and then."""
+    """Prediction heads of the model that nobody has trained."""
     model = tiny_model(vocab=len(bpe_tokenizer()), padded_to=len(bpe_tokenizer()) + 1)
-    random = Heads.new(model, kind, 3, torch.arange(len(bpe_tokenizer())))
-    with torch.random.fork_rng():
-        torch.manual_seed(2)
-        for parameter in random.part.parameters():
-            torch.nn.init.normal_(parameter, std=0.25)
-    random.part.requires_grad_(False)
-    return HeadDrafts(heads=random)
+    return HeadDrafts(heads=random_heads(model, kind, ids=torch.arange(len(bpe_tokenizer()))))
 
 
 DRAFTERS: dict[str, list[Any]] = {

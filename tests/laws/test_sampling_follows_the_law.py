@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 from drafters.native_families import native_modules
+from heads.guessing import random_heads
 from torch import Tensor
 
 from decodeplug import Host, Request, Result, json_schema, regex
 from decodeplug.drafters import HeadDrafts, NativeDrafts
-from decodeplug.heads import Heads
 from decodeplug.testing import assert_follows, byte_tokenizer, like, tiny_model
 
 VOCAB = 6  # three ordinary ids, then pad, bos and end
@@ -95,19 +95,8 @@ def written_by(how: str, vocab: int) -> tuple[Any, dict[str, Any]]:
     if "modules" in how:
         options["drafters"] = [NativeDrafts(native_modules(model))]
     if "heads" in how:
-        options["drafters"] = [HeadDrafts(heads=guessing(model, how.partition(" ")[0]))]
+        options["drafters"] = [HeadDrafts(heads=random_heads(model, how.partition(" ")[0], count=2))]
     return model, options
-
-
-def guessing(model: Any, kind: str) -> Heads:
-    """Heads that nobody trained, of two tokens."""
-    heads = Heads.new(model, kind, 2, torch.arange(model.config.vocab_size))
-    with torch.random.fork_rng():
-        torch.manual_seed(2)
-        for parameter in heads.part.parameters():
-            torch.nn.init.normal_(parameter, std=0.25)
-    heads.part.requires_grad_(False)
-    return heads
 
 
 @pytest.mark.parametrize("name", LAWS)

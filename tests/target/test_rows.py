@@ -155,7 +155,6 @@ def test_a_padded_draft_of_one_lane_gives_the_logits_of_its_own_width(family: st
 def test_padding_at_the_end_of_the_context_stays_within_the_models_tables(
     family: str, context: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "_LEAST_BYTES", 0)
     monkeypatch.setattr(rows, "_seconds", lambda weights: SLOW_BETWEEN)
     monkeypatch.setattr(rows, "_some_weights", lambda module: [torch.ones(1, 1)])
     session = Target(family_model(family, **{context: 16})).session()

@@ -22,7 +22,7 @@ __all__ = ["LaneSession"]
 class LaneSession:
     """See :class:`decodeplug.contracts.Session`.
 
-    :param rows: Which forwards are padded since more rows take less time.
+    :param rows: Which forwards are padded since more rows take less time; None: none is.
     :param lock: Held during a forward: the model may have state of its own.
     :ivar has_whole_prompts: The model has let ids of a prompt see those behind them.
     """
@@ -33,7 +33,7 @@ class LaneSession:
         cache: LaneCache,
         traits: LaneTraits,
         vocab_size: int,
-        rows: RowCosts,
+        rows: RowCosts | None,
         lock: AbstractContextManager[Any],
     ) -> None:
         self.inputs, self.cache, self.traits = inputs, cache, traits
@@ -100,8 +100,7 @@ class LaneSession:
         everyone = len(lanes) == len(cache.held)
         starts = list(cache.held) if everyone else [cache.held[lane] for lane in lanes]
         most, longest = max(counts), max(starts)
-        # Models whose lanes must be grouped have no room for padding rows: states would take them in.
-        width = most if traits.grouping else self.rows.widened(len(lanes), most, longest)
+        width = most if self.rows is None else self.rows.widened(len(lanes), most, longest)
         full = min(counts) == width
         aligned = full and min(starts) == longest
         if len(lanes) == 1 and width == 1:

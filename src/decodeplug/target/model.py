@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -47,7 +48,6 @@ class Target:
         self.vocab_size: int = _vocab_size(self.module, self.config)
         self.context_window: int | None = _context_window(self.config)
         handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
-        self.rows = RowCosts(self.module, self.context_window)
         self._lock = _lock_of(self.module)
         weakref.finalize(self.inputs, _remove, handles)  # sessions hold the inputs, and may outlive the target
         known = {self.module.config.model_type, self.config.model_type} & VERIFIED
@@ -57,6 +57,11 @@ class Target:
         self.path_reason: str = self.choice.because
         self.can_rewind: bool = self.choice.max_draft != 0
         self._is_causal: bool | None = None
+
+    @cached_property
+    def rows(self) -> RowCosts:
+        """How many rows a forward had better have."""
+        return RowCosts(self.module, self.context_window)
 
     def _probe(self) -> None:
         """Try the chosen path on a family that nobody has measured; take the slow one if it is wrong."""
@@ -112,7 +117,9 @@ class Target:
             return self._as_generate_does(wide=choice.quirk.wide, remember=keeps)
         session: Session
         if lanes is not None:
-            session = LaneSession(self.inputs, lanes, choice.lanes, self.vocab_size, self.rows, self._lock)
+            # Models whose lanes must be grouped have no room for padding rows: states would take them in.
+            rows = None if choice.lanes.grouping else self.rows
+            session = LaneSession(self.inputs, lanes, choice.lanes, self.vocab_size, rows, self._lock)
         else:
             session = RecomputeSession(self.inputs, self.vocab_size, choice.quirk.rule(self.config), self._lock)
         limit = choice.quirk.limit(self.config)

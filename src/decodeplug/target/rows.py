@@ -33,7 +33,7 @@ _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 class RowCosts:
     """Which numbers of rows one model's products are slow with.
 
-    It is found out at once, which takes as long as some forwards of a small model, once for a model, and again where
+    It is found out when the first session is opened, which takes as long as some forwards of a small model, once for a model, and again where
     torch's number of threads is another one. On other devices than CPUs every number of rows is taken as it is.
 
     :param module: The model; its weights are only read.
