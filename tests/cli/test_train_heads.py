@@ -92,14 +92,17 @@ def test_ctrl_c_leaves_a_checkpoint_and_exit_code_130(
 
 
 def test_the_second_ctrl_c_is_as_always() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with interrupted() as stop:
-        assert not stop()
-        signal.raise_signal(signal.SIGINT)
-        assert stop()
-        with pytest.raises(KeyboardInterrupt):
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores the signal
+    try:
+        with interrupted() as stop:
+            assert not stop()
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+            assert stop()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @pytest.mark.parametrize(
