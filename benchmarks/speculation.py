@@ -168,9 +168,6 @@ class FreeWidth(WidthCosts):
     def seconds(self, lanes: int = 1) -> float:
         return 0.0
 
-    def spent(self, width: int, seconds: float, lanes: int = 1) -> float:
-        return 1.0
-
 
 @contextmanager
 def free_width(host: Any) -> Iterator[None]:

@@ -192,7 +192,7 @@ class Batch:
             lane.prefilled = 0
             turn.steps.append((job, step))
             job.trace.steps.append(step)
-            spent = self._spent(turn, index, decoding) if step.drafted else None
+            spent = self._spent(turn, index) if step.drafted else None
             _extend(lane, turn.drafts[index], step.kept, clipped, choice, spent)
             if job.needs_hidden:
                 fed = len(turn.feeds[index]) - step.rejected
@@ -214,13 +214,14 @@ class Batch:
         if decoding:
             self._costs.record(max(map(len, turn.feeds)), turn.forward_s + turn.choose_s, len(turn.lanes))
 
-    def _spent(self, turn: Turn, index: int, decoding: bool) -> float | None:
-        """What a turn took beside its drafts, in forwards of width 1; None where the lane was fed its prompt in it."""
+    def _spent(self, turn: Turn, index: int) -> float | None:
+        """What the forward of a turn costs, in forwards of width 1; None where the lane was fed its prompt in it.
+
+        What forwards of its width cost as a rule: a single slow one is not the doing of its draft.
+        """
         if not _is_past_the_prompt(turn, index):
             return None
-        width, seconds = len(turn.feeds[index]), turn.forward_s + turn.choose_s
-        costs, lanes = self._costs, len(turn.lanes)
-        return costs.spent(width, seconds, lanes) if decoding else costs.relative(width, lanes)
+        return self._costs.relative(len(turn.feeds[index]), len(turn.lanes))
 
 
 def _misfit(draft: Draft, vocab_size: int) -> tuple[int, str]:

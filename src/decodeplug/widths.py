@@ -71,13 +71,6 @@ class WidthCosts:
         narrow = self._forwards.get((lanes, 0))
         return statistics.median(narrow) if narrow else 0.0
 
-    def spent(self, width: int, seconds: float, lanes: int = 1) -> float:
-        """Cost of one forward that took ``seconds``, relative to width 1; at most twice what is expected."""
-        expected, narrow = self.relative(width, lanes), self._forwards.get((lanes, 0))
-        if not narrow:
-            return expected
-        return max(1.0, min(seconds / statistics.median(narrow), 2 * expected))
-
     def measured(self) -> dict[tuple[int, int], float]:
         """(Lanes, widest of the class) -> cost relative to width 1, where forwards were measured."""
         self._settle()

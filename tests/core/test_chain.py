@@ -113,8 +113,8 @@ def test_what_drafts_have_lost_is_not_risked_again_until_enough_text_came_withou
     assert drafted(fresh, guess) == 1
     assert drafted(lost, guess) == 0
     assert drafted(replace(lost, ids=[1] * 90), guess) == 1, "80 tokens later there is something to risk"
-    others = {"says": unsure, "other": replace(unsure, saved=-9.0)}
-    assert drafted(replace(fresh, records=others), guess) == 1, "what others lost is theirs"
+    others = {"says": unsure, "other": replace(unsure, saved=-1.0)}
+    assert drafted(replace(fresh, records=others), guess) == 0, "all drafters lose on one account"
     others = {"says": replace(unsure, saved=-1.0), "other": replace(unsure, saved=2.0)}
     assert drafted(replace(fresh, records=others), guess) == 1, "what others won may be risked"
 
@@ -240,18 +240,7 @@ def test_what_is_paid_for_drafts_that_are_cut_to_nothing_is_bounded() -> None:
     pricey = Pricey()
     result = Host(tiny_model(), None, plugins=[]).generate([1, 2, 3], drafters=[pricey], max_new_tokens=100, end_ids=[])
     assert not any(step.drafted for step in result.trace.steps)
-    assert 3 <= pricey.asked <= (1 + 0.01 * 100) / 0.3
-
-
-def test_what_a_forward_took_is_told_in_forwards_of_width_1_and_noise_is_bounded() -> None:
-    costs = WidthCosts()
-    assert costs.spent(2, 5.0) == costs.relative(2), "nothing to compare it with"
-    for _ in range(15):
-        costs.record(1, 0.010)
-        costs.record(2, 0.014)
-    assert costs.spent(2, 0.015) == pytest.approx(1.5)
-    assert costs.spent(2, 0.002) == 1.0
-    assert costs.spent(2, 3.0) == pytest.approx(2 * costs.relative(2))
+    assert 3 <= pricey.asked <= (1 + 0.015 * 100) / 0.3
 
 
 def test_forwards_of_several_lanes_say_nothing_of_the_cost_of_one() -> None:

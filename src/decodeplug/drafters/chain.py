@@ -17,8 +17,8 @@ from decodeplug.values import NO_DRAFT, Draft, LaneView, Opening, Record
 __all__ = ["Chain"]
 
 
-_FIRST_STAKE = 1.0  # forwards of width 1 that a lane may lose on what a drafter says
-_STAKE_PER_TOKEN = 0.01  # and how many more for each new token
+_FIRST_STAKE = 1.0  # forwards of width 1 that a lane may lose on drafts
+_STAKE_PER_TOKEN = 0.015  # and how many more for each new token
 _NO_RECORD = Record()
 _AS_GOOD = 0.98  # a longer draft that promises so much of the most tokens per cost is taken: it saves forwards
 _PATIENCE = 8  # trials that a prior counts as where a drafter is not asked yet
@@ -33,8 +33,8 @@ class Chain:
     it said, and they are asked again from there. Then the draft is cut to the length
     with the most expected tokens per cost of the forward, or a longer one that is as good but for 2 %: the expectation comes from how
     each drafter did in this lane, the cost from measured forwards. Where drafts do not
-    help, their length goes to 0, and they are tried again now and then: what is risked on a drafter
-    is at most what it, or all together, have saved this lane before, one forward, and one in 100 tokens.
+    help, their length goes to 0, and they are tried again now and then: what is risked is at most what drafts
+    have saved this lane before, one forward, and 15 in 1,000 tokens.
 
     :param drafters: Drafters, in the order in which they are asked. A chain is made of the
         parts themselves: where they are named, a host makes the chain of them.
@@ -135,10 +135,9 @@ class Chain:
         record, prior = lane.records.get(name, _NO_RECORD), self._priors.get(name, self.prior)
         return (record.hits + _PATIENCE * prior) / (record.trials + _PATIENCE)
 
-    def _stake(self, lane: LaneView, name: str) -> float:
-        """What may be lost on a drafter, in forwards of width 1."""
-        together = sum(record.saved for record in lane.records.values())
-        saved = max(lane.records.get(name, _NO_RECORD).saved, together)
+    def _stake(self, lane: LaneView) -> float:
+        """What may be lost on drafts, in forwards of width 1: all drafters draw on one account."""
+        saved = sum(record.saved for record in lane.records.values())
         return saved + _FIRST_STAKE + _STAKE_PER_TOKEN * (len(lane.ids) - lane.prompt_length)
 
     def _rates(self, lane: LaneView, draft: Draft) -> list[float]:
@@ -154,9 +153,9 @@ class Chain:
         insisting = {drafter.name for drafter in self.drafters if getattr(drafter, "insists", False)}
         firm = max((index for index, name in enumerate(sources, start=1) if name in insisting), default=0)
         promises, reached, expected = [1.0], 1.0, 1.0  # tokens per cost, by length
-        if hoped and price > self._stake(lane, hoped[0]):  # it may be for nothing
+        if hoped and price > self._stake(lane):  # it may be for nothing
             return len(draft)
-        stake = self._stake(lane, sources[0]) if sources else 0.0
+        stake = self._stake(lane)
         for length, rate in enumerate(rates, start=1):
             reached *= rate
             expected += reached
