@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 __all__ = ["Verdict", "add_output_options", "describe_machine", "judge", "machine", "show_line", "show_table"]
-__all__ += ["show_verdicts", "write_json"]
+__all__ += ["show_verdicts", "thresholds", "write_json"]
 
 _CONSOLE = Console()
 _PACKAGES = ("decodeplug", "torch", "transformers", "xgrammar", "outlines", "outlines_core", "llguidance")
@@ -46,9 +46,14 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
 
 
+def thresholds(section: str) -> dict[str, float]:
+    """``[section]`` of thresholds.toml."""
+    return tomllib.loads(Path(__file__).with_name("thresholds.toml").read_text())[section]
+
+
 def judge(section: str, figures: dict[str, float | None]) -> list[Verdict]:
     """The figures against ``[section]`` of thresholds.toml; each threshold there must be given a figure."""
-    wanted = tomllib.loads(Path(__file__).with_name("thresholds.toml").read_text())[section]
+    wanted = thresholds(section)
     if wanted.keys() != figures.keys():
         raise ValueError(f"[{section}] wants {sorted(wanted)}, but got figures for {sorted(figures)}")
     return [Verdict(f"{section}.{name}", figures[name], wanted[name], name.endswith("_at_least")) for name in wanted]
