@@ -86,7 +86,7 @@ def judged(
 
     Only tokens up to the first wrong one were judged; where the lane ended, none was wrong.
 
-    :param spent: What the turn took beside making drafts, in forwards of width 1. What is more than one was for the
+    :param spent: What a forward as wide as the turn's costs, in forwards of width 1. What is more than one was for the
         width of the draft, and is shared out by the number of tokens. None: the turn was for a prompt, too.
     """
     sources, paid = draft.sources[: kept + (not ended)], dict[str, float]()

@@ -6,6 +6,7 @@ import bisect
 import itertools
 import statistics
 from collections import deque
+from dataclasses import dataclass, field
 
 __all__ = ["WidthCosts"]
 
@@ -15,8 +16,10 @@ _START = ((1, 1.0), (2, 1.3), (5, 1.4), (9, 1.5), (17, 1.75), (33, 2.3))
 # of two or three rows can cost more than those of five. What is wider is one class more.
 _BOUNDS = (1, 2, 3, 4, 8, 16)
 _KEPT = 15  # forwards of each class that are remembered
+_NOW = 7  # forwards of width 1 that say how fast the machine is just now
 _NOTED = 64  # forwards that are noted before somebody asks
 _TRUST = 6  # forwards of a class that count as much as where learning starts
+_HALVED = 256  # forwards of width 1 after which what is known of a class that was not used counts half as much
 
 
 def _interpolate(width: int) -> float:
@@ -27,6 +30,18 @@ def _interpolate(width: int) -> float:
     return high + (high - low) * (width - right) / (right - left)
 
 
+@dataclass(slots=True)
+class _Known:
+    """What was measured of one class of widths.
+
+    :ivar ratios: Costs of the last forwards, by what was expected of their widths.
+    :ivar idle: Forwards of width 1 since.
+    """
+
+    ratios: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    idle: int = 0
+
+
 class WidthCosts:
     """Cost of a forward by its width, relative to width 1 of as many lanes.
 
@@ -35,7 +50,8 @@ class WidthCosts:
     """
 
     def __init__(self) -> None:
-        self._forwards: dict[tuple[int, int], deque[float]] = {}
+        self._narrow: dict[int, deque[float]] = {}  # lanes -> seconds of the last forwards of width 1
+        self._wide: dict[tuple[int, int], _Known] = {}  # (lanes, class)
         self._noted: deque[tuple[int, float, int]] = deque(maxlen=_NOTED)
 
     def record(self, width: int, seconds: float, lanes: int = 1) -> None:
@@ -43,39 +59,46 @@ class WidthCosts:
         self._noted.append((width, seconds, lanes))
 
     def _settle(self) -> None:
-        """Sort what was noted by class: work that is left until somebody asks."""
+        """Sort what was noted by class: work that is left until somebody asks.
+
+        A wide forward is held against the narrow ones around it: machines have slow hours.
+        """
         while self._noted:
             width, seconds, lanes = self._noted.popleft()
-            # Seconds per unit of expected cost, so that all widths of a class can be put together.
-            known = self._forwards.setdefault((lanes, _class_of(width)), deque(maxlen=_KEPT))
-            known.append(seconds / _interpolate(width))
+            if width == 1:
+                self._narrow.setdefault(lanes, deque(maxlen=_NOW)).append(seconds)
+                for (others, _), known in self._wide.items():
+                    known.idle += others == lanes
+            elif narrow := self._narrow.get(lanes):
+                known = self._wide.setdefault((lanes, _class_of(width)), _Known())
+                known.ratios.append(seconds / statistics.median(narrow) / _interpolate(width))
+                known.idle = 0
 
     def relative(self, width: int, lanes: int = 1) -> float:
         """Cost of a forward over ``width`` positions of each lane; ``relative(1, lanes) == 1``.
 
-        The median of what was measured, drawn towards the expected cost while little is known:
-        a single slow forward must not keep drafts of its width from ever being tried again.
+        The median of what was measured, drawn towards the expected cost while little is known, and again
+        when it is long ago: slow forwards must not keep drafts of their width from ever being tried again.
         """
         self._settle()
-        expected = _interpolate(width)
-        narrow, wide = self._forwards.get((lanes, 0)), self._forwards.get((lanes, _class_of(width)))
-        if width == 1 or not narrow or not wide:
+        expected, known = _interpolate(width), self._wide.get((lanes, _class_of(width)))
+        if width == 1 or known is None:
             return expected
-        weight = min(len(narrow), len(wide)) / (min(len(narrow), len(wide)) + _TRUST)
-        ratio = statistics.median(wide) / statistics.median(narrow)
-        return max(1.0, expected * ratio**weight)
+        count = len(known.ratios) * 0.5 ** (known.idle / _HALVED)
+        return max(1.0, expected * statistics.median(known.ratios) ** (count / (count + _TRUST)))
 
     def seconds(self, lanes: int = 1) -> float:
         """What a forward of width 1 takes with so many lanes; 0 where none was measured."""
         self._settle()
-        narrow = self._forwards.get((lanes, 0))
+        narrow = self._narrow.get(lanes)
         return statistics.median(narrow) if narrow else 0.0
 
     def measured(self) -> dict[tuple[int, int], float]:
         """(Lanes, widest of the class) -> cost relative to width 1, where forwards were measured."""
         self._settle()
         widest = (*_BOUNDS, _START[-1][0])
-        return {(lanes, widest[kind]): self.relative(widest[kind], lanes) for lanes, kind in sorted(self._forwards)}
+        kinds = sorted([*self._wide, *((lanes, 0) for lanes in self._narrow)])
+        return {(lanes, widest[kind]): self.relative(widest[kind], lanes) for lanes, kind in kinds}
 
 
 def _class_of(width: int) -> int:

@@ -119,14 +119,22 @@ def test_what_drafts_have_lost_is_not_risked_again_until_enough_text_came_withou
     assert drafted(replace(fresh, records=others), guess) == 1, "what others won may be risked"
 
 
+def test_what_promises_much_is_tried_whatever_was_lost() -> None:
+    guess = Says(Draft((4,) * 8, ("says",) * 8))
+    records = {"says": Record(8, 6, trials=8.0, hits=6.0, saved=-1.0), "other": Record(8, 0, trials=8.0, saved=-5.0)}
+    lane = LaneView([1] * 10, 10, records=records, cost=lambda width: 1.0 + 0.05 * width)
+    assert drafted(lane, guess) > 4
+    assert drafted(replace(lane, cost=lambda width: 1.0 + 0.9 * (width - 1)), guess) == 0
+
+
 def test_the_longer_a_draft_the_more_it_risks() -> None:
     guess = Says(Draft((4,) * 16, ("says",) * 16))
 
     def lane(saved: float) -> LaneView:
-        records = {"says": Record(8, 8, trials=20.0, hits=18.0, saved=saved)}
-        return LaneView([1] * 10, 10, records=records, cost=lambda width: 0.9 + 0.1 * width)
+        records = {"says": Record(8, 8, trials=20.0, hits=9.0, saved=saved)}
+        return LaneView([1] * 10, 10, records=records, cost=lambda width: 1.1 + 0.1 * width)
 
-    assert drafted(lane(100.0), guess) > drafted(lane(-0.95), guess) > 0
+    assert drafted(lane(100.0), guess) > drafted(lane(-0.8), guess) > 0
 
 
 def test_what_is_all_but_certain_is_drafted_whatever_was_lost_on_guesses() -> None:
@@ -259,6 +267,30 @@ def test_one_slow_forward_does_not_keep_its_width_from_being_tried_again() -> No
         costs.record(1, 0.010)
     costs.record(2, 1.0)
     assert costs.relative(2) < 2 * fresh.relative(2)
+
+
+def test_a_wide_forward_is_held_against_the_narrow_ones_around_it() -> None:
+    costs = WidthCosts()
+    for slower in (1.0, 5.0, 1.0):
+        for _ in range(15):
+            costs.record(1, 0.010 * slower)
+        for _ in range(2):
+            costs.record(2, 0.015 * slower)
+    assert costs.relative(2) == pytest.approx(1.3 * (1.5 / 1.3) ** 0.5, rel=0.01)
+
+
+def test_what_was_measured_long_ago_is_tried_again() -> None:
+    costs, fresh = WidthCosts(), WidthCosts()
+    for _ in range(15):
+        costs.record(1, 0.010)
+        costs.record(2, 0.100)
+    before = costs.relative(2)
+    for _ in range(40):
+        for _ in range(60):
+            costs.record(1, 0.010)
+        costs.seconds()
+    assert before > 3 * fresh.relative(2)
+    assert costs.relative(2) == pytest.approx(fresh.relative(2), rel=0.05)
 
 
 def test_what_was_measured_often_is_believed() -> None:
