@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -12,13 +13,26 @@ from decodeplug.lane import Job, Lane
 from decodeplug.score import part_name, score
 from decodeplug.values import Draft, Seen
 
-__all__ = ["blame", "fail"]
+__all__ = ["blame", "blaming", "fail", "named"]
 
 
 def fail(job: Job, part: object, call: str, cause: BaseException) -> None:
     """Record that a part failed; the job ends, the others go on."""
-    error = cause if isinstance(cause, DecodeplugError) else PluginError(job.owner(part), part_name(part), call, cause)
-    job.error = job.error or error
+    job.error = job.error or named(job, part, call, cause)
+
+
+def named(job: Job, part: object, call: str, cause: BaseException) -> DecodeplugError:
+    """The failure of a part as an error that names it."""
+    return cause if isinstance(cause, DecodeplugError) else PluginError(job.owner(part), part_name(part), call, cause)
+
+
+@contextmanager
+def blaming(job: Job, part: object, call: str) -> Generator[None]:
+    """What is raised within is the failure of a part."""
+    try:
+        yield
+    except Exception as error:
+        fail(job, part, call, error)
 
 
 def blame(lane: Lane, offset: int, logits: Tensor, draft: Draft) -> None:

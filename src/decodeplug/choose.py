@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from decodeplug.blame import blame, fail
+from decodeplug.blame import blame, blaming, fail
 from decodeplug.failure import PartFailure
 from decodeplug.groups import Group, one_lane, split
 from decodeplug.lane import Lane
@@ -99,14 +99,16 @@ def _leave_what_stands(lane: Lane, before: Sequence[int], mask: Tensor) -> None:
     """Narrow a mask to what surely stands, and the end where the text may end."""
     constraint: Any = lane.job.constraint
     surely = getattr(constraint, "surely", None)
+    if surely is None:
+        return
     state = lane.state
-    for token in before:
-        state = constraint.advance(state, token)
-    ids = () if surely is None else surely(state)
-    if ids:
-        ends = [token for token in lane.job.end_ids if constraint.is_accepting(state)]
-        mask.fill_(False)
-        mask[[*ids, *ends]] = True
+    with blaming(lane.job, constraint, "surely"):
+        for token in before:
+            state = constraint.advance(state, token)
+        if ids := surely(state):
+            ends = [token for token in lane.job.end_ids if constraint.is_accepting(state)]
+            mask.fill_(False)
+            mask[[*ids, *ends]] = True
 
 
 def _until_refused(lane: Lane, tokens: Sequence[int]) -> Sequence[int]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from decodeplug.constraining import Constraining
 from decodeplug.contracts import ConstraintSpec, Processor, Selector, Strategy
-from decodeplug.errors import BadOption, ContextOverflow
+from decodeplug.errors import BadOption, ContextOverflow, DecodeplugError, PluginError
 from decodeplug.guessing import Guessing
 from decodeplug.jury import Jury
 from decodeplug.lane import Job, Lane, Plan
@@ -242,7 +242,15 @@ def _hypotheses(request: Request, jury: Jury | None) -> int:
     if request.num_return_sequences > 1:
         wanted = "n= for how many texts are written; the others are in result.alternatives"
         raise BadOption(f"strategy {jury.name!r}", num_return_sequences=request.num_return_sequences, wanted=wanted)
-    return jury.lanes(request)
+    try:
+        lanes = jury.lanes(request)
+        if isinstance(lanes, bool) or not isinstance(lanes, int) or lanes < 1:
+            raise TypeError(f"gave {lanes!r} where a whole number of texts was wanted, at least 1")
+    except DecodeplugError:
+        raise
+    except Exception as error:
+        raise PluginError(owner_of(jury), part_name(jury), "lanes", error) from error
+    return lanes
 
 
 def _shapes(part: Any) -> bool:

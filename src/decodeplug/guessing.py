@@ -101,7 +101,12 @@ class Guessing:
     def _own(self, strategy: Strategy, named: set[str]) -> Sequence[str | Mapping[str, Any]]:
         """The strategy's own drafters; ``named`` are those of the request."""
         choose = getattr(strategy, "drafters_for", None)
-        return strategy.drafters if choose is None else choose(self.target.module, named)
+        try:
+            return strategy.drafters if choose is None else list(choose(self.target.module, named))
+        except DecodeplugError:
+            raise
+        except Exception as error:
+            raise PluginError(owner_of(strategy), part_name(strategy), "drafters_for", error) from error
 
     def _drafter(self, part: Any, request: Request) -> Drafter:
         if not (isinstance(part, str | Mapping) and Spec.of(part).name == "assistant"):

@@ -22,12 +22,14 @@ def opened(drafter: Drafter, request: Opening) -> Drafter:
     :raises PartFailure: ``open`` raised, or gave back no drafter; names the drafter.
     """
     give = getattr(drafter, "open", None)
-    if give is None:
-        return drafter
     try:
+        if give is None:
+            check_prior(drafter)
+            return drafter
         own = give(request)
         if not is_drafter(own):
             raise TypeError(f"returned {type(own).__name__} where a drafter was wanted")
+        check_prior(own)
     except PartFailure:
         raise  # of a drafter within this one
     except Exception as error:
@@ -57,6 +59,9 @@ def checked(answer: object) -> Draft:
         raise TypeError(f"returned {type(answer).__name__} where a Draft was wanted")
     if len(answer.sources) != len(answer.tokens):
         raise TypeError(f"named {len(answer.sources)} sources for {len(answer.tokens)} tokens")
+    for source in answer.sources:
+        if not isinstance(source, str):
+            raise TypeError(f"{source!r} is no name of a drafter")
     for token in answer.tokens:
         if type(token) is not int or token < 0:
             raise TypeError(f"{token!r} is no token id")
@@ -70,6 +75,16 @@ def checked(answer: object) -> Draft:
     for _, price in answer.paid:
         check_price(price)
     return answer
+
+
+def check_prior(drafter: object) -> None:
+    """The share of its tokens that a drafter expects to be kept.
+
+    :raises TypeError: It is no number from 0 to 1.
+    """
+    prior = getattr(drafter, "prior", None)
+    if isinstance(prior, bool) or not isinstance(prior, int | float) or not 0 <= prior <= 1:
+        raise TypeError(f"its prior is {prior!r}, which is no share from 0 to 1")
 
 
 def check_price(price: float) -> None:

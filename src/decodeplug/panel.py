@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from decodeplug.choose import fail
+from decodeplug.blame import blaming, fail
 from decodeplug.jury import Decision, Jury
 from decodeplug.lane import Job, Lane
 from decodeplug.result import Result
@@ -101,12 +101,13 @@ class Panel:
         decision = self._ask("decide", voters)
         if self.job.error is not None:
             return []
-        if not isinstance(decision, Decision) or sorted(decision.order) != list(range(len(voters))):
-            wrong = ValueError(f"it gave {decision!r}, where each of {len(voters)} paths has one place in the order")
-            fail(self.job, self.jury, "decide", wrong)
+        with blaming(self.job, self.jury, "decide"):
+            if not isinstance(decision, Decision) or sorted(decision.order) != list(range(len(voters))):
+                raise ValueError(f"it gave {decision!r}, where each of {len(voters)} paths has one place in the order")
+            for path, score in zip(voters, decision.scores, strict=False):
+                path.score = score
+        if self.job.error is not None:
             return []
-        for path, score in zip(voters, decision.scores, strict=False):
-            path.score = score
         voters[decision.order[0]].agreement = decision.agreement
         return list(decision.order)
 

@@ -11,9 +11,9 @@ import torch
 
 from decodeplug.admission import Admission
 from decodeplug.batch import Batch, Turn
-from decodeplug.blame import fail
+from decodeplug.blame import fail, named
 from decodeplug.contracts import Inspector
-from decodeplug.errors import DecodeplugError, PluginError
+from decodeplug.errors import DecodeplugError
 from decodeplug.feeding import Feeding
 from decodeplug.inference import inference
 from decodeplug.lane import Job, Lane
@@ -151,18 +151,22 @@ def path_of(ready: Ready, score: Score, lane: Lane) -> Result:
         top_logprobs=lane.top_logprobs if job.top_logprobs else None,
         raw_logprobs=lane.raw_logprobs if job.raw_logprobs else None,
         prompt_ids=job.prompt,
-        score=job.plan.joint.worth(lane.brief()) if job.plan.joint is not None and lane.finish_reason else None,
         hypothesis=lane.hypothesis,
     )
-    complete = ready.spec is not None and job.error is None and not cut and lane.finish_reason in ("stop", "length")
-    if complete and job.constraint is not None and job.constraint.is_accepting(lane.state):
-        assert ready.spec is not None
-        try:
-            result.value = ready.spec.value(result.text)
-        except DecodeplugError as error:
-            result.error = error
-        except Exception as error:
-            result.error = PluginError(job.owner(ready.spec), ready.spec.kind, "value", error)
+    joint, spec, call = job.plan.joint, ready.spec, ""
+    part: Any = None
+    try:
+        if joint is not None and lane.finish_reason:
+            part, call = joint, "worth"
+            result.score = joint.worth(lane.brief())
+        whole = job.error is None and not cut and lane.finish_reason in ("stop", "length")
+        if whole and spec is not None and job.constraint is not None:
+            part, call = job.constraint, "is_accepting"
+            if job.constraint.is_accepting(lane.state):
+                part, call = spec, "value"
+                result.value = spec.value(result.text)
+    except Exception as error:
+        result.error = named(job, part, call, error)
     if result.tool_calls and result.finish_reason == "stop":
         result.finish_reason = "tool_calls"
     return result

@@ -66,13 +66,13 @@ class Scheduler:
             try:
                 self._run(limits)
             except BaseException as error:
-                self._fail(error)
+                self._fail(error, self._closed)
 
     def _is_needed(self) -> bool:
         """Is there something to do? If not, the next request starts another thread."""
         with self._lock:
             if self._closed:
-                self._fail(Cancelled("the host was closed"))
+                self._fail(Cancelled("the host was closed"), everybody=True)
             elif self._line.first() is not None:
                 return True
             self._thread = None
@@ -86,19 +86,21 @@ class Scheduler:
                     for submitted in list(self._running.values()):
                         submitted.follow(turn)
                 for ready in ended:
-                    result = self._finished(ready)
-                    self._running.pop(id(ready)).finish(result)
+                    self._running[id(ready)].finish(self._finished(ready))
+                    del self._running[id(ready)]
                 if self._closed:
                     break
         finally:
             loops.close()
 
-    def _fail(self, error: BaseException) -> None:
-        """Nobody who waits or runs gets a result."""
+    def _fail(self, error: BaseException, everybody: bool) -> None:
+        """Nobody who runs gets a result; ``everybody``: nor who waits."""
         with self._lock:
             self._line.leave()
-            submitted = [*self._running.values(), *(handle for _, handle in self._waiting)]
+            submitted = list(self._running.values())
             self._running.clear()
-            self._waiting.clear()
+            if everybody:
+                submitted += [handle for _, handle in self._waiting]
+                self._waiting.clear()
         for handle in submitted:
             handle.fail(error)

@@ -68,7 +68,7 @@ def near_tie_bound(dtype: torch.dtype) -> float:
 
 
 def part_name(part: object) -> str:
-    return getattr(part, "name", type(part).__name__)
+    return getattr(part, "name", getattr(part, "kind", type(part).__name__))
 
 
 def score(

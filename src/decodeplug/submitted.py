@@ -108,7 +108,8 @@ class Submitted:
     def fail(self, error: BaseException) -> None:
         """End without a result. For the thread that runs it."""
         with self._changed:
-            self._future.set_exception(error)
+            if not self._future.done():
+                self._future.set_exception(error)
             self._wake()
 
     def _wake(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from decodeplug.blame import blaming
 from decodeplug.contracts import JointSelector
 from decodeplug.lane import Job, Lane
 from decodeplug.trace import Step
@@ -31,12 +32,18 @@ def settle(
     running = going[first:]
     for number, lane in enumerate(running):
         lane.hypothesis = number
-    job.finished.sort(key=lambda lane: selector.worth(lane.brief()), reverse=True)  # stable: the older of equals first
-    del job.finished[selector.width :]
-    finished = [lane.brief() for lane in job.finished]
-    if not running or selector.is_settled([lane.brief() for lane in running], finished):
+    settled = False
+    with blaming(job, selector, "worth"):
+        job.finished.sort(
+            key=lambda lane: selector.worth(lane.brief()), reverse=True
+        )  # stable: the older of equals first
+        del job.finished[selector.width :]
+    with blaming(job, selector, "is_settled"):
+        finished = [lane.brief() for lane in job.finished]
+        settled = not running or selector.is_settled([lane.brief() for lane in running], finished)
+    if settled or job.error is not None:
         del parents[first:], going[first:], lengths[first:]
-        job.lanes = job.finished[: job.returns]
+        job.lanes = (job.finished if job.error is None or not running else running)[: job.returns]
         return
     job.lanes = running
     order = _places(parents[first:], first)

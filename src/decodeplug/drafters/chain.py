@@ -60,7 +60,9 @@ class Chain:
             raise BadOption("chain", drafters=self.drafters, wanted=wanted)
         object.__setattr__(self, "drafters", tuple(self.drafters))
         object.__setattr__(self, "needs_hidden", any(getattr(part, "needs_hidden", False) for part in self.drafters))
-        object.__setattr__(self, "_priors", {drafter.name: drafter.prior for drafter in self.drafters})
+        object.__setattr__(
+            self, "_priors", {drafter.name: getattr(drafter, "prior", self.prior) for drafter in self.drafters}
+        )
         if self.max_tokens < 1:
             raise BadOption("chain", max_tokens=self.max_tokens, wanted="at least 1")
 
