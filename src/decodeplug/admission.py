@@ -26,7 +26,8 @@ class Limits:
 
     :param max_batch: Lanes. A request counts with all of its hypotheses; one that has more of them runs alone.
     :param max_batch_tokens: Ids of one forward. Longer prompts are fed in pieces where the model allows it.
-    :param max_cache_bytes: No request joins where the cache would be larger, judged by what lanes take now.
+    :param max_cache_bytes: No request joins where the cache would become larger, judged by what lanes take now and by
+        how long all of them may become. One that is larger by itself runs alone.
     :raises BadOption: One of them is no whole number above 0.
     """
 
@@ -47,6 +48,7 @@ class Limits:
         return min(most) if most else None
 
 
+_SLOTS = 64  # ids for which a cache takes memory, where a text is shorter
 NO_LIMITS = Limits(None, None, None)
 
 
@@ -91,6 +93,11 @@ class Stay:
         going = sum(lane.finish_reason is None for lane in job.lanes)
         return going if job.plan.joint is None else max(going, job.plan.joint.width)
 
+    @property
+    def longest(self) -> int:
+        """Ids of its longest text, if it is not ended before."""
+        return self.ready.job.prompt_length + self.ready.job.rules.budget
+
 
 class Admission:
     """Lets requests with one cache join a batch as others leave it, in the order of their line.
@@ -115,7 +122,7 @@ class Admission:
         self.inspected: Sequence[Job] = ()
         self.judged: Sequence[tuple[Ready, Panel]] = ()
         self._stays: list[Stay] = []
-        self._held, self._noted, self.over = 0, False, False
+        self._held, self._noted, self._known, self.over = 0, False, False, False
         self._most = self._longest = 1
 
     @property
@@ -137,9 +144,9 @@ class Admission:
             self._opened(ready)
             self._users.enter(ready.job)
             job = ready.job
-            if job.cancelled and job.plan.joint is None and ready.panel is None:
+            if (reason := job.interrupted()) and job.plan.joint is None and ready.panel is None:
                 for lane in job.lanes:
-                    lane.finish_reason = "cancelled"
+                    lane.finish_reason = reason
             self.joining.append(job)
             self.over = self.over or job.is_done
             lanes += stay.lanes
@@ -158,16 +165,17 @@ class Admission:
             return False
         if limits.max_cache_bytes is None:
             return True
-        if not self._held:  # what a lane takes is known after its first turn
+        if not self._known:  # what a lane takes is known after its first turn
             return False
-        longest = max(self._longest, stay.ready.job.prompt_length)
-        return (lanes + stay.lanes) * longest * self._held / (self._most * self._longest) <= limits.max_cache_bytes
+        longest = max(one.longest for one in [*self._stays, stay])
+        lane_bytes = self._held / self._most * max(1.0, longest / max(self._longest, _SLOTS))
+        return (lanes + stay.lanes) * lane_bytes <= limits.max_cache_bytes
 
     def note(self, cache_bytes: int) -> None:
         """Take down what the cache held in a turn."""
         if cache_bytes == self._held and self._noted and self.limits.max_cache_bytes is None:
             return
-        self._held, self._noted = cache_bytes, True
+        self._held, self._noted, self._known = cache_bytes, True, True
         if self.limits.max_cache_bytes is not None:  # buffers stay as large as they once had to be
             self._most = max(self._most, sum(stay.lanes for stay in self._stays))
             texts = [len(lane.ids) for stay in self._stays for lane in stay.ready.job.lanes]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from decodeplug.blame import fail
 from decodeplug.drafting import drafts_of, judged
 from decodeplug.failure import PartFailure
-from decodeplug.feeding import Feeding, go_on
+from decodeplug.feeding import Feeding, behind, go_on
 from decodeplug.groups import Group, grouped
 from decodeplug.lane import Job, Lane
 from decodeplug.rowfacts import Chosen, Picked
@@ -189,14 +189,14 @@ class Batch:
                     _fail_to_clip(job, error)
                     continue
             step = _step(turn, index, clipped, choice)
-            lane.prefilled = 0
+            begun, lane.prefilled = lane.hidden if len(lane.ids) == job.prompt_length else None, 0
             turn.steps.append((job, step))
             job.trace.steps.append(step)
             spent = self._spent(turn, index) if step.drafted else None
             _extend(lane, turn.drafts[index], step.kept, clipped, choice, spent)
             if job.needs_hidden:
                 fed = len(turn.feeds[index]) - step.rejected
-                lane.hidden = turn.hidden[index][:fed] if turn.hidden else None
+                lane.hidden = behind(begun, turn.hidden[index][:fed]) if turn.hidden else None
             lane.finish_reason = lane.finish_reason or job.interrupted()
             if picked is not None:
                 note(lane, picked.extension, step)
@@ -207,7 +207,7 @@ class Batch:
         if last is not None and last.plan.joint is not None:
             settle(last, last.plan.joint, first, parents, going, lengths)
         if turn.pieces:
-            go_on(turn.lanes, turn.pieces, parents, going, lengths)
+            go_on(turn.lanes, turn.pieces, turn.hidden, parents, going, lengths)
         self._going = parents, going, lengths
         turn.ends = self._steady is None or len(going) < len(turn.lanes)
         # What a forward cost, where a drafter will ask; that of a prompt says nothing of a draft's.

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from decodeplug.lane import Job, Lane
 
-__all__ = ["Feeding", "go_on"]
+__all__ = ["Feeding", "behind", "go_on"]
 
 _DRAFTING = 32  # ids that are set aside for a lane that drafts, while prompts want to be fed
 
@@ -63,7 +66,7 @@ class Feeding:
             if _follows(lane):
                 if id(lane.job) in cut:
                     pieces[index] = 0
-            elif not decodes and not lane.job.needs_hidden:
+            elif not decodes:
                 if count > left or _awaited(lane):
                     pieces[index] = max(0, min(left, count - 1))
                     cut.add(id(lane.job))
@@ -72,13 +75,19 @@ class Feeding:
 
 
 def go_on(
-    lanes: Sequence[Lane], pieces: Mapping[int, int], parents: list[int], going: list[Lane], lengths: list[int]
+    lanes: Sequence[Lane],
+    pieces: Mapping[int, int],
+    hidden: Sequence[Tensor],
+    parents: list[int],
+    going: list[Lane],
+    lengths: list[int],
 ) -> None:
     """Let lanes that were fed a piece go on behind the others. Changes the three lists, which are as ``keep`` takes them.
 
     When one id of a prompt is left, the hypotheses that have it in common continue the lane that was fed the rest.
 
     :param lanes: Those of the turn. :param pieces: What :meth:`Feeding.pieces` said of them.
+    :param hidden: For each lane ``[fed, hidden]``, the model's states; empty where no drafter wants them.
     """
     first = 0
     last: Job | None = None
@@ -88,14 +97,22 @@ def go_on(
         if job is not last:  # the lanes of a job are neighbours
             first, last = index, job
             job.trace.forwards += count > 0
+        if hidden and count and job.needs_hidden:
+            lane.hidden = behind(lane.hidden, hidden[index])
         lane.prefilled += count
         lane.finish_reason = lane.finish_reason or job.interrupted()
         if lane.finish_reason is None and job.error is None:
             held = job.lanes[0].held + pieces[first]
             joins = held == job.prompt_length - 1
+            lane.hidden = lanes[first].hidden if joins else lane.hidden
             parents.append(first if joins else index)
             going.append(lane)
             lengths.append(held if joins else lane.held + count)
+
+
+def behind(before: Tensor | None, states: Tensor) -> Tensor:
+    """Hidden states of one piece of a prompt behind those of the pieces before: ``[positions, hidden]``."""
+    return states if before is None else torch.cat([before, states])
 
 
 def _reserved(lane: Lane, pending: int, share: int) -> int:

@@ -36,7 +36,8 @@ class Host:
     :param max_batch: Lanes that ``generate_batch``, ``run`` and ``submit`` decode at once; the other requests wait. One
         with more hypotheses than that runs alone. None is no limit; likewise of the next two.
     :param max_batch_tokens: Ids of one forward of theirs: longer prompts are fed in pieces where the model allows it.
-    :param max_cache_bytes: No request joins theirs where the cache would be larger, judged by what lanes take now.
+    :param max_cache_bytes: No request joins theirs where the cache would become larger, judged by what lanes take now
+        and by how long all texts may become.
     :param use_generation_config: Take sampling options from the model's generation config,
         where a request names no processors. By default it only gives the end and pad tokens.
     :raises UnsupportedModel: The model cannot be decoded, and why.
@@ -148,10 +149,11 @@ class Host:
         """Decode the requests of any iterable, also of one without end; yields results as they finish.
 
         A request is taken when there is room for it, and one that finishes makes room at once. Those with another
-        ``cache`` begin when the ones before them have finished.
+        ``cache`` begin when the ones before them have finished. The iterable is read between two turns: where it has to
+        wait for its next request, the others wait too (``submit`` does not).
 
-        :param ordered: Yield results in the order of the requests; those that overtake others are kept. False: as
-            they finish.
+        :param ordered: Yield results in the order of the requests; those that overtake others are kept, and while 256
+            of them wait no further request is begun. False: as they finish.
         :param return_errors: Give a request that is refused or fails back as a Result with ``error`` set. By default
             no request is taken after the first error, and it is raised when those that had begun have finished.
         """

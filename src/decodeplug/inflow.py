@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Inflow", "checked"]
 
+_MOST_WAITING = 256  # results that wait for one before them, until no further request is begun
+
 
 def checked(caller: str, request: Request) -> Request:
     """Return what was given, if it is a request.
@@ -43,8 +45,8 @@ class Inflow:
         self.error: BaseException | None = None
 
     def take(self) -> Ready | None:
-        """The next request that can run; None if there is none."""
-        while self._requests is not None:
+        """The next request that can run; None if there is none, or too many results wait for an earlier one."""
+        while self._requests is not None and not (self._ordered and len(self._results) >= _MOST_WAITING):
             try:
                 request = next(self._requests)
             except StopIteration:

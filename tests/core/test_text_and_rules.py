@@ -111,7 +111,8 @@ def test_a_stopping_criterion_of_transformers_ends_the_text(host: Host) -> None:
     assert len(result.prompt_ids) + len(result.token_ids) == 12
 
 
-def test_a_timeout_ends_the_request_with_what_it_has(host: Host) -> None:
+def test_a_request_whose_time_is_up_before_it_begins_runs_no_forward(host: Host) -> None:
     result = host.generate(PROMPT, max_new_tokens=200, timeout_s=1e-9)
     assert result.finish_reason == "timeout"
-    assert len(result.token_ids) == 1
+    assert not result.token_ids
+    assert result.trace.forwards == 0

@@ -67,6 +67,29 @@ def test_lanes_show_the_hidden_states_of_what_was_fed_and_kept(kind: str, cache_
         torch.testing.assert_close(hidden, whole[len(ids) - 1 - len(hidden) : -1], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("hypotheses", [1, 3])
+def test_a_prompt_that_is_fed_in_pieces_shows_the_hidden_states_of_all_of_them(hypotheses: int) -> None:
+    model, prompt = tiny_model(vocab=40), [3 + place % 30 for place in range(23)]
+    host = Host(model, None, plugins=[], max_batch_tokens=6)
+    assert host.target.feeds_in_pieces()
+    options: dict[str, Any] = {"max_new_tokens": 4, "end_ids": [], "seed": 1}
+    if hypotheses > 1:
+        options |= {"strategy": "sample", "num_return_sequences": hypotheses}
+    plain = host.generate_batch([Request(prompt, **options)])[0]
+    watching = Watching()
+    result = host.generate_batch([Request(prompt, drafters=[watching], **options)])[0]
+    assert [one.token_ids for one in (result, *result.alternatives)] == [
+        one.token_ids for one in (plain, *plain.alternatives)
+    ]
+    assert max(step.width for step in result.trace.steps) >= 23
+    first = [(ids, hidden) for ids, hidden in watching.seen if len(ids) == 24]
+    assert len(first) == hypotheses
+    for ids, hidden in first:
+        with torch.no_grad():
+            whole = model.get_decoder()(torch.tensor([ids], device=model.device)).last_hidden_state[0]
+        torch.testing.assert_close(hidden, whole[:23], atol=1e-5, rtol=1e-4)
+
+
 def test_nothing_is_left_on_the_model_and_nobody_pays_who_did_not_ask() -> None:
     model = tiny_model(vocab=40)
     host = Host(model, None, plugins=[])
@@ -111,7 +134,8 @@ def test_heads_that_know_no_token_that_is_allowed_draw_nothing(monkeypatch: pyte
 
 @pytest.mark.parametrize("acceptance", ["match", "rejection"])
 @pytest.mark.parametrize("kind", ["independent", "recurrent"])
-def test_ragged_lanes_get_what_each_gets_alone(kind: str, acceptance: str) -> None:
+def test_ragged_lanes_get_what_each_gets_alone(monkeypatch: pytest.MonkeyPatch, kind: str, acceptance: str) -> None:
+    monkeypatch.setattr(HeadDrafts, "insists", True, raising=False)  # whatever drafts of a tiny model cost
     drafters = [guessing(kind)]
     constraints = [None, regex("[a-z ]{5,30}"), None]
     requests = [
@@ -121,7 +145,9 @@ def test_ragged_lanes_get_what_each_gets_alone(kind: str, acceptance: str) -> No
         )
         for row, (prompt, constraint) in enumerate(zip(PROMPTS, constraints, strict=True))
     ]  # fmt: skip
-    together = [result.text for result in host().generate_batch(requests)]
+    results = host().generate_batch(requests)
+    assert all(any(step.drafted for step in result.trace.steps) for result in results)
+    together = [result.text for result in results]
     if acceptance == "match":
         assert together == [host().generate_batch([request])[0].text for request in requests]
     assert all(together)

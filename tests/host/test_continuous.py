@@ -141,6 +141,23 @@ def test_what_a_cache_may_take_holds_requests_back(monkeypatch: pytest.MonkeyPat
     assert max(map(len, watch.turns)) == 2
 
 
+def test_a_cache_limit_counts_how_long_texts_may_become(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = [Request(prompt(4, 3 + n), max_new_tokens=240, end_ids=[]) for n in range(4)]
+    one = Host(family_model("llama"), plugins=[]).generate_batch(requests[:1])[0].trace.cache["peak_bytes"]
+    host = Host(family_model("llama"), plugins=[], max_cache_bytes=3 * one)
+    watch = Watch(host, monkeypatch)
+    results = host.generate_batch(requests)
+    assert max(result.trace.cache["peak_bytes"] for result in results) <= 3 * one
+    assert max(map(len, watch.turns)) >= 2, "they are not held back for nothing"
+
+
+def test_requests_without_a_cache_run_together_under_a_cache_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(family_model("llama"), plugins=[], max_cache_bytes=1)
+    watch = Watch(host, monkeypatch)
+    host.generate_batch([Request(prompt(4, 3 + n), max_new_tokens=4, end_ids=[], cache="none") for n in range(3)])
+    assert max(map(len, watch.turns)) == 3
+
+
 def test_results_come_as_they_finish_or_in_order() -> None:
     host = Host(family_model("llama"), plugins=[], max_batch=3)
     requests = [Request(prompt(3), max_new_tokens=budget, end_ids=[]) for budget in (9, 2, 4, 1)]
@@ -162,6 +179,21 @@ def test_an_iterable_without_end_is_read_as_there_is_room() -> None:
         assert len(taken) <= count + 2 * 4 + 1
     results.close()
     assert len(taken) < 30
+
+
+def test_where_results_wait_for_a_long_one_no_more_are_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("decodeplug.inflow._MOST_WAITING", 5)
+    host, taken = Host(family_model("llama"), plugins=[], max_batch=2), []
+
+    def requests() -> Iterator[Request]:
+        for number in range(40):
+            taken.append(number)
+            yield Request(prompt(3), max_new_tokens=1 if number else 60, end_ids=[])
+
+    results = host.run(requests())
+    assert len(next(results).token_ids) == 60
+    assert len(taken) <= 1 + 5 + 2
+    assert [len(result.token_ids) for result in results] == [1] * 39
 
 
 def test_caches_of_other_kinds_have_batches_of_their_own() -> None:
