@@ -110,7 +110,7 @@ class Lane:
         ids = tuple(self.ids)  # drafters get a copy, so that none of them can change the text
         return LaneView(
             ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.score,
-            self.hidden, job.samples, job.wants_probabilities, Drawing(job, ids, key), costs.seconds(lanes),
+            self.hidden, job.samples, job.wants_probabilities, Drawing(job, ids, key), costs.seconds(lanes) / lanes,
         )  # fmt: skip
 
 

@@ -186,7 +186,8 @@ class LaneView:
         last positions before that of ``ids[-1]``, which has none yet; None where no drafter needs them.
     :ivar samples: Is noise drawn? :ivar wants_probabilities: Are those of drafted tokens wanted?
     :ivar draw: What this lane would choose if its model gave some logits; see :class:`decodeplug.drawn.Draws`.
-    :ivar forward_s: Seconds that a forward of width 1 takes; 0 where none was measured.
+    :ivar forward_s: Seconds of a forward of width 1 for each lane in it, which is what a token of this lane takes
+        without drafts; 0 where none was measured.
     """
 
     ids: Sequence[int]

@@ -13,6 +13,9 @@ from decodeplug.drafters.measured import MeasuredPrice
 from decodeplug.drafting import drafts_of, judged
 from decodeplug.errors import BadOption
 from decodeplug.failure import PartFailure
+from decodeplug.lane import Job, Lane, Plan
+from decodeplug.rules import Rules
+from decodeplug.selectors import Match
 from decodeplug.testing import tiny_model
 from decodeplug.trace import Step, Trace
 from decodeplug.values import Draft, LaneView, Record
@@ -228,6 +231,17 @@ def test_what_it_took_to_read_a_prompt_is_no_part_of_the_price_of_a_token() -> N
     assert price.of(lane) == pytest.approx(0.2)
 
 
+def test_a_price_is_held_against_what_a_token_of_the_lane_takes() -> None:
+    costs, price = WidthCosts(), MeasuredPrice()
+    for _ in range(4):
+        costs.record(1, 0.08, lanes=8)
+    price.note(0.001, 1)
+    job = Job([1], Plan((), Match()), Rules(9), Trace(), 0, drafter=Lookup())
+    assert price.of(Lane(job, [1]).view(costs, 8)) == pytest.approx(0.1), (
+        "of 8 lanes an eighth of a forward is each one's"
+    )
+
+
 @dataclass
 class Pricey:
     """Dear, and sure of nothing."""
@@ -249,57 +263,6 @@ def test_what_is_paid_for_drafts_that_are_cut_to_nothing_is_bounded() -> None:
     result = Host(tiny_model(), None, plugins=[]).generate([1, 2, 3], drafters=[pricey], max_new_tokens=100, end_ids=[])
     assert not any(step.drafted for step in result.trace.steps)
     assert 3 <= pricey.asked <= (1 + 0.015 * 100) / 0.3
-
-
-def test_forwards_of_several_lanes_say_nothing_of_the_cost_of_one() -> None:
-    costs, fresh = WidthCosts(), WidthCosts()
-    for _ in range(15):
-        costs.record(1, 0.020, lanes=4)
-        costs.record(5, 0.200, lanes=4)
-    assert costs.relative(5) == fresh.relative(5)
-    assert costs.relative(5, lanes=4) > 2 * fresh.relative(5)
-    assert set(costs.measured()) == {(4, 1), (4, 8)}
-
-
-def test_one_slow_forward_does_not_keep_its_width_from_being_tried_again() -> None:
-    costs, fresh = WidthCosts(), WidthCosts()
-    for _ in range(15):
-        costs.record(1, 0.010)
-    costs.record(2, 1.0)
-    assert costs.relative(2) < 2 * fresh.relative(2)
-
-
-def test_a_wide_forward_is_held_against_the_narrow_ones_around_it() -> None:
-    costs = WidthCosts()
-    for slower in (1.0, 5.0, 1.0):
-        for _ in range(15):
-            costs.record(1, 0.010 * slower)
-        for _ in range(2):
-            costs.record(2, 0.015 * slower)
-    assert costs.relative(2) == pytest.approx(1.3 * (1.5 / 1.3) ** 0.5, rel=0.01)
-
-
-def test_what_was_measured_long_ago_is_tried_again() -> None:
-    costs, fresh = WidthCosts(), WidthCosts()
-    for _ in range(15):
-        costs.record(1, 0.010)
-        costs.record(2, 0.100)
-    before = costs.relative(2)
-    for _ in range(40):
-        for _ in range(60):
-            costs.record(1, 0.010)
-        costs.seconds()
-    assert before > 3 * fresh.relative(2)
-    assert costs.relative(2) == pytest.approx(fresh.relative(2), rel=0.05)
-
-
-def test_what_was_measured_often_is_believed() -> None:
-    costs = WidthCosts()
-    for _ in range(15):
-        costs.record(1, 0.010)
-        costs.record(2, 0.016)
-    assert costs.relative(2) == pytest.approx(1.6, rel=0.15)
-    assert costs.relative(1) == 1.0
 
 
 def test_the_mean_width_leaves_out_the_prompt_of_every_lane() -> None:

@@ -87,6 +87,17 @@ def test_heads_are_loaded_once_until_the_file_changes(make_heads: MakeHeads, mod
     assert loaded(tmp_path, model).kind == "recurrent"
 
 
+def test_several_heads_of_one_model_are_kept_and_the_oldest_is_given_up(
+    make_heads: MakeHeads, model: Any, tmp_path: Path
+) -> None:
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+        make_heads("independent").save(tmp_path / str(number), {})
+    first, *others = [loaded(tmp_path / str(number), model) for number in range(5)]
+    assert [loaded(tmp_path / str(number), model) for number in range(1, 5)] == others
+    assert loaded(tmp_path / "0", model) is not first
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no tensors at all"])
 def test_a_folder_without_heads_is_a_bad_option(model: Any, tmp_path: Path, content: bytes | None) -> None:
     if content is not None:

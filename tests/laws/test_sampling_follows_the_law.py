@@ -47,7 +47,7 @@ LAWS: dict[str, tuple[list[str], float, Callable[[Tensor], Tensor]]] = {
 
 @torch.no_grad()
 def exact_law(model: Any, name: str) -> dict[tuple[int, ...], float]:
-    """Every text of two tokens and its probability, by enumeration."""
+    """Every text of three tokens and its probability, by enumeration."""
     _, temperature, keeps = LAWS[name]
 
     def step(ids: list[int]) -> Tensor:

@@ -127,6 +127,7 @@ def _halved(heads: Heads) -> Heads:
     return heads
 
 
+_MOST_LOADED = 4  # sets of heads of one model that are kept; the oldest is given up
 _LOADED: weakref.WeakKeyDictionary[Any, dict[tuple[str, int], Heads]] = weakref.WeakKeyDictionary()
 
 
@@ -139,7 +140,10 @@ def loaded(folder: str | Path, model: Any) -> Heads:
     file = (Path(folder).expanduser() / FILE).absolute()
     written = file.stat().st_mtime_ns if file.is_file() else 0
     known = _LOADED.setdefault(model, {})
-    if (str(file), written) not in known:
-        known.clear()  # one set of heads for each model is what is used at a time
-        known[str(file), written] = _halved(Heads.load(folder, model))
-    return known[str(file), written]
+    heads = known.get((str(file), written))
+    if heads is None:
+        heads = _halved(Heads.load(folder, model))
+        for old in list(known)[: max(0, len(known) + 1 - _MOST_LOADED)]:
+            known.pop(old, None)
+        known[str(file), written] = heads
+    return heads

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from decodeplug.contracts import Proposal, Rows
 from decodeplug.noise import NoiseKey, apart, perturb, uniform
+from decodeplug.precision import widest
 from decodeplug.selectors.agreed import agreed
 from decodeplug.values import Extension
 
@@ -72,7 +73,8 @@ class Reject:
         if judged:
             places = torch.tensor([judged, drafted]).to(scores.device, non_blocking=True)
             where, tokens = places[0], places[1]
-            ratio = law[where, tokens].double() / torch.stack(likely).double()
+            exact = widest(scores.device)
+            ratio = law[where, tokens].to(exact) / torch.stack(likely).to(exact)
             chance = uniform(apart([keys[row] for row in judged], _JUDGE), scores.device)
             kept = chance < ratio
             by = (ratio.log() - chance.log()).abs().float()
