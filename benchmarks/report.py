@@ -114,7 +114,7 @@ def show_verdicts(verdicts: Sequence[Verdict], markdown: bool = False) -> None:
             verdict.claim,
             "not measured" if verdict.figure is None else f"{verdict.figure:.3f}",
             f"{'>=' if verdict.at_least else '<='} {verdict.threshold}",
-            "holds" if verdict.holds else "FAILS",
+            "-" if verdict.figure is None else "holds" if verdict.holds else "FAILS",
         ]
         for verdict in verdicts
     ]

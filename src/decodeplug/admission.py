@@ -48,7 +48,7 @@ class Limits:
         return min(most) if most else None
 
 
-_SLOTS = 64  # ids for which a cache takes memory, where a text is shorter
+_SLOTS = 64  # ids for which a cache takes memory at least, and in steps of which
 NO_LIMITS = Limits(None, None, None)
 
 
@@ -71,6 +71,11 @@ class Line:
         """Who is next; None if nobody waits now."""
         if self._first is None:
             self._first = self._take()
+        return self._first
+
+    @property
+    def looked_at(self) -> Ready | None:
+        """Who is next, if anybody has asked."""
         return self._first
 
     def leave(self) -> None:
@@ -168,18 +173,21 @@ class Admission:
         if not self._known:  # what a lane takes is known after its first turn
             return False
         longest = max(one.longest for one in [*self._stays, stay])
-        lane_bytes = self._held / self._most * max(1.0, longest / max(self._longest, _SLOTS))
-        return (lanes + stay.lanes) * lane_bytes <= limits.max_cache_bytes
+        return (lanes + stay.lanes) * self._held / self._most * _growth(
+            self._longest, longest
+        ) <= limits.max_cache_bytes
 
     def note(self, cache_bytes: int) -> None:
         """Take down what the cache held in a turn."""
         if cache_bytes == self._held and self._noted and self.limits.max_cache_bytes is None:
             return
-        self._held, self._noted, self._known = cache_bytes, True, True
+        self._held, self._noted = cache_bytes, True
         if self.limits.max_cache_bytes is not None:  # buffers stay as large as they once had to be
             self._most = max(self._most, sum(stay.lanes for stay in self._stays))
-            texts = [len(lane.ids) for stay in self._stays for lane in stay.ready.job.lanes]
-            self._longest = max([self._longest, *texts])
+            running = [lane for stay in self._stays for lane in stay.ready.job.lanes]
+            self._longest = max([self._longest, *(lane.prefilled or len(lane.ids) - 1 for lane in running)])
+            # Of a prompt in pieces, and of hypotheses that share one, more will be held than is.
+            self._known = all(lane.finish_reason or len(lane.new_ids) > 1 for lane in running)
         for stay in self._stays:
             stay.peak = max(stay.peak, cache_bytes)
 
@@ -205,3 +213,11 @@ class Admission:
             trace.elapsed_s = time.perf_counter() - stay.began
             trace.cache = {"name": part_name(self.cache), "bytes": self._held, "peak_bytes": stay.peak}
         return [stay.ready for stay in leaving if stay.ready.job.is_done]
+
+
+def _growth(now: int, then: int) -> float:
+    """How many times as much memory a lane takes that becomes so long: buffers double when they are full."""
+    slots = first = -(-now // _SLOTS) * _SLOTS
+    while slots < then:
+        slots *= 2
+    return slots / first

@@ -46,7 +46,7 @@ class Inflow:
 
     def take(self) -> Ready | None:
         """The next request that can run; None if there is none, or too many results wait for an earlier one."""
-        while self._requests is not None and not (self._ordered and len(self._results) >= _MOST_WAITING):
+        while self._requests is not None and not self._wait():
             try:
                 request = next(self._requests)
             except StopIteration:
@@ -64,6 +64,10 @@ class Inflow:
             self._numbers[id(ready)] = number
             return ready
         return None
+
+    def _wait(self) -> bool:
+        """Do many results wait for one that is not there yet?"""
+        return self._ordered and self._given not in self._results and len(self._results) >= _MOST_WAITING
 
     def finish(self, ready: Ready, result: Result) -> None:
         """Take the result of a request that ran."""

@@ -49,7 +49,8 @@ class Lane:
     :ivar ids: Committed ids, prompt first. :ivar held: How many of them the cache holds;
         the rest is *pending*. :ivar state: The constraint's state after ``ids``.
     :ivar text: What the ids say so far, where somebody needs to know while decoding.
-    :ivar hidden: The model's hidden states where it was fed last, if a drafter needs them; see ``LaneView``.
+    :ivar hidden: The model's hidden states where it was fed last, of a prompt all that was fed, if a drafter needs them;
+        see ``LaneView``.
     :ivar hypothesis: Its number within the request: part of the noise key.
     :ivar score: What a joint selector gave it. :ivar sources: Who proposed each new id; where lanes fork only,
         else the trace knows.
@@ -110,7 +111,8 @@ class Lane:
         ids = tuple(self.ids)  # drafters get a copy, so that none of them can change the text
         return LaneView(
             ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.score,
-            self.hidden, job.samples, job.wants_probabilities, Drawing(job, ids, key), costs.seconds(lanes) / lanes,
+            None if self.prefilled and self.held < len(self.ids) - 1 else self.hidden,  # of pieces: not yet next to the last id
+            job.samples, job.wants_probabilities, Drawing(job, ids, key), costs.seconds(lanes) / lanes,
         )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,7 +58,7 @@ class Panel:
             self._asked = length
             numbers = [number for number in self._voters() if len(self.paths[number].token_ids) <= length]
             others = len(job.lanes) - sum(len(path.token_ids) <= length for path in self.paths.values())
-            if numbers and self._ask("is_settled", [self.paths[number] for number in numbers], others):
+            if numbers and self._is_settled([self.paths[number] for number in numbers], others):
                 self.settled, job.cancelled = numbers, True
                 return
 
@@ -69,6 +70,11 @@ class Panel:
     def _voters(self) -> list[int]:
         """Numbers of the paths that may be chosen: their text has passed its final check."""
         return [number for number in sorted(self.paths) if self.paths[number].error is None]
+
+    def _is_settled(self, paths: list[Result], running: int) -> bool:
+        with blaming(self.job, self.jury, "is_settled"):
+            return bool(self.jury.is_settled(paths, running))
+        return False
 
     def _ask(self, call: str, *arguments: Any) -> Any:
         try:
@@ -101,15 +107,17 @@ class Panel:
         decision = self._ask("decide", voters)
         if self.job.error is not None:
             return []
+        order: list[int] = []
         with blaming(self.job, self.jury, "decide"):
-            if not isinstance(decision, Decision) or sorted(decision.order) != list(range(len(voters))):
+            order = [operator.index(place) for place in decision.order] if isinstance(decision, Decision) else []
+            if sorted(order) != list(range(len(voters))):
                 raise ValueError(f"it gave {decision!r}, where each of {len(voters)} paths has one place in the order")
             for path, score in zip(voters, decision.scores, strict=False):
                 path.score = score
         if self.job.error is not None:
             return []
-        voters[decision.order[0]].agreement = decision.agreement
-        return list(decision.order)
+        voters[order[0]].agreement = decision.agreement
+        return order
 
     def _note(self, every: dict[int, Result], voters: list[Result], *, votes: bool) -> None:
         """Say in the trace what the result does not show."""

@@ -96,9 +96,16 @@ class Scheduler:
     def _fail(self, error: BaseException, everybody: bool) -> None:
         """Nobody who runs gets a result; ``everybody``: nor who waits."""
         with self._lock:
-            self._line.leave()
+            first = None if everybody else self._line.looked_at
+            waits = {} if first is None else {id(first): self._running[id(first)]}
+            if not everybody and len(self._running) > len(waits):  # it had not begun, and others had
+                for key in waits:
+                    del self._running[key]
+            else:
+                waits = {}
+                self._line.leave()
             submitted = list(self._running.values())
-            self._running.clear()
+            self._running = waits
             if everybody:
                 submitted += [handle for _, handle in self._waiting]
                 self._waiting.clear()

@@ -40,7 +40,9 @@ def settle(
         del job.finished[selector.width :]
     with blaming(job, selector, "is_settled"):
         finished = [lane.brief() for lane in job.finished]
-        settled = not running or selector.is_settled([lane.brief() for lane in running], finished)
+        settled = not running or bool(selector.is_settled([lane.brief() for lane in running], finished))
+        if settled and not finished:
+            raise ValueError("it ended the search before any hypothesis had ended")
     if settled or job.error is not None:
         del parents[first:], going[first:], lengths[first:]
         job.lanes = (job.finished if job.error is None or not running else running)[: job.returns]

@@ -122,12 +122,14 @@ def test_what_drafts_have_lost_is_not_risked_again_until_enough_text_came_withou
     assert drafted(replace(fresh, records=others), guess) == 1, "what others won may be risked"
 
 
-def test_what_promises_much_is_tried_whatever_was_lost() -> None:
+def test_what_promises_much_is_tried_until_a_forward_more_was_lost() -> None:
     guess = Says(Draft((4,) * 8, ("says",) * 8))
-    records = {"says": Record(8, 6, trials=8.0, hits=6.0, saved=-1.0), "other": Record(8, 0, trials=8.0, saved=-5.0)}
+    records = {"says": Record(8, 6, trials=8.0, hits=6.0, saved=-1.0), "other": Record(8, 0, trials=8.0, saved=-0.5)}
     lane = LaneView([1] * 10, 10, records=records, cost=lambda width: 1.0 + 0.05 * width)
     assert drafted(lane, guess) > 4
     assert drafted(replace(lane, cost=lambda width: 1.0 + 0.9 * (width - 1)), guess) == 0
+    records["other"] = Record(8, 0, trials=8.0, saved=-1.1)
+    assert drafted(replace(lane, records=records), guess) == 0
 
 
 def test_the_longer_a_draft_the_more_it_risks() -> None:

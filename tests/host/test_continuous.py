@@ -141,8 +141,9 @@ def test_what_a_cache_may_take_holds_requests_back(monkeypatch: pytest.MonkeyPat
     assert max(map(len, watch.turns)) == 2
 
 
-def test_a_cache_limit_counts_how_long_texts_may_become(monkeypatch: pytest.MonkeyPatch) -> None:
-    requests = [Request(prompt(4, 3 + n), max_new_tokens=240, end_ids=[]) for n in range(4)]
+@pytest.mark.parametrize("budget", [140, 240])
+def test_a_cache_limit_counts_how_long_texts_may_become(monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
+    requests = [Request(prompt(4, 3 + n), max_new_tokens=budget, end_ids=[]) for n in range(4)]
     one = Host(family_model("llama"), plugins=[]).generate_batch(requests[:1])[0].trace.cache["peak_bytes"]
     host = Host(family_model("llama"), plugins=[], max_cache_bytes=3 * one)
     watch = Watch(host, monkeypatch)
@@ -194,6 +195,22 @@ def test_where_results_wait_for_a_long_one_no_more_are_begun(monkeypatch: pytest
     assert len(next(results).token_ids) == 60
     assert len(taken) <= 1 + 5 + 2
     assert [len(result.token_ids) for result in results] == [1] * 39
+
+
+def test_many_refused_requests_in_a_row_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("decodeplug.inflow._MOST_WAITING", 5)
+    host = Host(family_model("llama"), plugins=[], max_batch=2)
+    bad, good = Request("no tokenizer", max_new_tokens=2), Request(prompt(3), max_new_tokens=2, end_ids=[])
+    results = list(host.run([good, *[bad] * 12, good, *[bad] * 12], return_errors=True))
+    assert [result.error is None for result in results] == [True, *[False] * 12, True, *[False] * 12]
+
+
+def test_a_cache_limit_holds_for_prompts_that_are_fed_in_pieces() -> None:
+    requests = [Request(prompt(200, 3 + n), max_new_tokens=9, end_ids=[]) for n in range(4)]
+    one = Host(family_model("llama"), plugins=[]).generate_batch(requests[:1])[0].trace.cache["peak_bytes"]
+    host = Host(family_model("llama"), plugins=[], max_cache_bytes=2 * one, max_batch_tokens=32)
+    results = host.generate_batch(requests)
+    assert max(result.trace.cache["peak_bytes"] for result in results) <= 2 * one
 
 
 def test_caches_of_other_kinds_have_batches_of_their_own() -> None:

@@ -19,9 +19,7 @@ __all__ = ["Chain"]
 
 _FIRST_STAKE = 1.0  # forwards of width 1 that a lane may lose on drafts
 _STAKE_PER_TOKEN = 0.015  # and how many more for each new token
-_CLEAR = (
-    1.3  # a draft that promises so many tokens per cost is risked whatever was lost: who fails does not promise it long
-)
+_CLEAR = 1.3  # a draft that promises so many tokens per cost is tried until as much again was lost
 _NO_RECORD = Record()
 _AS_GOOD = 0.98  # a longer draft that promises so much of the most tokens per cost is taken: it saves forwards
 _PATIENCE = 8  # trials that a prior counts as where a drafter is not asked yet
@@ -37,7 +35,8 @@ class Chain:
     with the most expected tokens per cost of the forward, or a longer one that is as good but for 2 %: the expectation comes from how
     each drafter did in this lane, the cost from measured forwards. Where drafts do not
     help, their length goes to 0, and they are tried again now and then: where the gain is in doubt, the expected loss is at most
-    what drafts have saved this lane before, one forward, and 15 in 1,000 tokens. What was lost is held against all drafters.
+    what drafts have saved this lane before, one forward, and 15 in 1,000 tokens; where it is clear, one forward more. What was
+    lost is held against all drafters.
 
     :param drafters: Drafters, in the order in which they are asked. A chain is made of the
         parts themselves: where they are named, a host makes the chain of them.
@@ -166,7 +165,8 @@ class Chain:
             expected += reached
             cost = lane.cost(length + 1) + price * max(0, length - len(draft))
             risked = (1 - rates[0]) * (cost - 1)  # the expected loss where nothing is kept; a longer one may cost less
-            promises.append(expected / cost if risked <= stake or expected >= _CLEAR * cost else 0.0)
+            clear = expected >= _CLEAR * cost and stake > -_FIRST_STAKE
+            promises.append(expected / cost if clear or risked <= stake else 0.0)
         enough = _AS_GOOD * max(promises)
         return max(firm, *(length for length, promise in enumerate(promises) if promise >= enough))
 
