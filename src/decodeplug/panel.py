@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from decodeplug.blame import blaming, fail
+from decodeplug.blame import blaming
 from decodeplug.jury import Decision, Jury
 from decodeplug.lane import Job, Lane
 from decodeplug.result import Result
@@ -77,11 +77,9 @@ class Panel:
         return False
 
     def _ask(self, call: str, *arguments: Any) -> Any:
-        try:
+        with blaming(self.job, self.jury, call):
             return getattr(self.jury, call)(*arguments)
-        except Exception as error:
-            fail(self.job, self.jury, call, error)
-            return None
+        return None
 
     @torch.inference_mode(False)
     def verdict(self, read: Read) -> list[Result]:

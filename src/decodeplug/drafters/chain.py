@@ -157,9 +157,9 @@ class Chain:
         insisting = {drafter.name for drafter in self.drafters if getattr(drafter, "insists", False)}
         firm = max((index for index, name in enumerate(sources, start=1) if name in insisting), default=0)
         promises, reached, expected = [1.0], 1.0, 1.0  # tokens per cost, by length
-        if hoped and price > self._stake(lane):  # it may be for nothing
-            return len(draft)
         stake = self._stake(lane)
+        if hoped and price > stake:  # it may be for nothing
+            return len(draft)
         for length, rate in enumerate(rates, start=1):
             reached *= rate
             expected += reached
