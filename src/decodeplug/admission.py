@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +114,7 @@ class Admission:
     :ivar joining: Jobs for the next turn. Who takes them empties it.
     :ivar inspected: Jobs in the batch that somebody inspects.
     :ivar judged: Requests in the batch whose texts a panel follows, and it.
+    :ivar facts: What the cache says of itself, once there is one.
     :ivar over: A request has joined that was over before: it was cancelled while it waited, or it failed as it was told of.
     """
 
@@ -126,9 +127,14 @@ class Admission:
         self._line, self._users, self._opened = line, users, opened
         self.inspected: Sequence[Job] = ()
         self.judged: Sequence[tuple[Ready, Panel]] = ()
+        self.facts: Callable[[], Mapping[str, int]] | None = None
         self._stays: list[Stay] = []
         self._held, self._noted, self._known, self.over = 0, False, False, False
         self._most = self._longest = 1
+        budgets = [
+            limit for limit in (limits.max_cache_bytes, getattr(self.cache, "max_bytes", None)) if limit is not None
+        ]
+        self._budget: int | None = min(budgets, default=None)
 
     @property
     def running(self) -> list[Ready]:
@@ -168,21 +174,22 @@ class Admission:
         limits = self.limits
         if limits.lanes is not None and lanes + stay.lanes > limits.lanes:
             return False
-        if limits.max_cache_bytes is None:
+        if any(one.ready.job.waits for one in self._stays):
+            return False
+        if self._budget is None:
             return True
         if not self._known:  # what a lane takes is known after its first turn
             return False
         longest = max(one.longest for one in [*self._stays, stay])
-        return (lanes + stay.lanes) * self._held / self._most * _growth(
-            self._longest, longest
-        ) <= limits.max_cache_bytes
+        growth = _growth(self._longest, longest, getattr(self.cache, "block_size", None))
+        return (lanes + stay.lanes) * self._held / self._most * growth <= self._budget
 
     def note(self, cache_bytes: int) -> None:
         """Take down what the cache held in a turn."""
-        if cache_bytes == self._held and self._noted and self.limits.max_cache_bytes is None:
+        if cache_bytes == self._held and self._noted and self._budget is None:
             return
         self._held, self._noted = cache_bytes, True
-        if self.limits.max_cache_bytes is not None:  # buffers stay as large as they once had to be
+        if self._budget is not None:  # buffers stay as large as they once had to be
             self._most = max(self._most, sum(stay.lanes for stay in self._stays))
             running = [lane for stay in self._stays for lane in stay.ready.job.lanes]
             self._longest = max([self._longest, *(lane.prefilled or len(lane.ids) - 1 for lane in running)])
@@ -211,12 +218,18 @@ class Admission:
                 lane.hidden = None
             trace = job.trace
             trace.elapsed_s = time.perf_counter() - stay.began
-            trace.cache = {"name": part_name(self.cache), "bytes": self._held, "peak_bytes": stay.peak}
+            known = {"name": part_name(self.cache), "bytes": self._held, "peak_bytes": stay.peak, "reused": job.reused}
+            trace.cache = {**known, **(self.facts() if self.facts is not None else {})}
         return [stay.ready for stay in leaving if stay.ready.job.is_done]
 
 
-def _growth(now: int, then: int) -> float:
-    """How many times as much memory a lane takes that becomes so long: buffers double when they are full."""
+def _growth(now: int, then: int, block: int | None) -> float:
+    """How many times as much memory a lane takes that becomes so long: buffers double when they are full.
+
+    :param block: Ids of a block, where memory comes in blocks.
+    """
+    if block is not None:
+        return -(-then // block) / -(-now // block)
     slots = first = -(-now // _SLOTS) * _SLOTS
     while slots < then:
         slots *= 2

@@ -5,73 +5,29 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from decodeplug.blame import fail
 from decodeplug.drafting import drafts_of, judged
 from decodeplug.failure import PartFailure
 from decodeplug.feeding import Feeding, behind, go_on
-from decodeplug.groups import Group, grouped
+from decodeplug.groups import grouped
 from decodeplug.lane import Job, Lane
 from decodeplug.rowfacts import Chosen, Picked
 from decodeplug.rules import Clipped
 from decodeplug.together import note, settle
 from decodeplug.trace import Step
+from decodeplug.turn import Turn
 from decodeplug.users import drafters_of
 from decodeplug.values import NO_DRAFT, Draft, LaneView
-from decodeplug.walk import MaskFiller, Masks, cut_draft
+from decodeplug.walk import MaskFiller, cut_draft
 from decodeplug.widths import WidthCosts
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from decodeplug.errors import CacheFull
     from decodeplug.target import Target
 
-__all__ = ["Batch", "Turn"]
-
-
-@dataclass(slots=True)
-class Turn:
-    """One turn of the loop over all lanes.
-
-    :ivar groups: The lanes as they are scored together.
-    :ivar feeds: For each lane, the ids that the model gets. :ivar wants: For each, of how many
-        of them, the last ones, logits are wanted.
-    :ivar pieces: Lanes that are fed a part of their prompt, and how much; they choose no token.
-    :ivar ends: A request may be done with it.
-    """
-
-    lanes: list[Lane]
-    groups: list[Group]
-    drafts: list[Draft]
-    feeds: list[list[int]]
-    wants: list[int]
-    masks: Future[Masks] | None = None
-    pieces: Mapping[int, int] = field(default_factory=dict[int, int])
-    draft_s: float = 0.0
-    forward_s: float = 0.0
-    wait_s: float = 0.0
-    choose_s: float = 0.0
-    cache_bytes: int = 0
-    hidden: Sequence[Tensor] = ()
-    filled: Masks | None = None
-    steps: list[tuple[Job, Step]] = field(default_factory=list)
-    ends: bool = False
-
-    def again(self) -> Turn:
-        """The same turn with what is pending now. Nobody keeps a turn that is over."""
-        self.feeds, self.steps, self.draft_s = [lane.ids[lane.held :] for lane in self.lanes], [], 0.0
-        return self
-
-    def await_masks(self) -> Masks | None:
-        """The masks of this turn; waits for what is not filled yet."""
-        if self.masks is not None:
-            began = time.perf_counter()
-            self.filled = self.masks.result()
-            self.wait_s = time.perf_counter() - began
-        return self.filled
+__all__ = ["Batch"]
 
 
 class Batch:
@@ -88,6 +44,7 @@ class Batch:
         self._vocab_size, self._device = target.vocab_size, target.device
         self._filler, self._costs, self._feeding = filler, costs, feeding
         self._steady: Turn | None = None
+        self._running: set[Job] = set()
         self._going: tuple[list[int], list[Lane], list[int]] = [], [], []
 
     def join(self) -> tuple[list[int], list[Lane], list[int]]:
@@ -110,6 +67,9 @@ class Batch:
             return last.again()
         views = [lane.view(self._costs, len(lanes)) for lane in lanes]
         pieces = self._feeding.pieces(lanes)
+        if any(lane.job.waits for lane in lanes):
+            self._resume(lanes)
+            pieces = {**pieces, **{index: 0 for index, lane in enumerate(lanes) if lane.job.waits}}
         proposed = self._proposed(lanes, views, max_draft, pieces)
         drafts, rows, steady = [], [], True
         for index, lane in enumerate(lanes):
@@ -126,7 +86,8 @@ class Batch:
         wants = [len(draft.tokens) + 1 for draft in drafts]
         for index, count in pieces.items():
             feeds[index], wants[index] = feeds[index][:count], 0
-        turn = Turn(lanes, grouped(lanes, views, drafts, wants), drafts, feeds, wants, masks, pieces)
+        whole = [index for index, lane in enumerate(lanes) if lane.job.needs_whole_prompt]
+        turn = Turn(lanes, grouped(lanes, views, drafts, wants), drafts, feeds, wants, masks, pieces, whole=whole)
         self._steady = turn if steady else None
         turn.draft_s = time.perf_counter() - began
         return turn
@@ -161,6 +122,28 @@ class Batch:
                 drafts[index] = NO_DRAFT
         return drafts
 
+    def _resume(self, lanes: Sequence[Lane]) -> None:
+        """Let the first request that waits for room go on, if another has left, or nobody else runs."""
+        running = {lane.job for lane in lanes if not lane.job.waits}
+        if not running or not self._running <= running:
+            first = next(lane.job for lane in lanes if lane.job.waits)
+            first.waits = False
+            running.add(first)
+        self._running = running
+
+    def give_up(self, turn: Turn, full: CacheFull) -> None:
+        """The cache has no room: the last request waits, and is fed again later. One that is alone fails."""
+        turn.await_masks()
+        running = list(dict.fromkeys(lane.job for lane in turn.lanes if not lane.job.waits))
+        last = running[-1]
+        if len(running) == 1:
+            last.error = last.error or full
+        last.waits, self._running = True, set(running[:-1])
+        stay = [index for index, lane in enumerate(turn.lanes) if lane.job.error is None]
+        lanes = [turn.lanes[index] for index in stay]
+        self._going = stay, lanes, [0 if lane.job.waits else lane.held for lane in lanes]
+        self._steady, turn.ends = None, True
+
     def commit(self, turn: Turn, chosen: Sequence[Chosen]) -> None:
         """Clip and commit every extension, and note which lanes go on."""
         parents: list[int] = []
@@ -188,7 +171,7 @@ class Batch:
                 except Exception as error:
                     _fail_to_clip(job, error)
                     continue
-            step = _step(turn, index, clipped, choice)
+            step = _step(turn, index, clipped, choice, forks=picked is not None and picked.forks)
             begun, lane.prefilled = lane.hidden if len(lane.ids) == job.prompt_length else None, 0
             turn.steps.append((job, step))
             job.trace.steps.append(step)
@@ -207,7 +190,7 @@ class Batch:
         if last is not None and last.plan.joint is not None:
             settle(last, last.plan.joint, first, parents, going, lengths)
         if turn.pieces:
-            go_on(turn.lanes, turn.pieces, turn.hidden, parents, going, lengths)
+            go_on(turn.lanes, turn.pieces, turn.hidden, turn.reused, parents, going, lengths)
         self._going = parents, going, lengths
         turn.ends = self._steady is None or len(going) < len(turn.lanes)
         # What a forward cost, where a drafter will ask; that of a prompt says nothing of a draft's.
@@ -246,17 +229,20 @@ def _fail_to_clip(job: Job, error: Exception) -> None:
         fail(job, job.constraint, "advance", error)
 
 
-def _step(turn: Turn, index: int, clipped: Clipped, choice: Chosen) -> Step:
+def _step(turn: Turn, index: int, clipped: Clipped, choice: Chosen, *, forks: bool) -> Step:
     lane, draft, count = turn.lanes[index], turn.drafts[index], len(clipped.tokens)
     kept = _kept(draft, clipped.tokens) if draft.tokens else 0
-    shares = lane.held == 0 and lane.is_twin and lane is not lane.job.lanes[0]
+    follows = lane.held == 0 and lane.is_twin and lane is not lane.job.lanes[0]
+    shares = follows or (forks and len(lane.ids) == lane.job.prompt_length)
+    reused = turn.reused[index] if turn.reused and not shares else 0
+    lane.job.reused += reused
     step = Step(
         position=len(lane.ids),
         drafted=draft.tokens,
         sources=draft.sources,
         kept=kept,
         tokens=clipped.tokens,
-        width=0 if shares else lane.prefilled + len(turn.feeds[index]),
+        width=0 if shares else lane.prefilled + len(turn.feeds[index]) - reused,
         lane=lane.hypothesis,
         forward_s=turn.forward_s,
         wait_s=turn.wait_s,

@@ -59,7 +59,7 @@ _STRATEGIES = {
     "self-consistency": "SelfConsistency",
     "best-of-n": "BestOfN",
 }
-_CACHES = {"dense": "Dense", "none": "NoCache"}
+_CACHES = {"dense": "Dense", "none": "NoCache", "paged": "Paged"}
 
 
 @hookimpl

@@ -8,7 +8,7 @@ position whose next token is being chosen: one lane with ``n`` drafted tokens ha
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from decodeplug.selecting import JointSelector, Proposal, Rows, Selector
@@ -222,12 +222,17 @@ class Session(Protocol):
     hidden: Sequence[Tensor]
     """For each lane ``[fed, hidden]``: what the output layer read in the last forward. Empty unless asked for."""
 
-    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
+    reused: Sequence[int]
+    """For each lane, how many ids of the last forward were not computed, since the cache knew them. Empty: none."""
+
+    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()) -> Tensor:
         """One call of the model over all lanes, each with its own number of new ids.
 
         :param feeds: For each lane, the ids that the cache does not hold; may be empty.
         :param wants: For each lane, of how many trailing ids the logits are wanted.
+        :param whole: Lanes all of whose ids have to be computed, also where the cache knows some of another text.
         :returns: ``[sum(wants), vocab]`` raw logits, lane after lane, in the model's dtype.
+        :raises CacheFull: There is no room for a lane; what the lanes held before is there still.
         """
         ...
 
@@ -250,10 +255,18 @@ class Session(Protocol):
         """Bytes that the cache holds now."""
         ...
 
+    def facts(self) -> Mapping[str, int]:
+        """What else the cache says of itself: ``copied_bytes`` so far, and what is of its kind."""
+        ...
+
 
 @runtime_checkable
 class Inspector(Protocol):
-    """Reads what happens and reports at the end. Never changes ids, leaves no hook behind."""
+    """Reads what happens and reports at the end. Never changes ids, leaves no hook behind.
+
+    One with ``needs_whole_prompt = True`` has every id of its request's prompt computed: a cache does not go on from
+    what it knows of another text.
+    """
 
     name: ClassVar[str]
 

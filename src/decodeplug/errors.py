@@ -168,10 +168,13 @@ class ContextOverflow(DecodeplugError, ValueError):
 
 
 class CacheFull(DecodeplugError, MemoryError):
-    """The cache has reached its byte budget."""
+    """The cache has reached its byte budget: ``.wanted_bytes``, ``.budget_bytes``.
 
-    def __init__(self, wanted_bytes: int, budget_bytes: int) -> None:
-        self.wanted_bytes, self.budget_bytes = wanted_bytes, budget_bytes
+    ``.lane`` is the place of the text that found no room, among those that are decoded together.
+    """
+
+    def __init__(self, wanted_bytes: int, budget_bytes: int, *, lane: int = 0) -> None:
+        self.wanted_bytes, self.budget_bytes, self.lane = wanted_bytes, budget_bytes, lane
         super().__init__(
             f"the cache needs {wanted_bytes:,} bytes and may hold {budget_bytes:,}. Raise the budget, or decode fewer requests at once."
         )

@@ -78,6 +78,7 @@ def go_on(
     lanes: Sequence[Lane],
     pieces: Mapping[int, int],
     hidden: Sequence[Tensor],
+    reused: Sequence[int],
     parents: list[int],
     going: list[Lane],
     lengths: list[int],
@@ -88,6 +89,7 @@ def go_on(
 
     :param lanes: Those of the turn. :param pieces: What :meth:`Feeding.pieces` said of them.
     :param hidden: For each lane ``[fed, hidden]``, the model's states; empty where no drafter wants them.
+    :param reused: For each lane, how many of its ids were not computed; empty: none.
     """
     first = 0
     last: Job | None = None
@@ -99,11 +101,13 @@ def go_on(
             job.trace.forwards += count > 0
         if hidden and count and job.needs_hidden:
             lane.hidden = behind(lane.hidden, hidden[index])
-        lane.prefilled += count
+        known = reused[index] if reused else 0
+        job.reused += known
+        lane.prefilled += count - known
         lane.finish_reason = lane.finish_reason or job.interrupted()
         if lane.finish_reason is None and job.error is None:
             held = job.lanes[0].held + pieces[first]
-            joins = held == job.prompt_length - 1
+            joins = held == job.prompt_length - 1 and len(lane.ids) == job.prompt_length
             lane.hidden = lanes[first].hidden if joins else lane.hidden
             parents.append(first if joins else index)
             going.append(lane)

@@ -133,6 +133,10 @@ class Fit:
             deadline=None if request.timeout_s is None else time.monotonic() + request.timeout_s,
             returns=request.num_return_sequences,
         )
+        if job.needs_whole_prompt and getattr(cache, "knows_texts", False):
+            trace.notes.append(
+                "all of the prompt is computed, also what the cache knows of it: a drafter or an inspector reads it"
+            )
         self._open_lanes(job, hypotheses)
         return Ready(asked, job, spec, cache, None if jury is None else Panel(jury, job))
 

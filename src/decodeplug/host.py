@@ -221,6 +221,7 @@ class Host:
     def close(self) -> None:
         """Stop the host's threads; submitted requests that have not finished are cancelled. It cannot be used after it."""
         self._runner.close()
+        self.target.shared.clear()
 
     def __enter__(self) -> Host:
         return self

@@ -122,6 +122,8 @@ class Job:
 
     :ivar lanes: Where the selector chooses for all of them at once, those that go on, best first; in the end the
         best that have ended. :ivar finished: The best that have ended so far, likewise.
+    :ivar reused: Ids of its prompt that the cache knew from other texts. :ivar waits: It holds nothing, until the cache has
+        room for it.
     :ivar returns: How many of these are wanted.
     """
 
@@ -146,6 +148,8 @@ class Job:
     deadline: float | None = None
     error: BaseException | None = None
     cancelled: bool = False
+    reused: int = 0
+    waits: bool = False
 
     def interrupted(self) -> str | None:
         """Why this job must stop now though its text has not ended, or None."""
@@ -167,6 +171,11 @@ class Job:
     def needs_hidden(self) -> bool:
         """Does its drafter read the model's hidden states?"""
         return getattr(self.drafter, "needs_hidden", False)
+
+    @property
+    def needs_whole_prompt(self) -> bool:
+        """Must each id of its prompt be computed, also where the cache knows it from another text?"""
+        return self.needs_hidden or any(getattr(one, "needs_whole_prompt", False) for one in self.inspectors)
 
     @property
     def prompt_length(self) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 
-from decodeplug.batch import Batch, Turn
+from decodeplug.batch import Batch
 from decodeplug.choose import choose
 from decodeplug.contracts import Session
+from decodeplug.errors import CacheFull
+from decodeplug.turn import Turn
 
 __all__ = ["decode"]
 
@@ -33,15 +35,19 @@ def decode(session: Session, batch: Batch) -> Generator[Turn, None, None]:
         turn = batch.draft(lanes, session.max_draft)
         # forward: one call over pending and drafted ids of all lanes
         began = time.perf_counter()
-        logits = session.forward(turn.feeds, turn.wants)
-        turn.forward_s, turn.cache_bytes, turn.hidden = time.perf_counter() - began, session.bytes(), session.hidden
-        # score and select: on the device, one transfer at the end
-        chosen = choose(logits, turn.groups, len(lanes), turn.await_masks())
-        del logits  # large, and the next forward's are made in its place
-        turn.choose_s = time.perf_counter() - began - turn.forward_s
-        # clip: end tokens, stop strings, constraint, budget; commit
-        batch.commit(turn, chosen)
+        try:
+            logits = session.forward(turn.feeds, turn.wants, turn.whole)
+        except CacheFull as full:
+            batch.give_up(turn, full)
+        else:
+            turn.forward_s, turn.cache_bytes = time.perf_counter() - began, session.bytes()
+            turn.hidden, turn.reused = session.hidden, session.reused
+            # score and select: on the device, one transfer at the end
+            chosen = choose(logits, turn.groups, len(lanes), turn.await_masks())
+            del logits  # large, and the next forward's are made in its place
+            turn.choose_s = time.perf_counter() - began - turn.forward_s
+            # clip: end tokens, stop strings, constraint, budget; commit
+            batch.commit(turn, chosen)
         yield turn
         # and who goes on, with those that join
         parents, lanes, lengths = batch.join()
-    session.keep([], [])

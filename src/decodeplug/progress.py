@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from decodeplug.batch import Turn
 from decodeplug.lane import Job
 from decodeplug.text import TextState, extend_text
+from decodeplug.turn import Turn
 
 __all__ = ["Agreed", "First", "Progress", "progress_of"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from decodeplug.admission import Admission
-from decodeplug.batch import Batch, Turn
+from decodeplug.batch import Batch
 from decodeplug.blame import fail, named
 from decodeplug.contracts import Inspector
 from decodeplug.errors import DecodeplugError
@@ -20,9 +20,10 @@ from decodeplug.lane import Job, Lane
 from decodeplug.loop import decode
 from decodeplug.result import Result
 from decodeplug.score import part_name
-from decodeplug.target import SharedPrompts
+from decodeplug.target import SharedPrompts, next_hook, reading
 from decodeplug.text import find_stop
 from decodeplug.trace import Trace
+from decodeplug.turn import Turn
 
 if TYPE_CHECKING:
     from decodeplug.fit import Ready
@@ -46,6 +47,7 @@ def turns(
     """
     cache = admission.cache
     session = SharedPrompts(target.session(cache))
+    admission.facts = session.facts
     feeding = Feeding(admission.limits.max_batch_tokens, lambda: target.feeds_in_pieces(cache))
     batch = Batch(admission.joining, target, filler=filler, costs=costs, feeding=feeding)
     loop = decode(session, batch)
@@ -64,6 +66,7 @@ def turns(
             yield turn
     finally:
         loop.close()
+        session.keep([], [])  # also where it was stopped between: other runs share its memory
 
 
 @inference
@@ -78,6 +81,7 @@ def _next(loop: Generator[Turn, None, None], inspected: Sequence[Job], model: An
 def _inspected(jobs: Sequence[Job], model: Any) -> Generator[None, None, None]:
     """Inspectors are attached during a turn only: between two, others may run the model."""
     opened: list[tuple[Job, Inspector, Any]] = []
+    first = next_hook()
     for job in jobs:
         for inspector in job.inspectors if job.error is None else ():
             try:
@@ -87,7 +91,8 @@ def _inspected(jobs: Sequence[Job], model: Any) -> Generator[None, None, None]:
             except Exception as error:
                 fail(job, inspector, "attach", error)
     try:
-        yield
+        with reading(first):
+            yield
     finally:
         for job, inspector, context in reversed(opened):
             try:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from decodeplug.admission import NO_LIMITS, Admission, Limits, Line
-from decodeplug.batch import Turn
 from decodeplug.discovery import Plugins
 from decodeplug.errors import BadOption, Cancelled, DecodeplugError
 from decodeplug.fit import Fit, Ready
@@ -28,6 +27,7 @@ from decodeplug.scheduler import Scheduler
 from decodeplug.stream import Stream
 from decodeplug.submitted import Submitted
 from decodeplug.target import Target
+from decodeplug.turn import Turn
 from decodeplug.users import Users
 from decodeplug.walk import MaskFiller
 from decodeplug.widths import WidthCosts

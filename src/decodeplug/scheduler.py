@@ -13,8 +13,8 @@ from decodeplug.result import Result
 from decodeplug.submitted import Submitted
 
 if TYPE_CHECKING:
-    from decodeplug.batch import Turn
     from decodeplug.fit import Ready
+    from decodeplug.turn import Turn
 
 __all__ = ["Scheduler"]
 

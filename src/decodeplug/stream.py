@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 
-from decodeplug.batch import Turn
 from decodeplug.errors import Cancelled
 from decodeplug.lane import Job
 from decodeplug.progress import progress_of
 from decodeplug.result import Chunk, Result
 from decodeplug.text import TextState, find_stop, safe_length
+from decodeplug.turn import Turn
 
 __all__ = ["Stream", "Writing"]
 

@@ -12,8 +12,8 @@ from decodeplug.result import Chunk, Result
 from decodeplug.stream import Writing
 
 if TYPE_CHECKING:
-    from decodeplug.batch import Turn
     from decodeplug.fit import Ready
+    from decodeplug.turn import Turn
 
 __all__ = ["Submitted"]
 

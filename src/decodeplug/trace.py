@@ -23,7 +23,7 @@ class Step:
     :ivar drafted: Proposed ids, and for each the drafter: ``sources``.
     :ivar kept: Proposed ids that were kept. :ivar tokens: All ids committed.
     :ivar width: Ids that the forward was fed for this lane, prompt included. Hypotheses of one request share the
-        forward of their prompt, which is counted at the first of them.
+        forward of their prompt, which is counted at one of them.
     :ivar forward_s: Seconds until the forward returned; a GPU may go on with it for longer.
     :ivar mask_s: Seconds that filling this step's masks took, beside the forward.
     :ivar wait_s: Seconds that the loop waited for masks after the forward.
@@ -80,7 +80,9 @@ class Trace:
         pieces takes several.
     :ivar processors: The processors in the order in which they ran.
     :ivar notes: What was decided silently otherwise: a fallback, a part left out.
-    :ivar cache: What the cache took, all lanes of the run together: ``bytes`` in the last turn, ``peak_bytes``.
+    :ivar cache: What the cache took, all lanes of the run together: ``bytes`` in the last turn, ``peak_bytes``, and
+        ``copied_bytes`` so far; of a paged one ``blocks``, ``shared_blocks`` and ``block_size``. ``reused`` is how many ids of
+        this request's prompt were not computed, since the cache knew them from another text.
     """
 
     seed: int = 0

@@ -69,6 +69,18 @@ def test_the_best_answers_come_first_and_all_are_valid(capsys: pytest.CaptureFix
 
 
 @pytest.mark.smollm2
+def test_what_questions_have_in_common_is_computed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    answers = [
+        run("shared_prompt", f"--cache={cache}", "--max-new-tokens=8", capsys=capsys) for cache in ("paged", "dense")
+    ]
+    paged, dense = ([line.rpartition(" (") for line in answer.splitlines()] for answer in answers)
+    assert [line[0] for line in paged] == [line[0] for line in dense]
+    computed = [[int(line[2].split()[0]) for line in lines] for lines in (paged, dense)]
+    assert computed[0][0] == computed[1][0]
+    assert all(few < 0.35 * all_of_them for few, all_of_them in zip(computed[0][1:], computed[1][1:], strict=True))
+
+
+@pytest.mark.smollm2
 def test_a_table_is_booked_by_rules_that_no_mask_knows(capsys: pytest.CaptureFixture[str]) -> None:
     *explained, budget, booking, tax = run("table_booking", "--max-new-tokens", "90", capsys=capsys).splitlines()
     assert "/properties/guests/uniqueItems: checked" in explained

@@ -15,7 +15,7 @@ import transformers
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from families.outcome import CANNOT_BE_BUILT, REFUSED, outcome_of  # noqa: E402 - after the path is set
+from families.outcome import CANNOT_BE_BUILT, REFUSED, keeps_its_own_cache, outcome_of  # noqa: E402 - after the path is set
 
 from decodeplug.errors import UnsupportedModel  # noqa: E402
 from decodeplug.target import Target  # noqa: E402
@@ -34,8 +34,9 @@ computed for that prompt alone.
 - *path*: **ragged**: all lanes share a forward, each at its own length. **grouped**: lanes of equal width (or equal length)
   share one. **steps**: each lane has the model's own cache and is fed as `generate()` feeds it. **recompute**: no cache.
 - *drafts*: whether drafted ids are worth anything; where not, the chain drafts none.
-- *difference*: the largest absolute difference of any logit with the dense cache / without a cache. All arithmetic is
-  held in float64, also where a model asks for float32 (`1e-9` is the limit); families marked 32 know only float32.
+- *difference*: the largest absolute difference of any logit with the dense cache / with the paged one, in blocks of two
+  ids (-: the model keeps its own cache) / without a cache. All arithmetic is held in float64, also where a model asks for
+  float32 (`1e-9` is the limit); families marked 32 know only float32.
 
 | family | path | drafts | difference | note |
 |---|---|---|---|---|
@@ -78,12 +79,15 @@ def _row(family: str) -> tuple[str, str | None]:
         return "", f"transformers cannot build it from its config here: {_in_short(failed)}"
     try:
         dense, none = outcome_of(family, "dense"), outcome_of(family, "none")
+        paged = None if keeps_its_own_cache(target) else outcome_of(family, "paged")
     except Exception as failed:
         return "", f"**failed**: {_in_short(failed)}"
-    wrong = dense.wrong_rows + none.wrong_rows
-    difference = f"{dense.worst:.0e} / {none.worst:.0e}" + (" (32)" if family in FLOAT32_ONLY else "")
+    measured = [dense, none] if paged is None else [dense, paged, none]
+    wrong, worst = sum(one.wrong_rows for one in measured), max(one.worst for one in measured)
+    differences = [f"{dense.worst:.0e}", "-" if paged is None else f"{paged.worst:.0e}", f"{none.worst:.0e}"]
+    difference = " / ".join(differences) + (" (32)" if family in FLOAT32_ONLY else "")
     note = target.choice.quirk.because
-    if wrong or max(dense.worst, none.worst) > (3e-5 if family in FLOAT32_ONLY else 1e-9):
+    if wrong or worst > (3e-5 if family in FLOAT32_ONLY else 1e-9):
         return "", f"**wrong**: {wrong} ids, difference {difference}"
     return f"| {family} | {dense.path} | {'yes' if dense.rewinds else 'no'} | {difference} | {note} |", None
 

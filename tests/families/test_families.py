@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from families.outcome import CANNOT_BE_BUILT, CI, REFUSED, TOLERANCE, outcome_of
+from families.outcome import CANNOT_BE_BUILT, CI, REFUSED, TOLERANCE, keeps_its_own_cache, outcome_of
 from families.walk import generated, prompts
 
-from decodeplug.errors import UnsupportedModel
+from decodeplug.errors import IncompatibleParts, UnsupportedModel
 from decodeplug.target import Target
 from decodeplug.testing.families import families, family_model
 
@@ -16,12 +16,16 @@ ABLE = [family for family in families() if family not in CANNOT_BE_BUILT]
 
 
 def _holds(family: str, cache: str) -> None:
+    if cache == "paged" and keeps_its_own_cache(Target(family_model(family))):
+        with pytest.raises(IncompatibleParts, match="keeps its own cache or none"):
+            outcome_of(family, cache)
+        return
     outcome = outcome_of(family, cache)
     assert outcome.wrong_rows == 0
     assert outcome.worst < TOLERANCE.get(family, 1e-9)
 
 
-@pytest.mark.parametrize("cache", ["dense", "none"])
+@pytest.mark.parametrize("cache", ["dense", "paged", "none"])
 @pytest.mark.parametrize("family", CI)
 def test_ragged_lanes_with_rejected_drafts_give_the_logits_of_generate(family: str, cache: str) -> None:
     _holds(family, cache)
@@ -31,6 +35,7 @@ def test_ragged_lanes_with_rejected_drafts_give_the_logits_of_generate(family: s
 @pytest.mark.parametrize("family", [family for family in ABLE if family not in (*CI, *REFUSED)])
 def test_every_other_family_does_so_too(family: str) -> None:
     _holds(family, "dense")
+    _holds(family, "paged")
     _holds(family, "none")
 
 

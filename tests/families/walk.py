@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from decodeplug.caches import Paged
 from decodeplug.target import Target
 from decodeplug.testing.recipes import CANNOT_CACHE
 
@@ -52,7 +53,7 @@ def generated(model: Any, prompt: list[int], new_tokens: int = NEW_TOKENS) -> tu
     return text[0].tolist(), torch.stack(rows)
 
 
-def walk(model: Any, cache: str = "dense", *, target: Target | None = None, fresh: bool = False) -> Outcome:
+def walk(model: Any, cache: str | Paged = "dense", *, target: Target | None = None, fresh: bool = False) -> Outcome:
     """Go through the schedule and compare every row.
 
     :param fresh: Generate each truth with a copy of the model, because it remembers other texts.

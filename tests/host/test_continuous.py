@@ -81,9 +81,9 @@ class Watch:
             opened = plain(cache)
             forward = opened.forward
 
-            def watched(feeds: Any, wants: Any) -> Any:
+            def watched(feeds: Any, wants: Any, whole: Any = ()) -> Any:
                 self.turns.append([len(feed) for feed in feeds])
-                return forward(feeds, wants)
+                return forward(feeds, wants, whole)
 
             opened.forward = watched
             return opened

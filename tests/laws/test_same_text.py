@@ -109,7 +109,9 @@ SELECTIONS: dict[str, dict[str, Any]] = {
     "sample": {"strategy": "sample", "processors": ["temperature=0.8", "top-p=0.95"]},
     "beam": {"strategy": "beam", "num_beams": 2, "num_return_sequences": 2},
 }
-CELLS = list(itertools.product(SELECTIONS, DRAFTERS, CONSTRAINTS, ["dense", "none"], ["alone", "ragged batch of 5"]))
+CACHES = ["dense", "paged=block_size=4", "none"]
+"""Blocks so small that texts share some: a host keeps them from one test to the next."""
+CELLS = list(itertools.product(SELECTIONS, DRAFTERS, CONSTRAINTS, CACHES, ["alone", "ragged batch of 5"]))
 BRIEFLY = ["no constraint", "schema in one layout", "grammar", "choice"]
 SLOW = [cell for cell in CELLS if cell[0] == "beam" and cell[3] == "none" and cell[2] not in BRIEFLY]
 REFUSED = [cell for cell in CELLS if cell[0] == "beam" and cell[1] not in ("none", "forced")]
@@ -209,7 +211,7 @@ def test_eight_ragged_prompts_that_draft_at_once_get_each_the_text_that_it_gets_
     ]
 
 
-REJECTING = list(itertools.product(DRAFTERS, CONSTRAINTS, ["dense", "none"], ["alone", "ragged batch of 5"]))
+REJECTING = list(itertools.product(DRAFTERS, CONSTRAINTS, CACHES, ["alone", "ragged batch of 5"]))
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def expected(host: Host) -> dict[tuple[str, str], tuple[list[int], list[int]]]:
 # Recomputing everything takes minutes on a real model: those cells of the table run with `make test-all`.
 CELLS = [
     pytest.param(*cell, marks=[pytest.mark.slow] if cell[2] == "none" else [])
-    for cell in product(CONSTRAINTS, DRAFTERS, ["dense", "none"], ["alone", "ragged batch of 5"])
+    for cell in product(CONSTRAINTS, DRAFTERS, ["dense", "paged", "none"], ["alone", "ragged batch of 5"])
 ]
 
 

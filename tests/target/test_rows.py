@@ -98,10 +98,22 @@ def test_what_is_tried_are_products_with_weights_of_the_model(monkeypatch: pytes
     module = _large()
     costs = RowCosts(module)
     weights = [2048, 2048, 512]  # no more than nine megabytes
-    assert shapes == [(count, size) for count in range(2, 9) for size in weights] * 5
+    assert shapes == [(count, size) for count in range(2, 9) for size in weights] * rows._REPEATS
     (seconds,) = rows._KNOWN[module].values()
     assert len(seconds) == 9
     assert costs.widened(1, 2, 0) in range(2, 9)
+
+
+def test_the_output_is_tried_for_what_it_is_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = nn.Module()
+    module.layers, module.output = _large(), nn.Linear(512, 8192, bias=False)
+    module.get_decoder, module.get_output_embeddings = lambda: module.layers, lambda: module.output
+    monkeypatch.setattr(rows, "_TRIED_BYTES", 8 << 20)
+    slow = {len(module.output.weight) // 2: [0.0, 0.0, *[1.0] * 5, 9.0, 1.0]}  # seven rows, of the output only
+    monkeypatch.setattr(rows, "_seconds", lambda weights: slow.get(len(weights[0]), [0.0, 0.0, *[1.0] * 7]))
+    costs = RowCosts(module)
+    assert (costs.spare(7, 1), costs.widened(1, 7, 0)) == (1, 8)
+    assert list(rows._KNOWN[module].values()) == [[0.0, 0.0, *[3.5] * 5, 19.5, 3.5]]
 
 
 UNTRIED = [family_model("llama"), nn.Sequential(), _large().to("meta"), _large().to(torch.float8_e4m3fn)]
@@ -156,7 +168,7 @@ def test_padding_at_the_end_of_the_context_stays_within_the_models_tables(
     family: str, context: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rows, "_seconds", lambda weights: SLOW_BETWEEN)
-    monkeypatch.setattr(rows, "_some_weights", lambda module: [torch.ones(1, 1)])
+    monkeypatch.setattr(rows, "_samples", lambda module: [(1.0, [torch.ones(1, 1)])])
     session = Target(family_model(family, **{context: 16})).session()
     session.keep([-1], [0])
     session.forward([list(range(3, 17))], [1])
@@ -176,3 +188,9 @@ def test_a_padded_forward_projects_all_columns_from_the_first_wanted_one() -> No
     assert columns_wanted([2], [2], 5, whole=True) == (5, [0, 0], [0, 1])
     assert columns_wanted([3], [1], 5, whole=True) == (3, [0], [0])
     assert columns_wanted([3, 1], [2, 1], 4, whole=True) == (4, [0, 0, 1], [1, 2, 0])
+
+
+def test_a_lane_more_is_shown_where_that_takes_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs, _, _module = _tried(SLOW_BETWEEN, monkeypatch)
+    assert [costs.spare(lanes, 1) for lanes in range(1, 10)] == [0, 3, 2, 0, 0, 0, 1, 0, 0]
+    assert [costs.spare(lanes, 2) for lanes in range(1, 6)] == [2, 0, 0, 0, 0]

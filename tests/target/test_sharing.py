@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
@@ -42,10 +42,13 @@ class Counted:
     def __init__(self, inner: Session) -> None:
         self.inner, self.max_draft, self.fed, self.kept = inner, inner.max_draft, 0, list[list[int]]()
         self.hidden: Sequence[torch.Tensor] = ()
+        self.reused: Sequence[int] = ()
 
-    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> torch.Tensor:
+    def forward(
+        self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()
+    ) -> torch.Tensor:
         self.fed += sum(map(len, feeds))
-        return self.inner.forward(feeds, wants)
+        return self.inner.forward(feeds, wants, whole)
 
     def keep_hidden(self) -> None:
         self.inner.keep_hidden()

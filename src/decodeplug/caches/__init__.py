@@ -6,6 +6,7 @@ dataclass with its claims. ``spec.open(...)`` makes the cache of one session.
 
 from decodeplug.caches.dense import Dense
 from decodeplug.caches.nothing import NoCache
-from decodeplug.caches.seam import CacheSpec, LaneCache, LayerPlan
+from decodeplug.caches.paged import Paged
+from decodeplug.caches.seam import CacheSpec, KnowingCache, LaneCache, LayerPlan
 
-__all__ = ["CacheSpec", "Dense", "LaneCache", "LayerPlan", "NoCache"]
+__all__ = ["CacheSpec", "Dense", "KnowingCache", "LaneCache", "LayerPlan", "NoCache", "Paged"]

@@ -13,7 +13,7 @@ from transformers.cache_utils import Cache, DummyLayer
 from decodeplug.caches.layers import IndexedLayer, KeyValueLayer, moved_lanes
 from decodeplug.caches.seam import LayerPlan
 from decodeplug.caches.slots import Slots
-from decodeplug.caches.states import HybridLayer, StateLayer
+from decodeplug.caches.states import HybridLayer, LaneStates, StateLayer
 from decodeplug.inference import inference
 
 __all__ = ["Dense", "DenseLanes"]
@@ -49,9 +49,9 @@ KINDS: dict[str, type] = {
 class LayeredCache(Cache):
     """transformers' container, which answers for all layers at once: they are always equally long."""
 
-    def __init__(self, layers: list[Any], slots: Slots) -> None:
-        super().__init__(layers=layers)
-        self.layers: list[Any] = layers
+    def __init__(self, layers: Sequence[Any], slots: Any) -> None:
+        super().__init__(layers=list(layers))
+        self.layers: list[Any] = list(layers)
         self.slots = slots
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
@@ -78,92 +78,52 @@ class DenseLanes:
             KINDS[kind](slots=self.slots, packed=plan.packed, number_of_states=states)
             for kind, states in zip(plan.kinds, plan.states, strict=True)
         ]
-        self.states = [layer for layer in self.layers if isinstance(layer, StateLayer)]
+        self.states = LaneStates(self.layers, plan.device)
         self.cache: Cache = LayeredCache(self.layers, self.slots)
         self.held: list[int] = []
         self.device = plan.device
-        self._old_held: list[int] = []
-        self._remembered: set[int] = set()
+        self._rows = [layer for layer in self.layers if isinstance(layer, KeyValueLayer)]
         self._lanes: Sequence[int] = ()
         self._counts: Sequence[int] = ()
-        self._index: Tensor | None = None
 
-    def begin(self, lanes: Sequence[int], counts: Sequence[int], width: int) -> None:
+    def begin(self, lanes: Sequence[int], feeds: Sequence[Sequence[int]], width: int) -> None:
         self.slots.aim(lanes, self.held, width)
-        self._lanes, self._counts = lanes, counts
-        if self.states:
-            everyone = len(lanes) == len(self.held)
-            self._index = None if everyone else torch.tensor(list(lanes)).to(self.device, non_blocking=True)
-            fresh = self.held[lanes[0]] == 0
-            remember = width > 1 and not fresh
-            for layer in self.states:
-                layer.load(lanes, self._index, fresh, remember)
-            if remember:
-                self._remembered.update(lanes)
+        self._lanes, self._counts = lanes, list(map(len, feeds))
+        self.states.begin(lanes, self.held, width)
 
     def commit(self) -> None:
-        if self.states:
-            for layer in self.states:
-                layer.store(self._index, len(self.held))
-            self._old_held = self._old_held or list(self.held)
+        self.states.commit(self.held)
         for lane, count in zip(self._lanes, self._counts, strict=True):
             self.held[lane] += count
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
-        if self.states or list(parents) != list(range(len(self.held))):
+        if self.states.layers or list(parents) != list(range(len(self.held))):
             return self._rearrange(parents, lengths)
         self.held = list(map(min, self.held, lengths))
         return list(self.held)
 
     @inference
     def _rearrange(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
-        if self.states:
-            lengths = self._settle_states(parents, lengths)
+        lengths = self.states.settle(parents, lengths, self.held)
         held = [
             0 if parent < 0 else min(self.held[parent], most) for parent, most in zip(parents, lengths, strict=True)
         ]
         sources, targets = moved_lanes(parents)
+        where = to = None
         if sources:
             length = max(held[lane] for lane in targets)
             where, to = torch.tensor([sources, targets]).to(self.device, non_blocking=True)
-            for layer in self.layers:
-                if not isinstance(layer, DummyLayer):
-                    layer.move(where, to, len(parents), length)
-        for layer in self.states:
-            layer.resize(len(parents))
-        if not parents:
-            self._let_go()
+            for layer in self._rows:
+                layer.move(where, to, len(parents), length)
+        self.states.rearrange(where, to, len(parents))
+        if not parents:  # no lane is left
+            for layer in self._rows:
+                layer.let_go()
         self.held = held
         return list(held)
 
-    def _let_go(self) -> None:
-        """Give the memory back: no lane is left."""
-        for layer in self.layers:
-            if not isinstance(layer, DummyLayer):
-                layer.let_go()
-
-    def _settle_states(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
-        """Put states back where ids are dropped; return how many ids may really be kept.
-
-        Lanes that continue one parent must agree about its state: it is the new
-        one only if all of them keep all of it.
-        """
-        least: dict[int, int] = {}
-        for parent, length in zip(parents, lengths, strict=True):
-            if parent >= 0:
-                least[parent] = min(length, least.get(parent, length))
-        cut = {parent for parent, length in least.items() if length < self.held[parent]}
-        old = self._old_held or self.held
-        back = [parent for parent in cut if parent in self._remembered and least[parent] >= old[parent]]
-        if back:
-            for layer in self.states:
-                layer.put_back(back)
-        for layer in self.states:
-            layer.before.clear()
-        self._remembered.clear()
-        settled = {parent: (old[parent] if parent in back else 0) for parent in cut}
-        self._old_held = []
-        return [settled.get(parent, length) for parent, length in zip(parents, lengths, strict=True)]
-
     def bytes(self) -> int:
-        return self.slots.bytes + sum([layer.state_bytes() for layer in self.states])
+        return self.slots.bytes + self.states.bytes()
+
+    def facts(self) -> dict[str, int]:
+        return {"copied_bytes": self.slots.copied}

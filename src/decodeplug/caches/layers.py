@@ -50,6 +50,7 @@ class SlotBuffer:
                 seen = seen.narrow(0, slots.lanes[0], slots.batch)
             else:
                 seen = seen.index_select(0, lanes.squeeze(1))
+                slots.copied += _bytes(seen)
         return seen
 
     def _grow(self, rows: Tensor) -> Tensor:
@@ -62,6 +63,7 @@ class SlotBuffer:
         new = torch.zeros((lanes, capacity, *rows.shape[2:]), dtype=rows.dtype, device=rows.device)
         if old is not None:
             new[: old.shape[0], : old.shape[1]] = old
+            slots.copied += _bytes(old)
         return self._take(new)
 
     def _take(self, data: Tensor) -> Tensor:
@@ -75,7 +77,9 @@ class SlotBuffer:
         if data is None:
             return
         moved = data[sources.to(data.device), :length]
+        self.slots.copied += _bytes(moved)
         if data.shape[0] < lanes:
+            self.slots.copied += _bytes(data)
             data = self._take(torch.cat([data, data.new_zeros((lanes - data.shape[0], *data.shape[1:]))]))
         data[targets.to(data.device), :length] = moved
 

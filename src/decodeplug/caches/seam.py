@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
     from transformers.cache_utils import Cache
 
-__all__ = ["CacheSpec", "LaneCache", "LayerPlan"]
+__all__ = ["CacheSpec", "KnowingCache", "LaneCache", "LayerPlan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +22,28 @@ class LayerPlan:
     :ivar states: For each layer, how many conv/recurrent states it has.
     :ivar device: Where the first layer lives.
     :ivar packed: The model's attention wants contiguous keys and values.
+    :ivar windows: For each layer, how many slots a row sees, its own included; None: all, or not known.
+    :ivar shared: What sessions over the model share, by spec.
+    :ivar state: What the model's outputs depend on beside its inputs: equal as long as its weights are the same.
+    :ivar splits: May a prompt be fed from any place on?
     """
 
     kinds: tuple[str, ...]
     states: tuple[int, ...]
     device: torch.device
     packed: bool = False
+    windows: tuple[int | None, ...] = ()
+    shared: MutableMapping[CacheSpec, Any] = field(default_factory=dict["CacheSpec", Any])
+    state: Callable[[], Hashable] = lambda: None
+    splits: Callable[[], bool] = lambda: False
 
 
 @runtime_checkable
 class CacheSpec(Protocol):
-    """A cache that can be named in a recipe: its claims, and how to open one."""
+    """A cache that can be named in a recipe: its claims, and how to open one.
+
+    One with ``knows_texts = True`` opens a :class:`KnowingCache`.
+    """
 
     name: ClassVar[str]
     exact: ClassVar[bool]
@@ -51,18 +62,25 @@ class LaneCache(Protocol):
     A forward over some lanes is ``begin``, the model's own call with ``cache``,
     ``commit``. What is written behind ``held`` is never seen: the model's mask
     hides every slot behind a row's own position.
+
+    One with ``takes_spare_lanes = True`` may be shown more lanes by the model than it was begun with; what is behind those is
+    not kept.
     """
 
     cache: Cache
     """What the model gets."""
-    held: list[int]
-    """How many ids each lane holds."""
 
-    def begin(self, lanes: Sequence[int], counts: Sequence[int], width: int) -> None:
+    @property
+    def held(self) -> list[int]:
+        """How many ids each lane holds."""
+        ...
+
+    def begin(self, lanes: Sequence[int], feeds: Sequence[Sequence[int]], width: int) -> None:
         """Prepare for a forward of ``width`` rows for each of these lanes.
 
         :param lanes: Indices of lanes, ascending.
-        :param counts: For each, how many of its rows are real; the rest is padding.
+        :param feeds: For each, the ids of its rows; where they are fewer than ``width``, the rest is padding.
+        :raises CacheFull: There is no room for them. The lanes hold what they held, and ``keep`` gives back what was taken.
         """
         ...
 
@@ -76,4 +94,36 @@ class LaneCache(Protocol):
 
     def bytes(self) -> int:
         """Bytes of memory that are taken now."""
+        ...
+
+    def facts(self) -> Mapping[str, int]:
+        """What ``trace.cache`` says beside bytes: at least ``copied_bytes``, moved so far beside what attention reads."""
+        ...
+
+
+@runtime_checkable
+class KnowingCache(LaneCache, Protocol):
+    """One that may know the beginning of a text.
+
+    One with ``is_measured`` False is shown an id once before it is used, so that it knows what one takes.
+    """
+
+    @property
+    def knows(self) -> bool:
+        """Is there a use in asking it? Not with models whose prompts must be computed at once."""
+        ...
+
+    alike: int
+    """Of texts that have so many ids in common that are not known yet, one is best fed before the others."""
+
+    def learn(self) -> None:
+        """From now on, know what the lanes hold."""
+        ...
+
+    def reuse(self, lane: int, feed: Sequence[int]) -> int:
+        """Let a lane go on from what is known.
+
+        :param feed: The ids that it shall be fed next.
+        :returns: How many of them it holds now, as if it had been fed them: not the last one.
+        """
         ...

@@ -24,14 +24,26 @@ class Slots:
     :ivar length: ``longest + width``: how many slots the layers show.
     :ivar start: The slot of every lane's first row if it is the same for all
         lanes and the lanes are all there, else None.
-    :ivar bytes: What the buffers of all layers take now.
+    :ivar bytes: What the buffers of all layers take now. :ivar copied: Bytes that were copied within them so far.
     """
 
-    __slots__ = ("_index", "_starts", "batch", "bytes", "lanes", "length", "longest", "start", "total", "width")
+    __slots__ = (
+        "_index",
+        "_starts",
+        "batch",
+        "bytes",
+        "copied",
+        "lanes",
+        "length",
+        "longest",
+        "start",
+        "total",
+        "width",
+    )
 
     def __init__(self) -> None:
         self.lanes: Sequence[int] | None = None
-        self.total = self.batch = self.width = self.longest = self.length = self.bytes = 0
+        self.total = self.batch = self.width = self.longest = self.length = self.bytes = self.copied = 0
         self.start: int | None = 0
         self._starts: list[int] = []
         self._index: dict[torch.device, tuple[Tensor, Tensor]] = {}

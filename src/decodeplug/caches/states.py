@@ -16,7 +16,7 @@ from transformers.cache_utils import LinearAttentionLayer
 from decodeplug.caches.layers import KeyValueLayer
 from decodeplug.caches.slots import Slots
 
-__all__ = ["HybridLayer", "StateLayer"]
+__all__ = ["HybridLayer", "LaneStates", "StateLayer"]
 
 
 class StateLayer(LinearAttentionLayer):
@@ -94,7 +94,8 @@ class StateLayer(LinearAttentionLayer):
             for key, state in states.items():
                 self.kept[key].index_copy_(0, places, state.index_select(0, rows))
 
-    def move(self, sources: Tensor, targets: Tensor, lanes: int, length: int) -> None:
+    def move_states(self, sources: Tensor, targets: Tensor, lanes: int) -> None:
+        """Copy the states of lanes ``sources`` to lanes ``targets``, all at once."""
         for key, kept in self.kept.items():
             moved = kept[sources.to(kept.device)]
             if kept.shape[0] < lanes:
@@ -107,7 +108,8 @@ class StateLayer(LinearAttentionLayer):
             if kept.shape[0] != lanes:
                 self.kept[key] = kept[:lanes].clone() if kept.shape[0] > lanes else _with_rows(kept, lanes)
 
-    def let_go(self) -> None:
+    def drop_states(self) -> None:
+        """Give their memory back."""
         self.kept.clear()
         for _, shown, initialized in self._states():
             for number in shown:
@@ -137,10 +139,73 @@ class HybridLayer(StateLayer, KeyValueLayer):
     def get_max_length(self) -> int:
         return -1
 
-    def move(self, sources: Tensor, targets: Tensor, lanes: int, length: int) -> None:
-        KeyValueLayer.move(self, sources, targets, lanes, length)
-        StateLayer.move(self, sources, targets, lanes, length)
 
-    def let_go(self) -> None:
-        KeyValueLayer.let_go(self)
-        StateLayer.let_go(self)
+class LaneStates:
+    """The states of all layers that have some, for all lanes: what a cache of any kind does with them.
+
+    :param layers: All layers of the cache; those without states are passed over.
+    """
+
+    def __init__(self, layers: Sequence[Any], device: torch.device) -> None:
+        self.layers = [layer for layer in layers if isinstance(layer, StateLayer)]
+        self._device = device
+        self._old_held: list[int] = []
+        self._remembered: set[int] = set()
+        self._index: Tensor | None = None
+
+    def begin(self, lanes: Sequence[int], held: Sequence[int], width: int) -> None:
+        """A forward of ``width`` rows for each of these lanes; ``held`` is how many ids each lane of the cache holds."""
+        if not self.layers:
+            return
+        everyone = len(lanes) == len(held)
+        self._index = None if everyone else torch.tensor(list(lanes)).to(self._device, non_blocking=True)
+        fresh = held[lanes[0]] == 0
+        remember = width > 1 and not fresh
+        for layer in self.layers:
+            layer.load(lanes, self._index, fresh, remember)
+        if remember:
+            self._remembered.update(lanes)
+
+    def commit(self, held: Sequence[int]) -> None:
+        """The model has run; ``held`` is as it was before."""
+        if self.layers:
+            for layer in self.layers:
+                layer.store(self._index, len(held))
+            self._old_held = self._old_held or list(held)
+
+    def settle(self, parents: Sequence[int], lengths: Sequence[int], held: Sequence[int]) -> list[int]:
+        """Put states back where ids are dropped; return how many ids may really be kept.
+
+        Lanes that continue one parent must agree about its state: it is the new
+        one only if all of them keep all of it.
+        """
+        if not self.layers:
+            return list(lengths)
+        least: dict[int, int] = {}
+        for parent, length in zip(parents, lengths, strict=True):
+            if parent >= 0:
+                least[parent] = min(length, least.get(parent, length))
+        cut = {parent for parent, length in least.items() if length < held[parent]}
+        old = self._old_held or held
+        back = [parent for parent in cut if parent in self._remembered and least[parent] >= old[parent]]
+        if back:
+            for layer in self.layers:
+                layer.put_back(back)
+        for layer in self.layers:
+            layer.before.clear()
+        self._remembered.clear()
+        settled = {parent: (old[parent] if parent in back else 0) for parent in cut}
+        self._old_held = []
+        return [settled.get(parent, length) for parent, length in zip(parents, lengths, strict=True)]
+
+    def rearrange(self, sources: Tensor | None, targets: Tensor | None, lanes: int) -> None:
+        """Copy states between lanes, and hold those of ``lanes`` lanes from now on; none: give the memory back."""
+        for layer in self.layers:
+            if sources is not None and targets is not None:
+                layer.move_states(sources, targets, lanes)
+            layer.resize(lanes)
+            if not lanes:
+                layer.drop_states()
+
+    def bytes(self) -> int:
+        return sum([layer.state_bytes() for layer in self.layers])

@@ -2,9 +2,10 @@
 
 from decodeplug.target import attention, masks
 from decodeplug.target.model import Target
+from decodeplug.target.modelstate import next_hook, reading
 from decodeplug.target.sharing import SharedPrompts
 
 masks.install()
 attention.install()
 
-__all__ = ["SharedPrompts", "Target"]
+__all__ = ["SharedPrompts", "Target", "next_hook", "reading"]

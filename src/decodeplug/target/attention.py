@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from decodeplug.caches.lazy import source_of
 from decodeplug.target.masks import looking
 
 __all__ = ["install"]
@@ -34,14 +35,20 @@ def _wrapped(original: Callable[..., tuple[Tensor, Any]]) -> Callable[..., tuple
         is_causal: bool | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Any]:
+        view, source = looking.get(), source_of(key, value)
+        special = kwargs.get("position_bias") is not None or kwargs.get("softcap") is not None
+        if view is not None and source is not None and not special:
+            plain = view.is_plain(attention_mask)
+            scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+            if source.can_attend(query, attention_mask):
+                return source.attend(query, attention_mask, scale, plain=plain), None
         if (
             attention_mask is None
             or query.shape[2] == 1
             or query.shape[1] == key.shape[1]
             or not query.is_cpu
-            or looking.get() is None
-            or kwargs.get("position_bias") is not None
-            or kwargs.get("softcap") is not None
+            or view is None
+            or special
         ):
             return original(module, query, key, value, attention_mask, dropout, scaling, is_causal, **kwargs)
         attended = torch.nn.functional.scaled_dot_product_attention(

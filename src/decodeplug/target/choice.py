@@ -29,6 +29,7 @@ class Choice:
         the model's own cache) or "recompute" (no cache at all).
     :ivar because: One sentence for ``doctor``.
     :ivar kinds: transformers' layer types, one per layer. :ivar states: States per layer.
+    :ivar windows: Slots that a row of a layer sees; None: all, or not known.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Choice:
     max_draft: int | None = None
     kinds: tuple[str, ...] = ()
     states: tuple[int, ...] = ()
+    windows: tuple[int | None, ...] = ()
     lanes: LaneTraits = field(default_factory=LaneTraits)
 
 
@@ -73,8 +75,9 @@ def choose(module: Any) -> Choice:
     if attention not in ALL_MASK_ATTENTION_FUNCTIONS and "flash" not in attention:
         return _steps(quirk, f"transformers makes no mask for attn_implementation={attention!r}")
     states = tuple(option.get("number_of_states", 1) for option in options)
+    windows = tuple(None if quirk.layers else option.get("sliding_window") for option in options)
     path, because, traits = _lanes(config, kinds, quirk)
-    return Choice(path, because, quirk, traits.max_draft, tuple(kinds), states, traits)
+    return Choice(path, because, quirk, traits.max_draft, tuple(kinds), states, windows, traits)
 
 
 def attention_of(config: Any) -> str:

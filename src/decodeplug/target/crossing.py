@@ -8,7 +8,7 @@ each lane by itself, also in the middle of a draft.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -42,9 +42,10 @@ class CrossingSession:
         self.max_draft = inner.max_draft
         self.lanes: list[Lane] = []
         self.hidden: Sequence[Tensor] = []
+        self.reused: Sequence[int] = ()
 
     @inference
-    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
+    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()) -> Tensor:
         lanes = self.lanes
         for lane, feed, want in zip(lanes, feeds, wants, strict=True):
             lane.prompt = lane.prompt or (len(feed) - max(want, 1) + 1 if feed else 0)
@@ -106,3 +107,6 @@ class CrossingSession:
 
     def bytes(self) -> int:
         return self.inner.bytes()
+
+    def facts(self) -> Mapping[str, int]:
+        return self.inner.facts()

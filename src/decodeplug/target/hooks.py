@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from decodeplug.target.masks import View, looking
 
-__all__ = ["attach"]
+__all__ = ["attach", "follows_longest"]
 
 
 def attach(module: Any, takes_positions: bool) -> list[Any]:
@@ -26,7 +26,7 @@ def attach(module: Any, takes_positions: bool) -> list[Any]:
         if not takes_positions and _counts_positions(part):
             handles.append(part.register_forward_pre_hook(_give_positions, with_kwargs=True))
             handles.append(part.register_forward_hook(_drop_extra_dimension))
-        if _follows_longest(part):
+        if _follows(part):
             handles.append(part.register_forward_hook(_rotate_each_lane, with_kwargs=True))
     return handles
 
@@ -50,7 +50,12 @@ def _drop_extra_dimension(part: nn.Module, args: tuple[Any, ...], output: Tensor
     return output.squeeze(0) if looking.get() is not None and output.dim() == 4 else None
 
 
-def _follows_longest(part: nn.Module) -> bool:
+def follows_longest(module: nn.Module) -> bool:
+    """Do rotary frequencies of a model follow the length of its text?"""
+    return any(_follows(part) for part in module.modules())
+
+
+def _follows(part: nn.Module) -> bool:
     kind = getattr(part, "rope_type", None)
     kinds = kind.values() if isinstance(kind, dict) else [kind]
     return any(isinstance(one, str) and (one == "longrope" or "dynamic" in one) for one in kinds)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from decodeplug.caches import LaneCache
+from decodeplug.caches import KnowingCache, LaneCache
 from decodeplug.inference import inference
 from decodeplug.positions import ModelInputs, StepInputs, columns_wanted, pad_feeds, prompts_kept
 from decodeplug.target.grouping import LaneTraits, by_need, wastes
@@ -18,12 +18,14 @@ from decodeplug.target.rows import RowCosts
 
 __all__ = ["LaneSession"]
 
+_WORTH = 8  # new ids of a lane from which on it is looked whether the cache knows them
+
 
 class LaneSession:
     """See :class:`decodeplug.contracts.Session`.
 
     :param rows: Which forwards are padded since more rows take less time; None: none is.
-    :param lock: Held during a forward: the model may have state of its own.
+    :param lock: Held during a forward: the model may have state of its own, and a cache share memory with others.
     :ivar has_whole_prompts: The model has let ids of a prompt see those behind them.
     """
 
@@ -38,15 +40,17 @@ class LaneSession:
     ) -> None:
         self.inputs, self.cache, self.traits = inputs, cache, traits
         self.vocab_size, self.rows, self.lock = vocab_size, rows, lock
+        self._known = cache if isinstance(cache, KnowingCache) else None
         self.max_draft = traits.max_draft
         self.prompts: list[int] = []
         self.hidden: Sequence[Tensor] = []
+        self.reused: Sequence[int] = ()
         self._tapped = False
         self.has_whole_prompts = False
         self._steps = StepInputs(inputs, masked=traits.masked)
 
     @inference
-    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
+    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()) -> Tensor:
         counts = list(map(len, feeds))
         self.hidden = []
         if not any(counts):
@@ -55,7 +59,57 @@ class LaneSession:
             if count and not self.prompts[lane]:
                 # Rows whose logits are wanted beside the last one are drafts, not prompt.
                 self.prompts[lane] = count - max(wants[lane], 1) + 1
-        grouping = self.traits.grouping or (by_need if len(counts) > 1 and wastes(counts) else None)
+        self.reused = ()
+        with self.lock:
+            if self._known is None or max(counts) <= _WORTH or not self._known.knows:
+                return self._feed(feeds, counts, wants)
+            return self._feed_what_is_new(self._known, feeds, wants, whole)
+
+    def _feed_what_is_new(
+        self, cache: KnowingCache, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int]
+    ) -> Tensor:
+        """Let lanes go on from what the cache knows; of prompts that begin alike one is fed before the others."""
+        fresh = [start == 0 for start in cache.held]
+        known = [0] * len(feeds)
+        waiting = [lane for lane, feed in enumerate(feeds) if feed]
+        pieces: list[Tensor | None] = [None] * len(feeds)
+        seen: list[Tensor | None] = [None] * len(feeds)
+        while waiting:
+            left: list[Sequence[int]] = [()] * len(feeds)
+            later: list[int] = []
+            begun: set[tuple[int, ...]] = set()
+            prompts = False
+            for lane in waiting:
+                feed, end = feeds[lane], len(feeds[lane]) - max(wants[lane], 1) + 1
+                prompts = prompts or end > _WORTH
+                if end > _WORTH and lane not in whole:
+                    known[lane] += cache.reuse(lane, feed[known[lane] : end])
+                begin = tuple(feed[: known[lane] + cache.alike])
+                if fresh[lane] and len(begin) < end and lane not in whole and begin in begun:
+                    later.append(lane)
+                else:
+                    left[lane] = feed[known[lane] :]
+                    begun.add(begin)
+            some = [want if feed else 0 for feed, want in zip(left, wants, strict=True)]
+            logits = self._feed(left, list(map(len, left)), some, apart=True)
+            if prompts:
+                cache.learn()
+            for lane, piece in enumerate(logits.split(some)):
+                pieces[lane] = piece if left[lane] else pieces[lane]
+            for lane, states in enumerate(self.hidden):
+                seen[lane] = states if left[lane] else seen[lane]
+            waiting = later
+        self.reused = known
+        if self.hidden:
+            nothing = self.hidden[0][:0]
+            self.hidden = [nothing if states is None else states for states in seen]
+        return torch.cat([piece for piece in pieces if piece is not None])
+
+    def _feed(
+        self, feeds: Sequence[Sequence[int]], counts: list[int], wants: Sequence[int], *, apart: bool = False
+    ) -> Tensor:
+        """Feed the lanes; ``apart``: those without ids have no part in it, as far as lanes need not be together."""
+        grouping = self.traits.grouping or (by_need if len(counts) > 1 and (apart or wastes(counts)) else None)
         if grouping is None:
             return self._run(range(len(feeds)), feeds, counts, wants)
         pieces: list[list[Tensor]] = [[] for _ in feeds]
@@ -103,25 +157,31 @@ class LaneSession:
         width = most if self.rows is None else self.rows.widened(len(lanes), most, longest)
         full = min(counts) == width
         aligned = full and min(starts) == longest
-        if len(lanes) == 1 and width == 1:
+        batch = len(lanes)
+        if self.rows is not None and getattr(cache, "takes_spare_lanes", False):
+            batch += self.rows.spare(batch, width)
+        if batch == 1 and width == 1:
             ids, positions, mask = self._steps.at(feeds[0][0], longest)
         else:
+            shown = [*feeds, *[feeds[-1]] * (batch - len(lanes))]  # what spare lanes compute is not kept
             if aligned:
-                ids, positions = inputs.ids(feeds), inputs.straight(longest, width).expand(len(lanes), -1)
+                ids, positions = inputs.ids(shown), inputs.straight(longest, width).expand(batch, -1)
             else:
-                ids, positions = pad_feeds(feeds, starts, width).to(inputs.device, non_blocking=True)
-            mask = inputs.nothing_masked(len(lanes), longest + width) if traits.masked else None
+                begins = [*starts, *[starts[-1]] * (batch - len(lanes))]
+                ids, positions = pad_feeds(shown, begins, width).to(inputs.device, non_blocking=True)
+            mask = inputs.nothing_masked(batch, longest + width) if traits.masked else None
         view = None
         if traits.own_masks:
+            real = [*range(len(lanes)), *[len(lanes) - 1] * (batch - len(lanes))]
             view = View(
                 positions,
                 longest + width,
                 aligned=aligned,
-                prompts=self.prompts if everyone else [self.prompts[lane] for lane in lanes],
-                spans=list(zip(starts, counts, strict=True)),
+                prompts=[self.prompts[lanes[place]] for place in real],
+                spans=[(starts[place], counts[place]) for place in real],
                 rule=traits.rule,
             )
-        cache.begin(lanes, counts, width)
+        cache.begin(lanes, feeds, width)
         if full and min(wants) == max(wants):
             keep, rows, columns = max(wants[0], 1), None, None
         else:
@@ -133,17 +193,18 @@ class LaneSession:
             picked = torch.tensor([rows, columns], dtype=torch.int64).to(inputs.device, non_blocking=True)
         token = looking.set(view)
         try:
-            with self.lock:
-                logits = inputs(ids, positions, mask, cache.cache, keep=chosen, tapped=self._tapped).logits
-                states = inputs.tap.take() if self._tapped else None
+            logits = inputs(ids, positions, mask, cache.cache, keep=chosen, tapped=self._tapped).logits
+            states = inputs.tap.take() if self._tapped else None
         finally:
             looking.reset(token)
         cache.commit()
-        self.hidden = [] if states is None else [row[:count] for row, count in zip(states, counts, strict=True)]
+        self.hidden = [] if states is None else [row[:count] for row, count in zip(states, counts, strict=False)]
         if view is not None and view.saw_bidirectional:
             self.has_whole_prompts = True
         if not inputs.takes_keep:
             logits = logits[:, -chosen:] if isinstance(chosen, int) else logits[:, chosen]
+        if batch > len(lanes):
+            logits = logits[: len(lanes)]
         if picked is None:
             return logits.reshape(-1, logits.shape[-1]) if wants[0] else logits[:, :0].flatten(0, 1)
         lane, column = picked.to(logits.device, non_blocking=True)
@@ -157,7 +218,8 @@ class LaneSession:
                 0 if parent >= 0 and length < self.prompts[parent] else length
                 for parent, length in zip(parents, lengths, strict=True)
             ]
-        held = self.cache.keep(parents, kept)
+        with self.lock:
+            held = self.cache.keep(parents, kept)
         self.prompts = prompts_kept(self.prompts, parents, lengths)
         return held
 
@@ -166,3 +228,6 @@ class LaneSession:
 
     def bytes(self) -> int:
         return self.cache.bytes()
+
+    def facts(self) -> Mapping[str, int]:
+        return self.cache.facts()

@@ -57,6 +57,10 @@ class View:
         self._broad: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
         self._made: dict[Any, Tensor] = {}
 
+    def is_plain(self, mask: Tensor | None) -> bool:
+        """Does a mask let each row see its own slot and all before, and nothing else?"""
+        return mask is None or any(mask is made for made in self._made.values())
+
     def matches(self, batch_size: int, q_length: int, kv_length: int) -> bool:
         return self.positions.shape == (batch_size, q_length) and kv_length == self.length
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import weakref
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 
-from decodeplug.caches import CacheSpec, Dense, LayerPlan, NoCache
+from decodeplug.caches import CacheSpec, Dense, LayerPlan, NoCache, Paged
 from decodeplug.contracts import Session
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.positions import GenerateInputs, ModelInputs
@@ -18,6 +18,7 @@ from decodeplug.target.choice import Choice, choose, step_by_step, unwrapped
 from decodeplug.target.crossing import CrossingSession
 from decodeplug.target.grouping import LaneTraits
 from decodeplug.target.lanes import LaneSession
+from decodeplug.target.modelstate import model_state
 from decodeplug.target.probe import agrees
 from decodeplug.target.recompute import RecomputeSession
 from decodeplug.target.rows import RowCosts
@@ -26,7 +27,7 @@ from decodeplug.target.verified import VERIFIED
 
 __all__ = ["Target"]
 
-NAMED: dict[str, CacheSpec] = {"dense": Dense(), "none": NoCache()}
+NAMED: dict[str, CacheSpec] = {"dense": Dense(), "none": NoCache(), "paged": Paged()}
 PLAIN = {"full_attention", "sliding_attention"}
 
 
@@ -35,6 +36,7 @@ class Target:
 
     :param model: Any model that ``generate()`` works on; also one that
         ``torch.compile`` returned, or one with PEFT's adapters. It is not changed.
+    :ivar shared: What sessions share, by the spec of their cache.
     :raises UnsupportedModel: The model does not write text from left to right, is in training
         mode, or no way to feed it is known.
     """
@@ -49,6 +51,7 @@ class Target:
         self.context_window: int | None = _context_window(self.config)
         handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
         self._lock = _lock_of(self.module)
+        self.shared: dict[CacheSpec, Any] = {}
         weakref.finalize(self.inputs, _remove, handles)  # sessions hold the inputs, and may outlive the target
         known = {self.module.config.model_type, self.config.model_type} & VERIFIED
         if not known and self.choice.path in ("ragged", "grouped", "single"):
@@ -56,7 +59,7 @@ class Target:
         self.path: str = self.choice.path
         self.path_reason: str = self.choice.because
         self.can_rewind: bool = self.choice.max_draft != 0
-        self._is_causal: bool | None = None
+        self._splits: bool | None = None
 
     @cached_property
     def rows(self) -> RowCosts:
@@ -110,8 +113,18 @@ class Target:
             raise BadOption("cache", cache=cache, wanted=f"one of {', '.join(NAMED)}, or a cache spec")
         self.refuse_cache(spec)
         choice = self.choice
-        plan = LayerPlan(choice.kinds, choice.states, self.device, choice.quirk.packed)
-        lanes = None if isinstance(spec, NoCache) or choice.path in ("recompute", "steps") else spec.open(plan)
+        plan = LayerPlan(
+            choice.kinds,
+            choice.states,
+            self.device,
+            choice.quirk.packed,
+            choice.windows,
+            self.shared,
+            partial(model_state, self.module),
+            partial(self.feeds_in_pieces, spec),
+        )
+        with self._lock:  # what sessions share is touched by forwards of others
+            lanes = None if isinstance(spec, NoCache) or choice.path in ("recompute", "steps") else spec.open(plan)
         keeps = not isinstance(spec, NoCache) and choice.path != "recompute"
         if lanes is None and (choice.quirk.replay or (keeps and choice.path == "steps")):
             return self._as_generate_does(wide=choice.quirk.wide, remember=keeps)
@@ -120,6 +133,11 @@ class Target:
             # Models whose lanes must be grouped have no room for padding rows: states would take them in.
             rows = None if choice.lanes.grouping else self.rows
             session = LaneSession(self.inputs, lanes, choice.lanes, self.vocab_size, rows, self._lock)
+            if not getattr(lanes, "is_measured", True):
+                # A budget in bytes is of use only if it is known how many an id takes.
+                session.keep([-1], [0])
+                session.forward([[0]], [1])
+                session.keep([], [])
         else:
             session = RecomputeSession(self.inputs, self.vocab_size, choice.quirk.rule(self.config), self._lock)
         limit = choice.quirk.limit(self.config)
@@ -129,19 +147,20 @@ class Target:
         """May a prompt be fed in pieces, with the result of feeding it at once, up to rounding?
 
         True where all lanes share a forward and every layer is plain attention, of which no id sees what comes later:
-        that is found out by a forward of two ids, once.
+        that is found out by a forward of two ids, once. Not where rotary frequencies follow the length of a text.
         """
         choice, spec = self.choice, NAMED.get(cache) if isinstance(cache, str) else cache
         plain = choice.path == "ragged" and choice.lanes == LaneTraits() and set(choice.kinds) <= PLAIN
-        if not plain or choice.quirk.limit(self.config) is not None or not isinstance(spec, Dense):
+        keeps = isinstance(spec, Dense) or getattr(spec, "knows_texts", False)
+        if not plain or not keeps or choice.quirk.limit(self.config) is not None:
             return False
-        if self._is_causal is None:
+        if self._splits is None:
             session = self.session()
             assert isinstance(session, LaneSession)
             session.keep([-1], [0])
             session.forward([[0, 0]], [1])
-            self._is_causal = not session.has_whole_prompts
-        return self._is_causal
+            self._splits = not session.has_whole_prompts and not hooks.follows_longest(self.module)
+        return self._splits
 
     def _as_generate_does(self, *, wide: bool, remember: bool) -> Session:
         inputs = GenerateInputs(self.module, self.inputs.call)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -30,10 +30,11 @@ class RecomputeSession:
         self.inputs, self.vocab_size, self.rule, self.lock = inputs, vocab_size, rule, lock
         self.prompts: list[int] = []
         self.hidden: Sequence[Tensor] = []
+        self.reused: Sequence[int] = ()
         self._tapped = False
 
     @inference
-    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
+    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()) -> Tensor:
         rows, self.hidden = [], []
         for lane, (feed, want) in enumerate(zip(feeds, wants, strict=True)):
             if not feed:
@@ -74,3 +75,6 @@ class RecomputeSession:
 
     def bytes(self) -> int:
         return 0
+
+    def facts(self) -> dict[str, int]:
+        return {"copied_bytes": 0}

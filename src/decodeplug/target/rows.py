@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ _AS_GOOD = 1.05  # fewer rows are taken where they need at most so much more: pr
 _NEAR = 2048  # lanes that decode are padded up to this length; then attention costs more than is won
 _TRIED_BYTES = 32 << 20  # weights that are tried: more than stay in a processor's caches between two products
 _LEAST_BYTES = 8 << 20  # a model with less is so small that its products hardly matter
-_REPEATS = 5
+_REPEATS = 3
 _KNOWN: weakref.WeakKeyDictionary[nn.Module, dict[int, Sequence[float]]] = weakref.WeakKeyDictionary()
 """Model -> number of threads -> what its products take: all hosts of one model decide alike."""
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -63,33 +63,60 @@ class RowCosts:
         best = next(wide for wide, took in within.items() if took <= least)
         return best if within[best] <= _CLEARLY * within[width] else width
 
+    def spare(self, lanes: int, width: int) -> int:
+        """How many lanes more would make a forward of so many take the least time; mostly none."""
+        if not 1 < lanes * width < _MOST:
+            return 0
+        seconds = self._tried()
+        within = {
+            more: seconds[(lanes + more) * width]
+            for more in range(len(seconds) // width - lanes + 1)
+            if (lanes + more) * width < len(seconds)
+        }
+        if not within:
+            return 0
+        best = min(within, key=within.__getitem__)
+        return best if within[best] <= _CLEARLY * within[0] else 0
+
     def _tried(self) -> Sequence[float]:
         """What products of 0, 1, 2 ... rows take; nothing where it does not matter."""
         threads = torch.get_num_threads()
         seconds = self._seconds.get(threads)
         if seconds is None:
             module = self._module()
-            weights = [] if module is None else _some_weights(module)
-            seconds = self._seconds[threads] = _seconds(weights) if weights else ()
+            tried = [] if module is None else [(share, _seconds(weights)) for share, weights in _samples(module)]
+            seconds = [sum(share * took[rows] for share, took in tried) for rows in range(_MOST + 1)] if tried else ()
+            self._seconds[threads] = seconds
         return seconds
 
 
-def _some_weights(module: nn.Module) -> list[Tensor]:
-    """Weights of linear layers that write the text, on the CPU, the first ones; none if they are small or elsewhere."""
+def _samples(module: nn.Module) -> list[tuple[float, list[Tensor]]]:
+    """Weights of linear layers on the CPU, of the layers and of the output, and of how many such bytes each stands for one.
+
+    None if they are small or elsewhere. The output has a sample of its own: its product, which is by far the widest, is
+    slow with other numbers of rows.
+    """
     get_decoder: Any = getattr(module, "get_decoder", lambda: module)
-    found, size = list[Tensor](), 0
-    for layer in get_decoder().modules():
-        if not isinstance(layer, nn.Linear):
+    get_output: Any = getattr(module, "get_output_embeddings", lambda: None)
+    layers, output = _sample(get_decoder().modules()), get_output()
+    if sum(weight.nbytes for weight in layers[1]) < _LEAST_BYTES:
+        return []
+    return [layers] if output is None else [layers, _sample([output])]
+
+
+def _sample(modules: Iterable[nn.Module]) -> tuple[float, list[Tensor]]:
+    """The first weights, and how many bytes there are in all, as a multiple of these."""
+    found, size, whole = list[Tensor](), 0, 0
+    for layer in modules:
+        weight = layer.weight.detach() if isinstance(layer, nn.Linear) else None
+        if weight is None or weight.device.type != "cpu" or weight.dtype not in _DTYPES:
             continue
-        weight = layer.weight.detach()
-        if weight.device.type != "cpu" or weight.dtype not in _DTYPES:
-            continue
+        whole += weight.nbytes
         room = (_TRIED_BYTES - size) // (weight.shape[1] * weight.element_size())
-        found.append(weight[:room])
-        size += found[-1].nbytes
-        if size >= _TRIED_BYTES or room < len(weight):
-            break
-    return found if size >= _LEAST_BYTES else []
+        if room:
+            found.append(weight[:room])
+            size += found[-1].nbytes
+    return whole / max(1, size), found
 
 
 @inference

@@ -7,12 +7,13 @@ its forward is done the others are forked from it, by the verb that forks any la
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from decodeplug.contracts import Session
+from decodeplug.errors import CacheFull
 from decodeplug.inference import inference
 
 __all__ = ["SharedPrompts"]
@@ -34,9 +35,10 @@ class SharedPrompts:
         self.inner = inner
         self.max_draft = inner.max_draft
         self.hidden: Sequence[Tensor] = ()
+        self.reused: Sequence[int] = ()
         self._places: list[int] | None = []  # each lane's place in ``inner``; None: all have their own, in order
 
-    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
+    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()) -> Tensor:
         places = self._places
         if places is not None and len(set(places)) < len(places) - max(0, places.count(_UNOPENED) - 1):
             self.keep(range(len(feeds)), [_ALL] * len(feeds))  # a second forward: lanes may part in it
@@ -45,12 +47,18 @@ class SharedPrompts:
             places = self._open(places, feeds, wants)
             self._places = places = None if places == list(range(len(places))) else places
         if places is None:
-            logits = self.inner.forward(feeds, wants)
-            self.hidden = self.inner.hidden
+            logits = self.inner.forward(feeds, wants, whole)
+            self.hidden, self.reused = self.inner.hidden, self.inner.reused
             return logits
         fed, wanted = _by_place(places, feeds, wants)
-        logits, hidden = self.inner.forward(fed, wanted), self.inner.hidden
+        try:
+            logits = self.inner.forward(fed, wanted, {places[lane] for lane in whole})
+        except CacheFull as full:
+            full.lane = places.index(full.lane)
+            raise
+        hidden, reused = self.inner.hidden, self.inner.reused
         self.hidden = [hidden[place] if place >= 0 else hidden[0][:0] for place in places] if hidden else ()
+        self.reused = [reused[place] if place >= 0 else 0 for place in places] if reused else ()
         return _spread(logits, places, wants, wanted)
 
     def _open(self, places: Sequence[int], feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> list[int]:
@@ -82,6 +90,9 @@ class SharedPrompts:
 
     def bytes(self) -> int:
         return self.inner.bytes()
+
+    def facts(self) -> Mapping[str, int]:
+        return self.inner.facts()
 
 
 def _by_place(

@@ -8,7 +8,7 @@ Every lane has the model's own cache object and is fed by the model's own
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,9 +30,6 @@ class Lane:
     prompt: int = 0
     before: tuple[int, Any] | None = None
 
-    def fork(self) -> Lane:
-        return copy.deepcopy(self)
-
 
 class StepSession:
     """See :class:`decodeplug.contracts.Session`.
@@ -46,10 +43,12 @@ class StepSession:
         self.max_draft: int | None = None if wide or not remember else 0
         self.lanes: list[Lane] = []
         self.hidden: Sequence[Tensor] = []
+        self.reused: Sequence[int] = ()
+        self.copied_bytes = 0
         self._tapped = False
 
     @inference
-    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int]) -> Tensor:
+    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()) -> Tensor:
         rows, self.hidden = [], []
         for lane, feed, want in zip(self.lanes, feeds, wants, strict=True):
             if feed:
@@ -68,7 +67,7 @@ class StepSession:
         rest = feed[first:]
         widths = [first] if fresh else []
         widths += [len(rest)] if self.wide and rest else [1] * len(rest)
-        lane.before = (held, copy.deepcopy(lane.state)) if want > 1 and not fresh and self.remember else None
+        lane.before = (held, self._copy(lane.state)) if want > 1 and not fresh and self.remember else None
         rows: list[Tensor] = []
         seen: list[Tensor] = []
         for width in widths:
@@ -89,7 +88,10 @@ class StepSession:
             if parent < 0:
                 self.lanes.append(Lane())
             else:
-                self.lanes.append(old[parent].fork() if parent in taken else old[parent])
+                lane = old[parent]
+                if parent in taken:
+                    lane = Lane(list(lane.ids), self._copy(lane.state), lane.prompt, self._copy(lane.before))
+                self.lanes.append(lane)
                 taken.add(parent)
         for lane, length in zip(self.lanes, lengths, strict=True):
             self._cut(lane, length)
@@ -104,11 +106,18 @@ class StepSession:
             lane.ids, lane.state = lane.ids[:held], state
         lane.before = None
 
+    def _copy(self, state: Any) -> Any:
+        self.copied_bytes += _bytes(state, set())
+        return copy.deepcopy(state)
+
     def keep_hidden(self) -> None:
         self._tapped = True
 
     def bytes(self) -> int:
         return sum(_bytes(lane.state, set()) for lane in self.lanes)
+
+    def facts(self) -> dict[str, int]:
+        return {"copied_bytes": self.copied_bytes}
 
 
 def _bytes(value: Any, seen: set[int]) -> int:

@@ -1,0 +1,80 @@
+"""Keys or values that are put together only if somebody reads them as a tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+
+__all__ = ["LazyRows", "Source", "source_of"]
+
+
+class Source(Protocol):
+    """What keys and values are made of."""
+
+    def can_attend(self, query: Tensor, mask: Tensor | None) -> bool:
+        """Is ``attend`` right, and not slower, for this query and mask?"""
+        ...
+
+    def attend(self, query: Tensor, mask: Tensor | None, scale: float, *, plain: bool) -> Tensor:
+        """Attention without the keys and values as tensors.
+
+        :param query: ``[lanes, heads, width, head_dim]``; not modified.
+        :param mask: Bool, True where a row may look, ``[lanes, 1, width, length]``; None: each row sees its own slot and all
+            before. ``plain``: the same is true of the mask that is given.
+        :returns: ``[lanes, width, heads, value_dim]``.
+        """
+        ...
+
+
+class LazyRows(Tensor):
+    """``[lanes, heads, length, dim]``, without memory of its own.
+
+    Attention that knows it asks its source. Whatever else is done with it is done with a tensor that is made then, so a
+    model that does something of its own with its keys has them right.
+
+    :ivar source: What it is made of.
+    """
+
+    source: Source
+    _make: Callable[[], Tensor]
+    _whole: Tensor | None
+
+    @staticmethod
+    def __new__(
+        cls,
+        source: Source,
+        shape: Sequence[int],
+        like: Tensor,
+        make: Callable[[], Tensor],
+    ) -> LazyRows:
+        made = torch.Tensor._make_wrapper_subclass(cls, tuple(shape), dtype=like.dtype, device=like.device)
+        made.source, made._make, made._whole = source, make, None
+        return made
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def whole(self) -> Tensor:
+        """The rows as a tensor like any other."""
+        if self._whole is None:
+            self._whole = self._make()
+        return self._whole
+
+    def __repr__(self, **kwargs: Any) -> str:  # pyright: ignore
+        return f"LazyRows({list(self.shape)}, {self.dtype})"
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        args, kwargs = tree_map_only(LazyRows, LazyRows.whole, (args, kwargs or {}))
+        return func(*args, **kwargs)
+
+
+def source_of(key: Tensor, value: Tensor) -> Source | None:
+    """What both are made of; None if they are tensors like any other, or not of one source."""
+    if isinstance(key, LazyRows) and isinstance(value, LazyRows) and key.source is value.source:
+        return key.source
+    return None

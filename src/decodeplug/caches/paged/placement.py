@@ -1,0 +1,187 @@
+"""Where the rows of the forward in progress are written, and where attention finds those of each lane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from decodeplug.caches.paged.pool import Slab
+from decodeplug.caches.paged.tables import GONE, Lanes
+
+__all__ = ["Placement", "Run", "Written"]
+
+Made = TypeVar("Made")
+_PIECES = 4  # runs of a lane that are attended one by one, however short they are
+_LONG = 64  # rows of a run, on the average, from which on it is attended where it lies
+
+
+class Run(NamedTuple):
+    """Slots of some lanes that lie behind one another.
+
+    :ivar lanes: Places of the lanes in the forward; more than one where they all have these very rows.
+    :ivar slab: First block of the slab. :ivar begin: First row in it. :ivar rows: How many.
+    :ivar slot: The slot of the first one.
+    :ivar parts: The runs that it is put together from, where there are many short ones; ``slab`` and ``begin`` are the first one's.
+    """
+
+    lanes: tuple[int, ...]
+    slab: int
+    begin: int
+    rows: int
+    slot: int
+    parts: tuple[Run, ...] = ()
+
+
+class Written(NamedTuple):
+    """New rows of one lane that go to one place.
+
+    :ivar lane: Place in the forward. :ivar first: First of its rows. :ivar slab, begin, rows: As of a :class:`Run`.
+    """
+
+    lane: int
+    first: int
+    slab: int
+    begin: int
+    rows: int
+
+
+@dataclass(slots=True)
+class Placement:
+    """One value for all layers that have the same rows; it is made anew for each forward.
+
+    :ivar lanes: How many lanes the forward has. :ivar length: The most ids of one with its new rows, padding included.
+    :ivar gathered: Bytes that were put together so far for who reads rows as one tensor.
+    :ivar starts: For each, how many ids it holds. :ivar counts: Its new rows that are no padding.
+    """
+
+    lanes: int = 0
+    length: int = 0
+    width: int = 0
+    gathered: int = 0
+    starts: list[int] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    _rows: dict[Hashable, Tensor] = field(default_factory=dict[Hashable, Tensor])
+    _mask: Any = None
+    _made: dict[Hashable, Any] = field(default_factory=dict[Hashable, Any])
+
+    @property
+    def longest(self) -> int:
+        """The most ids that a lane holds."""
+        return max(self.starts, default=0)
+
+    def remembered(self, key: Hashable, mask: Tensor | None, make: Callable[[], Made]) -> Made:
+        """What is made of a mask once for all layers of this forward that have it."""
+        if mask is not self._mask:
+            self._made.clear()
+            self._mask = mask
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def single_rows(self, device: torch.device) -> tuple[int, Tensor] | None:
+        """Where the new rows go, ``[lanes]`` int64, and in which slab, if it is one row of each lane and one slab for all."""
+        slabs = {written.slab for written in self.written}
+        if self.width != 1 or len(slabs) != 1 or len(self.written) != self.lanes:
+            return None
+        slab = slabs.pop()
+        rows = self._rows.get((slab, device))
+        if rows is None:
+            begins = torch.tensor([written.begin for written in self.written])
+            rows = self._rows[slab, device] = begins.to(device, non_blocking=True)
+        return slab, rows
+
+    def places(self, run: Run, device: torch.device) -> Tensor | None:
+        """Where the rows of parts lie in their slab, ``[rows]`` int64; None if they are of several."""
+        if any(part.slab != run.slab for part in run.parts):
+            return None
+        places = self._rows.get((run, device))
+        if places is None:
+            rows = [row for part in run.parts for row in range(part.begin, part.begin + part.rows)]
+            places = self._rows[run, device] = torch.tensor(rows).to(device, non_blocking=True)
+        return places
+
+    def aim(
+        self, tables: Lanes, slabs: Sequence[Slab], lanes: Sequence[int], counts: Sequence[int], width: int
+    ) -> None:
+        """Aim at a forward of ``width`` rows, of which ``counts`` are real, for each of ``lanes``; they have room."""
+        size = tables.pool.block_size
+        self.lanes, self.width = len(lanes), width
+        self.starts = [len(tables.ids[lane]) for lane in lanes]
+        self.counts = list(counts)
+        self.length = self.longest + width
+        blocks = [
+            tables.tables[lane][: -(-(start + count) // size)]
+            for lane, start, count in zip(lanes, self.starts, counts, strict=True)
+        ]
+        self.written = [
+            Written(place, run.slot - start, run.slab, run.begin, run.rows)
+            for place, (table, start, count) in enumerate(zip(blocks, self.starts, counts, strict=True))
+            for run in _runs((place,), table, slabs, size, start, start + count)
+        ]
+        self._rows.clear()
+        self._made.clear()
+        self._mask = None
+        self.runs = []
+        for group, common in _families(blocks, [start // size for start in self.starts]):
+            if common:
+                self.runs += _in_few(_runs(group, blocks[group[0]], slabs, size, 0, common * size))
+            for place in group:
+                end = self.starts[place] + self.counts[place]
+                self.runs += _in_few(_runs((place,), blocks[place], slabs, size, common * size, end))
+
+
+def _families(blocks: Sequence[Sequence[int]], whole: Sequence[int]) -> list[tuple[tuple[int, ...], int]]:
+    """Lanes that begin with the same full blocks, and with how many; every lane is in one family.
+
+    :param whole: For each lane, how many of its blocks were full before this forward.
+    """
+    families: dict[tuple[int, int], list[int]] = {}
+    for place, table in enumerate(blocks):
+        first = next((number for number, block in enumerate(table) if block != GONE), len(table))
+        key = (first, table[first]) if first < whole[place] else (-1, place)
+        families.setdefault(key, []).append(place)
+    found: list[tuple[tuple[int, ...], int]] = []
+    for members in families.values():
+        common = 0
+        if len(members) > 1:
+            first, most = blocks[members[0]], min(whole[place] for place in members)
+            while common < most and all(blocks[place][common] == first[common] for place in members[1:]):
+                common += 1
+        found.append((tuple(members), common))
+    return found
+
+
+def _in_few(runs: list[Run]) -> list[Run]:
+    """Many short runs as one: they are copied together faster than attended one by one."""
+    rows = sum([run.rows for run in runs])
+    if len(runs) <= _PIECES or rows >= _LONG * len(runs):
+        return runs
+    return [runs[0]._replace(rows=rows, parts=tuple(runs))]
+
+
+def _runs(
+    lanes: tuple[int, ...], table: Sequence[int], slabs: Sequence[Slab], size: int, begin: int, end: int
+) -> list[Run]:
+    """The slots ``begin .. end - 1`` of a table, in as few pieces as its blocks lie in."""
+    runs: list[Run] = []
+    slot = begin
+    while slot < end:
+        place = slot // size
+        block = table[place]
+        if block == GONE:
+            slot = (place + 1) * size
+            continue
+        slab = next(slab for slab in slabs if slab.begin <= block < slab.end)
+        last = place
+        while (last + 1) * size < end and table[last + 1] == table[last] + 1 < slab.end:
+            last += 1
+        stop = min(end, (last + 1) * size)
+        runs.append(Run(lanes, slab.begin, (block - slab.begin) * size + slot - place * size, stop - slot, slot))
+        slot = stop
+    return runs

@@ -1,0 +1,75 @@
+"""Is a model still the one that keys and values were computed with?"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Generator, Hashable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from decodeplug.inference import inference
+
+__all__ = ["model_state", "next_hook", "reading"]
+
+_SWITCHES = ("active_adapters", "disable_adapters", "merged_adapters", "scaling", "forward")
+"""What layers of adapters say of what they add, and a method that was replaced."""
+_SIMPLE = (bool, int, float, str)
+_PLAIN = {Tensor, nn.Parameter, nn.Buffer}
+_READING: list[range] = []
+"""Hooks that change nothing, by the numbers that torch gives them."""
+
+
+@contextlib.contextmanager
+def reading(first: int) -> Generator[None, None, None]:
+    """While it is open, hooks that were registered since ``next_hook()`` gave ``first`` only read: they change no output."""
+    hooks = range(first, next_hook())
+    _READING.append(hooks)
+    try:
+        yield
+    finally:
+        _READING.remove(hooks)
+
+
+def next_hook() -> int:
+    """The number that the next hook gets, of whatever module."""
+    return RemovableHandle.next_id
+
+
+@inference
+def model_state(module: nn.Module) -> Hashable:
+    """A value that is another one when the model would write something else: after a change of weights, adapters or
+    plain attributes, with other hooks in it, in another dtype or place.
+
+    Of weights, identity, version, memory and two numbers each are looked at: in-place changes that torch does not count
+    (those of ``.data``) are seen by the numbers. What a hook does differently by itself is not seen.
+    """
+    weights = [*module.parameters(), *module.buffers()]
+    seen = tuple(
+        (id(weight), 0 if weight.is_inference() else weight._version, weight.data_ptr(), weight.dtype, weight.device)
+        for weight in weights
+    )
+    numbers: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
+    for weight in weights:
+        if weight.numel() and weight.device.type != "meta" and type(weight) in _PLAIN:
+            ends = weight[(0,) * weight.dim()], weight[(-1,) * weight.dim()]
+            numbers.setdefault((weight.device, weight.dtype), []).extend(ends)
+    parts = tuple(
+        (id(part), *_hooks(part._forward_hooks), *_hooks(part._forward_pre_hooks), *_settings(part))
+        for part in module.modules()
+    )
+    return seen, tuple(tuple(torch.stack(some).tolist()) for some in numbers.values()), parts
+
+
+def _hooks(hooks: Iterable[int]) -> list[int]:
+    return [number for number in hooks if not any(number in some for some in _READING)]
+
+
+def _settings(part: nn.Module) -> tuple[object, ...]:
+    """Its plain attributes, and what :data:`_SWITCHES` names, which are properties of adapters and not of other layers."""
+    own = vars(part)
+    plain = [value for value in own.values() if isinstance(value, _SIMPLE)]
+    switches = [own.get(name) if name in own or name == "forward" else getattr(part, name, None) for name in _SWITCHES]
+    return *plain, *(str(switch) for switch in switches if not inspect.ismethod(switch))
