@@ -13,7 +13,7 @@ from decodeplug.caches import CacheSpec, Dense, LayerPlan, NoCache, Paged
 from decodeplug.contracts import Session
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.positions import GenerateInputs, ModelInputs
-from decodeplug.target import hooks
+from decodeplug.target import hooks, latent
 from decodeplug.target.choice import Choice, choose, step_by_step, unwrapped
 from decodeplug.target.crossing import CrossingSession
 from decodeplug.target.grouping import LaneTraits
@@ -50,6 +50,7 @@ class Target:
         self.vocab_size: int = _vocab_size(self.module, self.config)
         self.context_window: int | None = _context_window(self.config)
         handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
+        latent.install(self.module)
         self._lock = _lock_of(self.module)
         self.shared: dict[CacheSpec, Any] = {}
         weakref.finalize(self.inputs, _remove, handles)  # sessions hold the inputs, and may outlive the target
