@@ -16,7 +16,7 @@ from transformers.cache_utils import LinearAttentionLayer
 from decodeplug.caches.layers import KeyValueLayer
 from decodeplug.caches.slots import Slots
 
-__all__ = ["HybridLayer", "LaneStates", "StateLayer"]
+__all__ = ["HybridLayer", "LaneStates", "StateLayer", "WithState"]
 
 
 class StateLayer(LinearAttentionLayer):
@@ -125,12 +125,8 @@ def _with_rows(states: Tensor, lanes: int) -> Tensor:
     return grown
 
 
-class HybridLayer(StateLayer, KeyValueLayer):
-    """A layer that has both a state and keys and values."""
-
-    def __init__(self, slots: Slots, packed: bool = False, number_of_states: int = 1, **kwargs: Any) -> None:
-        KeyValueLayer.__init__(self, slots, packed)
-        StateLayer.__init__(self, number_of_states=number_of_states)
+class WithState(StateLayer):
+    """The state of a layer that has keys and values besides; those come from another base."""
 
     def lazy_initialization(self, *args: Any, **kwargs: Any) -> None:
         if kwargs:
@@ -138,6 +134,14 @@ class HybridLayer(StateLayer, KeyValueLayer):
 
     def get_max_length(self) -> int:
         return -1
+
+
+class HybridLayer(WithState, KeyValueLayer):
+    """A layer that has both a state and keys and values."""
+
+    def __init__(self, slots: Slots, packed: bool = False, number_of_states: int = 1, **kwargs: Any) -> None:
+        KeyValueLayer.__init__(self, slots, packed)
+        StateLayer.__init__(self, number_of_states=number_of_states)
 
 
 class LaneStates:

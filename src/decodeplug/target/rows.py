@@ -68,11 +68,8 @@ class RowCosts:
         if not 1 < lanes * width < _MOST:
             return 0
         seconds = self._tried()
-        within = {
-            more: seconds[(lanes + more) * width]
-            for more in range(len(seconds) // width - lanes + 1)
-            if (lanes + more) * width < len(seconds)
-        }
+        most = (len(seconds) - 1) // width
+        within = {more: seconds[(lanes + more) * width] for more in range(most - lanes + 1)}
         if not within:
             return 0
         best = min(within, key=within.__getitem__)

@@ -14,7 +14,7 @@ from decodeplug.caches.lazy import LazyRows
 from decodeplug.caches.paged.attention import attend
 from decodeplug.caches.paged.placement import Placement
 from decodeplug.caches.paged.store import BlockRows
-from decodeplug.caches.states import StateLayer
+from decodeplug.caches.states import StateLayer, WithState
 
 __all__ = ["PagedHybrid", "PagedIndexed", "PagedLayer"]
 
@@ -95,22 +95,11 @@ class PagedIndexed(PagedLayer):
         return self.stores[2].gather(self.placement, len(indexer_key_states)).squeeze(1)
 
 
-class PagedHybrid(StateLayer, PagedLayer):
+class PagedHybrid(WithState, PagedLayer):
     """A layer that has both a state and keys and values."""
 
     def __init__(
-        self,
-        placement: Placement,
-        stores: Sequence[BlockRows],
-        number_of_states: int = 1,
-        **kwargs: Any,
+        self, placement: Placement, stores: Sequence[BlockRows], number_of_states: int = 1, **kwargs: Any
     ) -> None:
         PagedLayer.__init__(self, placement, stores)
         StateLayer.__init__(self, number_of_states=number_of_states)
-
-    def lazy_initialization(self, *args: Any, **kwargs: Any) -> None:
-        if kwargs:
-            StateLayer.lazy_initialization(self, **kwargs)
-
-    def get_max_length(self) -> int:
-        return -1

@@ -113,9 +113,7 @@ class PagedLanes:
         self.parts = list(parts.values())
         layers: list[Any] = [
             KINDS[kind](placement=parts[window].placement if stores else None, stores=stores, number_of_states=states)
-            for kind, states, window, (_, stores) in zip(
-                plan.kinds, plan.states, plan.windows, pages.layers, strict=True
-            )
+            for kind, states, window, stores in zip(plan.kinds, plan.states, plan.windows, pages.layers, strict=True)
         ]
         self.states = LaneStates(layers, plan.device)
         self.cache: Cache = LayeredCache(layers, self.parts[0].placement)

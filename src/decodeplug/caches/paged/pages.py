@@ -67,7 +67,7 @@ class Pages:
     :param size: Ids of a block. :param most: Bytes that blocks may take; None: any number.
     :param idle: Bytes of blocks that nobody holds that are kept for texts that begin with the same ids.
     :param model: The state of the model that computes them.
-    :ivar size: Ids of a block. :ivar groups: By window, at least one. :ivar layers: For each layer its group and its rows.
+    :ivar size: Ids of a block. :ivar groups: By window, at least one. :ivar layers: For each layer its rows, one store for each kind.
     """
 
     def __init__(
@@ -75,10 +75,7 @@ class Pages:
     ) -> None:
         windows = dict.fromkeys(window for window, kinds in layers if kinds) or {None: None}
         self.groups = {window: PageGroup(window, size) for window in windows}
-        self.layers = [
-            (self.groups.get(window), [self.groups[window].new_store() for _ in range(kinds)])
-            for window, kinds in layers
-        ]
+        self.layers = [[self.groups[window].new_store() for _ in range(kinds)] for window, kinds in layers]
         self.size, self.most, self._idle = size, most, idle
         self._model, self._is_stale = model, False
         self._left: deque[Sequence[Lanes]] = deque()

@@ -55,7 +55,7 @@ class Placement:
 
     :ivar lanes: How many lanes the forward has. :ivar length: The most ids of one with its new rows, padding included.
     :ivar gathered: Bytes that were put together so far for who reads rows as one tensor.
-    :ivar starts: For each, how many ids it holds. :ivar counts: Its new rows that are no padding.
+    :ivar starts: For each, how many ids it holds.
     """
 
     lanes: int = 0
@@ -63,7 +63,6 @@ class Placement:
     width: int = 0
     gathered: int = 0
     starts: list[int] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     _rows: dict[Hashable, Tensor] = field(default_factory=dict[Hashable, Tensor])
@@ -113,7 +112,6 @@ class Placement:
         size = tables.pool.block_size
         self.lanes, self.width = len(lanes), width
         self.starts = [len(tables.ids[lane]) for lane in lanes]
-        self.counts = list(counts)
         self.length = self.longest + width
         blocks = [
             tables.tables[lane][: -(-(start + count) // size)]
@@ -132,7 +130,7 @@ class Placement:
             if common:
                 self.runs += _in_few(_runs(group, blocks[group[0]], slabs, size, 0, common * size))
             for place in group:
-                end = self.starts[place] + self.counts[place]
+                end = self.starts[place] + counts[place]
                 self.runs += _in_few(_runs((place,), blocks[place], slabs, size, common * size, end))
 
 
