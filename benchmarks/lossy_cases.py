@@ -6,7 +6,8 @@ from pydoc_data.topics import topics
 
 __all__ = ["LENGTH", "NAMES", "documents"]
 
-NAMES = ("specialnames", "compound", "formatstrings", "typesseq")
+NAMES = ("specialnames", "formatstrings", "debugger", "string-methods")
+"""None of them was looked at before anything was chosen."""
 LENGTH = 2048
 """Ids of a document that are read."""
 

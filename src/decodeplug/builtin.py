@@ -59,7 +59,13 @@ _STRATEGIES = {
     "self-consistency": "SelfConsistency",
     "best-of-n": "BestOfN",
 }
-_CACHES = {"dense": "Dense", "none": "NoCache", "paged": "Paged"}
+_CACHES = {
+    "dense": "Dense",
+    "none": "NoCache",
+    "paged": "Paged",
+    "quantised": "Quantised",
+    "latent": "Latent",
+}
 
 
 @hookimpl

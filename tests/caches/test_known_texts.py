@@ -155,7 +155,7 @@ def test_a_session_is_opened_when_no_forward_touches_what_it_shares() -> None:
     target, spec = Target(tiny_model()), Paged(4)
     target.session(spec)
     opened = threading.Thread(target=target.session, args=[spec])
-    with target._lock:
+    with target.lock:
         opened.start()
         opened.join(0.2)
         assert opened.is_alive()

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from decodeplug.cli import app, main
-from decodeplug.cli.train_heads import interrupted
+from decodeplug.cli.texts import interrupted
 from decodeplug.errors import BadOption
 from decodeplug.heads import Heads
 from decodeplug.loading import load

@@ -12,7 +12,7 @@ import torch
 
 from decodeplug.errors import BadOption, IncompatibleParts, UnsupportedModel
 from decodeplug.heads import Heads, loaded
-from decodeplug.heads.identity import Identity
+from decodeplug.identity import Identity
 from decodeplug.testing import tiny_model
 
 MakeHeads = Callable[..., Heads]
@@ -42,20 +42,20 @@ def test_a_model_whose_output_layer_alone_was_changed_is_refused(make_heads: Mak
     with torch.no_grad():
         changed.lm_head.weight.mul_(1.1)
     with pytest.raises(IncompatibleParts, match="other the weights of the output layer"):
-        make_heads("independent").identity.check(changed, "here")
+        make_heads("independent").identity.check(changed, "heads", "train-heads")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_same_weights_in_another_dtype_are_the_same_model(model: Any, dtype: torch.dtype) -> None:
     # Saved in float32 and loaded in another dtype, as checkpoints are.
     saved = copy.deepcopy(model).to(torch.float32)
-    Identity.of(saved).check(copy.deepcopy(saved).to(dtype), "here")
+    Identity.of(saved).check(copy.deepcopy(saved).to(dtype), "heads", "train-heads")
 
 
 def test_a_model_whose_output_layer_cannot_be_read_is_unsupported(model: Any) -> None:
     packed = copy.deepcopy(model)
     packed.lm_head.weight = torch.nn.Parameter(torch.zeros(8, 8, dtype=torch.uint8), requires_grad=False)
-    with pytest.raises(UnsupportedModel, match="rows of its output layer"):
+    with pytest.raises(UnsupportedModel, match="the rows of its output layer"):
         Identity.of(packed)
 
 

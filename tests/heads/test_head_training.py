@@ -12,8 +12,8 @@ import torch
 
 from decodeplug import Host
 from decodeplug.errors import BadOption
+from decodeplug.files import read_tensors
 from decodeplug.heads import Heads, Row, Settings, train_heads
-from decodeplug.heads.files import read_tensors
 
 MakeSettings = Callable[..., Settings]
 
@@ -62,7 +62,7 @@ def test_a_run_that_was_stopped_and_resumed_gives_the_weights_of_one_that_was_no
     assert second.steps == whole.steps == 6
     assert second.acceptance == whole.acceptance
     for file in ("heads.safetensors", "training.safetensors"):
-        expected, found = read_tensors(tmp_path / "whole" / file)[0], read_tensors(tmp_path / "parts" / file)[0]
+        expected, found = (*(read_tensors(tmp_path / part / file, "heads", "")[0] for part in ("whole", "parts")),)
         assert expected.keys() == found.keys()
         for name, value in expected.items():
             assert torch.equal(value, found[name]), name

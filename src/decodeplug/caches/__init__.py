@@ -7,6 +7,19 @@ dataclass with its claims. ``spec.open(...)`` makes the cache of one session.
 from decodeplug.caches.dense import Dense
 from decodeplug.caches.nothing import NoCache
 from decodeplug.caches.paged import Paged
-from decodeplug.caches.seam import CacheSpec, KnowingCache, LaneCache, LayerPlan
+from decodeplug.caches.quantised import Quantised
+from decodeplug.caches.seam import CacheSpec, KnowingCache, LaneCache, LayerPlan, PiecewiseCache
+from decodeplug.caches.transform import Latent
 
-__all__ = ["CacheSpec", "Dense", "KnowingCache", "LaneCache", "LayerPlan", "NoCache", "Paged"]
+__all__ = [
+    "CacheSpec",
+    "Dense",
+    "KnowingCache",
+    "LaneCache",
+    "Latent",
+    "LayerPlan",
+    "NoCache",
+    "Paged",
+    "PiecewiseCache",
+    "Quantised",
+]

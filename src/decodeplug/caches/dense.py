@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DummyLayer
+from transformers.cache_utils import Cache
 
 from decodeplug.caches.layers import IndexedLayer, KeyValueLayer, moved_lanes
 from decodeplug.caches.seam import LayerPlan
 from decodeplug.caches.slots import Slots
-from decodeplug.caches.states import HybridLayer, LaneStates, StateLayer
+from decodeplug.caches.states import HybridLayer, LaneStates, layer_kinds
 from decodeplug.inference import inference
 
 __all__ = ["Dense", "DenseLanes"]
@@ -32,17 +32,7 @@ class Dense:
         return DenseLanes(plan)
 
 
-KINDS: dict[str, type] = {
-    "full_attention": KeyValueLayer,
-    "sliding_attention": KeyValueLayer,
-    "chunked_attention": KeyValueLayer,
-    "indexed_attention": IndexedLayer,
-    "conv": StateLayer,
-    "linear_attention": StateLayer,
-    "hybrid": HybridLayer,
-    "hybrid_sliding": HybridLayer,
-    "dummy": DummyLayer,
-}
+KINDS = layer_kinds(KeyValueLayer, IndexedLayer, HybridLayer)
 """Windows are the mask's business, so a sliding layer keeps what it no longer sees: a lane can then be rewound."""
 
 
@@ -74,17 +64,21 @@ class DenseLanes:
 
     def __init__(self, plan: LayerPlan) -> None:
         self.slots = Slots()
-        self.layers: list[Any] = [
-            KINDS[kind](slots=self.slots, packed=plan.packed, number_of_states=states)
-            for kind, states in zip(plan.kinds, plan.states, strict=True)
-        ]
+        self.layers = self.make_layers(plan)
         self.states = LaneStates(self.layers, plan.device)
         self.cache: Cache = LayeredCache(self.layers, self.slots)
         self.held: list[int] = []
         self.device = plan.device
-        self._rows = [layer for layer in self.layers if isinstance(layer, KeyValueLayer)]
+        self.rows: list[Any] = [layer for layer in self.layers if isinstance(layer, KeyValueLayer)]
         self._lanes: Sequence[int] = ()
         self._counts: Sequence[int] = ()
+
+    def make_layers(self, plan: LayerPlan) -> list[Any]:
+        """One for each layer of the model; called once."""
+        return [
+            KINDS[kind](slots=self.slots, packed=plan.packed, number_of_states=states)
+            for kind, states in zip(plan.kinds, plan.states, strict=True)
+        ]
 
     def begin(self, lanes: Sequence[int], feeds: Sequence[Sequence[int]], width: int) -> None:
         self.slots.aim(lanes, self.held, width)
@@ -113,11 +107,11 @@ class DenseLanes:
         if sources:
             length = max(held[lane] for lane in targets)
             where, to = torch.tensor([sources, targets]).to(self.device, non_blocking=True)
-            for layer in self._rows:
+            for layer in self.rows:
                 layer.move(where, to, len(parents), length)
         self.states.rearrange(where, to, len(parents))
         if not parents:  # no lane is left
-            for layer in self._rows:
+            for layer in self.rows:
                 layer.let_go()
         self.held = held
         return list(held)

@@ -83,6 +83,18 @@ class SlotBuffer:
             data = self._take(torch.cat([data, data.new_zeros((lanes - data.shape[0], *data.shape[1:]))]))
         data[targets.to(data.device), :length] = moved
 
+    def reserve(self, slots: int) -> None:
+        """Have room for so many slots of each lane, once there is any."""
+        data = self.data
+        if data is not None and data.shape[1] < slots:
+            more = data.new_zeros((data.shape[0], slots - data.shape[1], *data.shape[2:]))
+            self._take(torch.cat([data, more], dim=1))
+
+    def shrink(self, slots: int) -> None:
+        """Hold so many slots, if there are twice as many; what is behind them is lost."""
+        if self.data is not None and self.data.shape[1] >= 2 * slots:
+            self._take(self.data[:, :slots].clone())
+
     def let_go(self) -> None:
         self.slots.bytes -= _bytes(self.data)
         self.data = None

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
     from transformers.cache_utils import Cache
 
-__all__ = ["CacheSpec", "KnowingCache", "LaneCache", "LayerPlan"]
+__all__ = ["CacheSpec", "KnowingCache", "LaneCache", "LayerPlan", "PiecewiseCache"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class LayerPlan:
 class CacheSpec(Protocol):
     """A cache that can be named in a recipe: its claims, and how to open one.
 
-    One with ``knows_texts = True`` opens a :class:`KnowingCache`.
+    One with ``knows_texts = True`` opens a :class:`KnowingCache`. One with a method ``check(model)`` is asked before the first
+    token; it raises :class:`IncompatibleParts` for a model that it was not made for.
     """
 
     name: ClassVar[str]
@@ -98,6 +99,18 @@ class LaneCache(Protocol):
 
     def facts(self) -> Mapping[str, int]:
         """What ``trace.cache`` says beside bytes: at least ``copied_bytes``, moved so far beside what attention reads."""
+        ...
+
+
+@runtime_checkable
+class PiecewiseCache(LaneCache, Protocol):
+    """One that must not be shown any number of ids at once."""
+
+    def at_once(self, held: int, prompt: int) -> int:
+        """How many ids a lane may be fed next, at least one.
+
+        :param held: How many it holds. :param prompt: How many its prompt has.
+        """
         ...
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import LinearAttentionLayer
+from transformers.cache_utils import DummyLayer, LinearAttentionLayer
 
 from decodeplug.caches.layers import KeyValueLayer
 from decodeplug.caches.slots import Slots
 
-__all__ = ["HybridLayer", "LaneStates", "StateLayer", "WithState"]
+__all__ = ["HybridLayer", "LaneStates", "StateLayer", "WithState", "layer_kinds"]
 
 
 class StateLayer(LinearAttentionLayer):
@@ -85,7 +85,7 @@ class StateLayer(LinearAttentionLayer):
 
     def put_back(self, lanes: Sequence[int]) -> None:
         """Give these lanes the states that they had before the last forward."""
-        for remembered, states in self.before:
+        for remembered, states in reversed(self.before):  # of several calls of the model, what was before the first
             pairs = [(lane, row) for row, lane in enumerate(remembered) if lane in lanes]
             if not pairs or not states:
                 continue
@@ -144,6 +144,21 @@ class HybridLayer(WithState, KeyValueLayer):
         StateLayer.__init__(self, number_of_states=number_of_states)
 
 
+def layer_kinds(rows: type, indexed: type, hybrid: type) -> dict[str, type]:
+    """By transformers' layer type, the class of a layer: with a row for each id, with keys of an indexer, with a state besides."""
+    return {
+        "full_attention": rows,
+        "sliding_attention": rows,
+        "chunked_attention": rows,
+        "indexed_attention": indexed,
+        "conv": StateLayer,
+        "linear_attention": StateLayer,
+        "hybrid": hybrid,
+        "hybrid_sliding": hybrid,
+        "dummy": DummyLayer,
+    }
+
+
 class LaneStates:
     """The states of all layers that have some, for all lanes: what a cache of any kind does with them.
 
@@ -167,8 +182,9 @@ class LaneStates:
         remember = width > 1 and not fresh
         for layer in self.layers:
             layer.load(lanes, self._index, fresh, remember)
-        if remember:
-            self._remembered.update(lanes)
+        if remember:  # not what was between two calls of the model in one forward
+            before = self._old_held or held
+            self._remembered.update([lane for lane in lanes if held[lane] == before[lane]])
 
     def commit(self, held: Sequence[int]) -> None:
         """The model has run; ``held`` is as it was before."""

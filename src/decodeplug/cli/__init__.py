@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
+from decodeplug.cli.cache import cache
 from decodeplug.cli.demo import demo
 from decodeplug.cli.doctor import doctor
 from decodeplug.cli.generate import generate
@@ -39,6 +40,7 @@ app.command("new")(new)
 app.command("train-heads")(train_heads)
 app.command("verify-lossless")(verify_lossless)
 app.add_typer(schema, name="schema")
+app.add_typer(cache, name="cache")
 
 
 @app.callback()

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from decodeplug.cli.output import Json, say_json
+from decodeplug.cli.texts import interrupted, texts_of
 from decodeplug.errors import BadOption
 
 if TYPE_CHECKING:
-    from decodeplug.heads import Card, Row, Settings
+    from decodeplug.heads import Card, Settings
     from decodeplug.heads.training import Training
 
 __all__ = ["train_heads"]
@@ -88,7 +85,7 @@ def _train(host: Any, files: list[Path], self_generated: int, out: Path, setting
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        texts, source = _texts(host, files, self_generated, out, settings.seed, progress)
+        texts, source = texts_of(host, files, self_generated, out, settings.seed, progress)
         task = progress.add_task("training", total=1.0)
 
         def tell(training: Training) -> None:
@@ -97,41 +94,6 @@ def _train(host: Any, files: list[Path], self_generated: int, out: Path, setting
 
         with interrupted() as stop:
             return train(host, texts, out, settings, source=source, resume=resume, tell=tell, stop=stop)
-
-
-def _texts(
-    host: Any, files: list[Path], self_generated: int, out: Path, seed: int, progress: Any
-) -> tuple[list[Row], str]:
-    from decodeplug.heads import read_files, self_written
-
-    if files:
-        return read_files(files, host.tokenizer), ", ".join(file.name for file in files)
-    task = progress.add_task("the model writes", total=self_generated)
-    rows = self_written(host, self_generated, out, seed=seed, tell=lambda count: progress.update(task, completed=count))
-    return rows, "written by the model itself"
-
-
-@contextmanager
-def interrupted() -> Iterator[Callable[[], bool]]:
-    """Within it, the first Ctrl-C is remembered, so that no step is cut in two; the second one is as always.
-
-    :returns: Whether there was one.
-    """
-    was_pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # only there can a signal be handled
-        yield was_pressed.is_set
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def remember(number: int, frame: Any) -> None:
-        was_pressed.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, remember)
-    try:
-        yield was_pressed.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _show(card: Card, out: Path) -> None:

@@ -80,7 +80,7 @@ class HeadDrafts:
             assert self.path is not None
             return HeadDrafts(heads=loaded(self.path, model))
         if self.heads.embedding is not model.get_input_embeddings():
-            self.heads.identity.check(model, "the Heads object that was given")
+            self.heads.identity.check(model, "the Heads object that was given", "decodeplug train-heads")
         return self
 
     @torch.no_grad()

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from decodeplug.heads.files import write_text
-from decodeplug.heads.identity import Identity
+from decodeplug.files import write_text
 from decodeplug.heads.learning import Acceptance
+from decodeplug.identity import Identity
 
 __all__ = ["Card"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from decodeplug.heads.identity import layers_of
+from decodeplug.identity import layers_of
 
 __all__ = ["IGNORED", "CutVocabulary", "OutputLayer", "commonest"]
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from decodeplug.errors import UnsupportedModel
-from decodeplug.heads.identity import layers_of
 from decodeplug.heads.texts import Row
+from decodeplug.identity import layers_of
 
 __all__ = ["Frozen", "Kept"]
 

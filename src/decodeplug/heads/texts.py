@@ -28,9 +28,10 @@ class Row:
     start: int = 0
 
 
-def read_files(files: Sequence[Path], tokenizer: Any) -> list[Row]:
+def read_files(files: Sequence[Path], tokenizer: Any, command: str = "train-heads") -> list[Row]:
     """Text files as ids, one row each, without special tokens.
 
+    :param command: What they are read for, for messages.
     :raises BadOption: A file cannot be read as UTF-8 text, or holds nothing.
     """
     rows = []
@@ -38,11 +39,11 @@ def read_files(files: Sequence[Path], tokenizer: Any) -> list[Row]:
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise BadOption("train-heads", text=str(file), wanted=f"a text file in UTF-8: {error}") from error
+            raise BadOption(command, text=str(file), wanted=f"a text file in UTF-8: {error}") from error
         # verbose: a tokenizer would warn that the whole file is longer than the model's window.
         ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         if len(ids) < _SHORTEST:
-            raise BadOption("train-heads", text=str(file), wanted=f"a text of at least {_SHORTEST} tokens")
+            raise BadOption(command, text=str(file), wanted=f"a text of at least {_SHORTEST} tokens")
         rows.append(Row(ids))
     return rows
 

@@ -12,16 +12,18 @@ import torch
 from torch import Tensor
 
 from decodeplug.errors import BadOption
+from decodeplug.files import read_tensors, write_tensors
 from decodeplug.heads.cut import CutVocabulary, OutputLayer
-from decodeplug.heads.files import read_tensors, write_tensors
 from decodeplug.heads.halves import multiplies_faster_in_bfloat16
-from decodeplug.heads.identity import Identity, layers_of
 from decodeplug.heads.independent import IndependentHeads
 from decodeplug.heads.recurrent import RecurrentHead
+from decodeplug.identity import Identity, layers_of
 
-__all__ = ["FILE", "KINDS", "Heads", "loaded"]
+__all__ = ["FILE", "KINDS", "WRITTEN", "Heads", "loaded"]
 
 FILE = "heads.safetensors"
+WRITTEN = ("heads", "decodeplug train-heads")
+"""What the files are of, and what writes them, for messages."""
 KINDS = ("independent", "recurrent")
 _FORMAT = 1  # raise it when what is written below changes
 
@@ -108,10 +110,10 @@ class Heads:
         :raises IncompatibleParts: They were trained for another model.
         """
         folder = Path(folder).expanduser()
-        tensors, facts = read_tensors(folder / FILE)
+        tensors, facts = read_tensors(folder / FILE, *WRITTEN)
         if facts.get("format") != _FORMAT:
             raise BadOption("heads", path=str(folder), wanted="heads that this version of decodeplug trained")
-        Identity(**facts["identity"]).check(model, str(folder))
+        Identity(**facts["identity"]).check(model, f"the heads in {folder}", WRITTEN[1])
         heads = cls.new(model, facts["kind"], facts["heads"], tensors.pop("ids"))
         heads.part.load_state_dict(tensors)
         heads.part.requires_grad_(False)

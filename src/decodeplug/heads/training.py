@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from decodeplug.errors import BadOption
+from decodeplug.files import read_facts, read_tensors, write_tensors
 from decodeplug.heads.batches import batch_of, indices_at
-from decodeplug.heads.files import read_facts, read_tensors, write_tensors
 from decodeplug.heads.frozen import Kept
 from decodeplug.heads.halves import multiplies_faster_in_bfloat16
 from decodeplug.heads.learning import OBJECTIVES, loss_of
-from decodeplug.heads.trained import KINDS, Heads
+from decodeplug.heads.trained import KINDS, WRITTEN, Heads
 
 __all__ = ["CHECKPOINT", "Settings", "Training", "runs_in_bfloat16"]
 
@@ -153,7 +153,7 @@ class Training:
 
         :raises BadOption: It has other settings or other text.
         """
-        state, facts = read_tensors(self._folder / CHECKPOINT)
+        state, facts = read_tensors(self._folder / CHECKPOINT, *WRITTEN)
         mine = {"settings": self.settings.shape(), "data": self._data, "identity": self.heads.identity.to_dict()}
         for name, value in mine.items():
             if facts.get(name) != value:
@@ -174,7 +174,7 @@ def runs_in_bfloat16(resumed: Path | None) -> bool:
     :param resumed: The folder of a run that is gone on with: what was right for it is kept to.
     """
     if resumed is not None and (resumed / CHECKPOINT).is_file():
-        return bool(read_facts(resumed / CHECKPOINT).get("bfloat16"))
+        return bool(read_facts(resumed / CHECKPOINT, *WRITTEN).get("bfloat16"))
     return multiplies_faster_in_bfloat16(torch.device("cpu"))
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 
 from decodeplug.errors import BadOption
-from decodeplug.heads.files import read_tensors, write_tensors
-from decodeplug.heads.identity import Identity
+from decodeplug.files import read_tensors, write_tensors
 from decodeplug.heads.texts import Row
+from decodeplug.heads.trained import WRITTEN
+from decodeplug.identity import Identity
 
 __all__ = ["FILE", "openings", "self_written"]
 
@@ -130,10 +131,10 @@ def _keep(path: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:
 
 
 def _read(path: Path, facts: dict[str, Any]) -> list[Row]:
-    tensors, found = read_tensors(path)
+    tensors, found = read_tensors(path, *WRITTEN)
     if found != facts:
         raise BadOption(
-            "train-heads", out=str(path.parent), wanted=f"a folder whose {path.name} is of this model and seed"
+            WRITTEN[0], out=str(path.parent), wanted=f"a folder whose {path.name} is of this model and seed"
         )
     pieces = tensors["ids"].split(tensors["lengths"].tolist())
     return [Row(piece.tolist(), start) for piece, start in zip(pieces, tensors["starts"].tolist(), strict=True)]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from decodeplug.caches import KnowingCache, LaneCache
+from decodeplug.caches import KnowingCache, LaneCache, PiecewiseCache
 from decodeplug.inference import inference
 from decodeplug.positions import ModelInputs, StepInputs, columns_wanted, pad_feeds, prompts_kept
 from decodeplug.target.grouping import LaneTraits, by_need, wastes
@@ -41,6 +41,7 @@ class LaneSession:
         self.inputs, self.cache, self.traits = inputs, cache, traits
         self.vocab_size, self.rows, self.lock = vocab_size, rows, lock
         self._known = cache if isinstance(cache, KnowingCache) else None
+        self._piecewise = cache if isinstance(cache, PiecewiseCache) else None
         self.max_draft = traits.max_draft
         self.prompts: list[int] = []
         self.hidden: Sequence[Tensor] = []
@@ -110,13 +111,14 @@ class LaneSession:
     ) -> Tensor:
         """Feed the lanes; ``apart``: those without ids have no part in it, as far as lanes need not be together."""
         grouping = self.traits.grouping or (by_need if len(counts) > 1 and (apart or wastes(counts)) else None)
-        if grouping is None:
+        rounds = self._rounds(feeds, wants)
+        if grouping is None and len(rounds) == 1:
             return self._run(range(len(feeds)), feeds, counts, wants)
         pieces: list[list[Tensor]] = [[] for _ in feeds]
         seen: list[list[Tensor]] = [[] for _ in feeds]
-        for some_feeds, some_wants in self._rounds(feeds, wants):
+        for some_feeds, some_wants in rounds:
             some_counts = [len(feed) for feed in some_feeds]
-            for lanes in grouping(self.cache.held, some_counts):
+            for lanes in (grouping or by_need)(self.cache.held, some_counts):
                 mine = [some_wants[lane] for lane in lanes]
                 logits = self._run(
                     lanes, [some_feeds[lane] for lane in lanes], [some_counts[lane] for lane in lanes], mine
@@ -132,20 +134,25 @@ class LaneSession:
         self, feeds: Sequence[Sequence[int]], wants: Sequence[int]
     ) -> list[tuple[list[Sequence[int]], list[int]]]:
         """Feeds and wants of one call of the model after the other; usually there is one."""
-        held = list(self.cache.held)
-        longest = max(len(feed) for feed, start in zip(feeds, held, strict=True) if start or feed)
-        if not self.traits.single_steps or all(len(feed) < 2 for feed, start in zip(feeds, held, strict=True) if start):
+        if not self.traits.single_steps and self._piecewise is None:
             return [(list(feeds), list(wants))]
-        rounds = []
-        for step in range(longest):
-            some_feeds: list[Sequence[int]] = []
-            some_wants: list[int] = []
-            for feed, want, start in zip(feeds, wants, held, strict=True):
-                whole = start == 0 and step == 0
-                some_feeds.append(feed if whole else feed[step : step + 1] if start else [])
-                some_wants.append(want if whole else int(start > 0 and len(feed) - want <= step < len(feed)))
-            rounds.append((some_feeds, some_wants))
+        held, left = list(self.cache.held), list(feeds)
+        rounds: list[tuple[list[Sequence[int]], list[int]]] = []
+        while not rounds or any(left):
+            counts = [min(len(feed), self._at_once(lane, held[lane], len(feed))) for lane, feed in enumerate(left)]
+            some = [feed[:count] for feed, count in zip(left, counts, strict=True)]
+            left = [feed[count:] for feed, count in zip(left, counts, strict=True)]
+            asked = [
+                max(0, min(count, want - len(rest))) for count, want, rest in zip(counts, wants, left, strict=True)
+            ]
+            held = [start + count for start, count in zip(held, counts, strict=True)]
+            rounds.append((some, asked))
         return rounds
+
+    def _at_once(self, lane: int, held: int, count: int) -> int:
+        """How many of ``count`` ids a lane may be fed in one call of the model."""
+        most = self._piecewise.at_once(held, self.prompts[lane]) if self._piecewise is not None else count
+        return 1 if held and self.traits.single_steps else most
 
     def _run(
         self, lanes: Sequence[int], feeds: Sequence[Sequence[int]], counts: Sequence[int], wants: Sequence[int]

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from decodeplug.caches import CacheSpec, Dense, LayerPlan, NoCache, Paged
+from decodeplug.caches import CacheSpec, Dense, LayerPlan, NoCache, Paged, Quantised
 from decodeplug.contracts import Session
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.positions import GenerateInputs, ModelInputs
@@ -27,7 +27,7 @@ from decodeplug.target.verified import VERIFIED
 
 __all__ = ["Target"]
 
-NAMED: dict[str, CacheSpec] = {"dense": Dense(), "none": NoCache(), "paged": Paged()}
+NAMED: dict[str, CacheSpec] = {part.name: part for part in (Dense(), NoCache(), Paged(), Quantised())}
 PLAIN = {"full_attention", "sliding_attention"}
 
 
@@ -36,7 +36,7 @@ class Target:
 
     :param model: Any model that ``generate()`` works on; also one that
         ``torch.compile`` returned, or one with PEFT's adapters. It is not changed.
-    :ivar shared: What sessions share, by the spec of their cache.
+    :ivar lock: Held during a forward of the model. :ivar shared: What sessions share, by the spec of their cache.
     :raises UnsupportedModel: The model does not write text from left to right, is in training
         mode, or no way to feed it is known.
     """
@@ -51,7 +51,7 @@ class Target:
         self.context_window: int | None = _context_window(self.config)
         handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
         latent.install(self.module)
-        self._lock = _lock_of(self.module)
+        self.lock = _lock_of(self.module)
         self.shared: dict[CacheSpec, Any] = {}
         weakref.finalize(self.inputs, _remove, handles)  # sessions hold the inputs, and may outlive the target
         known = {self.module.config.model_type, self.config.model_type} & VERIFIED
@@ -91,7 +91,8 @@ class Target:
     def refuse_cache(self, spec: CacheSpec) -> None:
         """Say before a session is opened that this model cannot use a cache.
 
-        :raises IncompatibleParts: The model has its own cache or none, and the spec is of another kind.
+        :raises IncompatibleParts: The model has its own cache or none, and the spec is of another kind; or it was made for
+            another model.
         """
         if self.choice.path in ("recompute", "steps") and not isinstance(spec, Dense | NoCache):
             raise IncompatibleParts(
@@ -100,6 +101,9 @@ class Target:
                 because=f"this model keeps its own cache or none: {self.choice.because}",
                 instead="Use cache='dense' or cache='none'",
             )
+        check = getattr(spec, "check", None)
+        if check is not None:
+            check(self.module)
 
     def session(self, cache: str | CacheSpec = "dense") -> Session:
         """Open a session without lanes.
@@ -124,7 +128,7 @@ class Target:
             partial(model_state, self.module),
             partial(self.feeds_in_pieces, spec),
         )
-        with self._lock:  # what sessions share is touched by forwards of others
+        with self.lock:  # what sessions share is touched by forwards of others
             lanes = None if isinstance(spec, NoCache) or choice.path in ("recompute", "steps") else spec.open(plan)
         keeps = not isinstance(spec, NoCache) and choice.path != "recompute"
         if lanes is None and (choice.quirk.replay or (keeps and choice.path == "steps")):
@@ -133,14 +137,14 @@ class Target:
         if lanes is not None:
             # Models whose lanes must be grouped have no room for padding rows: states would take them in.
             rows = None if choice.lanes.grouping else self.rows
-            session = LaneSession(self.inputs, lanes, choice.lanes, self.vocab_size, rows, self._lock)
+            session = LaneSession(self.inputs, lanes, choice.lanes, self.vocab_size, rows, self.lock)
             if not getattr(lanes, "is_measured", True):
                 # A budget in bytes is of use only if it is known how many an id takes.
                 session.keep([-1], [0])
                 session.forward([[0]], [1])
                 session.keep([], [])
         else:
-            session = RecomputeSession(self.inputs, self.vocab_size, choice.quirk.rule(self.config), self._lock)
+            session = RecomputeSession(self.inputs, self.vocab_size, choice.quirk.rule(self.config), self.lock)
         limit = choice.quirk.limit(self.config)
         return session if limit is None else CrossingSession(session, limit, keeps=keeps)
 
@@ -152,8 +156,7 @@ class Target:
         """
         choice, spec = self.choice, NAMED.get(cache) if isinstance(cache, str) else cache
         plain = choice.path == "ragged" and choice.lanes == LaneTraits() and set(choice.kinds) <= PLAIN
-        keeps = isinstance(spec, Dense) or getattr(spec, "knows_texts", False)
-        if not plain or not keeps or choice.quirk.limit(self.config) is not None:
+        if not plain or isinstance(spec, NoCache) or choice.quirk.limit(self.config) is not None:
             return False
         if self._splits is None:
             session = self.session()

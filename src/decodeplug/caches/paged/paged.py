@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from transformers.cache_utils import Cache, DummyLayer
+from transformers.cache_utils import Cache
 
 from decodeplug.caches.dense import LayeredCache
 from decodeplug.caches.layers import moved_lanes
+from decodeplug.caches.options import whole_number
 from decodeplug.caches.paged.layers import PagedHybrid, PagedIndexed, PagedLayer
 from decodeplug.caches.paged.pages import PageGroup, Pages
 from decodeplug.caches.paged.placement import Placement
 from decodeplug.caches.paged.pool import NoRoom
 from decodeplug.caches.paged.tables import Copy, Lanes
 from decodeplug.caches.seam import LayerPlan
-from decodeplug.caches.states import LaneStates, StateLayer
-from decodeplug.errors import BadOption, CacheFull
+from decodeplug.caches.states import LaneStates, layer_kinds
+from decodeplug.errors import CacheFull
 from decodeplug.inference import inference
 
 __all__ = ["Paged", "PagedLanes"]
@@ -51,18 +52,11 @@ class Paged:
     knows_texts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for name, least, most, is_open in (
-            ("block_size", 1, _LARGEST, False),
-            ("max_bytes", 1, None, True),
-            ("idle_bytes", 0, None, False),
-        ):
-            value = getattr(self, name)
-            if value is None and is_open:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= (most or value):
-                to = f" and at most {most}" if most else ""
-                wanted = f"a whole number of at least {least}{to}" + (", or None" if is_open else "")
-                raise BadOption("cache 'paged'", wanted=wanted, **{name: value})
+        part = "cache 'paged'"
+        whole_number(part, "block_size", self.block_size, 1, _LARGEST)
+        whole_number(part, "idle_bytes", self.idle_bytes, 0)
+        if self.max_bytes is not None:
+            whole_number(part, "max_bytes", self.max_bytes, 1, or_none=True)
 
     def open(self, plan: LayerPlan) -> PagedLanes:
         """A new cache without lanes; memory is taken by the first forward."""
@@ -76,17 +70,7 @@ class Paged:
         return PagedLanes(plan, pages)
 
 
-KINDS: dict[str, type] = {
-    "full_attention": PagedLayer,
-    "sliding_attention": PagedLayer,
-    "chunked_attention": PagedLayer,
-    "indexed_attention": PagedIndexed,
-    "conv": StateLayer,
-    "linear_attention": StateLayer,
-    "hybrid": PagedHybrid,
-    "hybrid_sliding": PagedHybrid,
-    "dummy": DummyLayer,
-}
+KINDS = layer_kinds(PagedLayer, PagedIndexed, PagedHybrid)
 
 
 class Part(NamedTuple):

@@ -25,21 +25,23 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
     _in_one_step(path, lambda scratch: save_file(whole, scratch, metadata))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors(path: Path, part: str, command: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors, on the CPU, and the facts of a file.
 
+    :param part: What is read, for messages. :param command: What writes such files.
     :raises BadOption: There is no such file, or it is not one of ours.
     """
-    with _opened(path) as file:
+    with _opened(path, part, command) as file:
         return {name: file.get_tensor(name) for name in file.keys()}, _facts(file)  # noqa: SIM118 - it is no mapping
 
 
-def read_facts(path: Path) -> dict[str, Any]:
+def read_facts(path: Path, part: str, command: str) -> dict[str, Any]:
     """The facts of a file, whose tensors are left on the disk.
 
+    :param part, command: As of :func:`read_tensors`.
     :raises BadOption: There is no such file, or it is not one of ours.
     """
-    with _opened(path) as file:
+    with _opened(path, part, command) as file:
         return _facts(file)
 
 
@@ -48,13 +50,13 @@ def _facts(file: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, part: str, command: str) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
             yield file
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
-        wanted = f"a folder that `decodeplug train-heads` wrote: {path.name} cannot be read ({error})"
-        raise BadOption("heads", path=str(path.parent), wanted=wanted) from error
+        wanted = f"a folder that `{command}` wrote: {path.name} cannot be read ({error})"
+        raise BadOption(part, path=str(path.parent), wanted=wanted) from error
 
 
 def write_text(path: Path, text: str) -> None:

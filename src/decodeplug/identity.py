@@ -1,4 +1,4 @@
-"""Which model were heads trained for? What tells one model from another, and the refusal of any other."""
+"""Which model was something made for? What tells one model from another, and the refusal of any other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROWS = 16  # rows of a layer that are hashed
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What heads know of the model that they were trained for.
+    """What prediction heads, or a calibration, know of the model that they were made for.
 
     :ivar hidden_size: Width of what the output layer takes.
     :ivar vocab_size: Rows of the output layer. :ivar model_type: As in ``config.json``.
@@ -47,10 +47,10 @@ class Identity:
         """As plain data, for a file."""
         return asdict(self)
 
-    def check(self, model: Any, trained_in: str) -> None:
+    def check(self, model: Any, part: str, command: str) -> None:
         """Refuse a model that is another one.
 
-        :param trained_in: Where the heads come from, for the message.
+        :param part: What was made, and where it is, for the message. :param command: What makes such things.
         :raises IncompatibleParts: It is another one; says in what it differs.
         """
         given, wanted = Identity.of(model).to_dict(), self.to_dict()
@@ -60,10 +60,10 @@ class Identity:
         hashed = {"embedding": "the weights of the embedding", "output": "the weights of the output layer"}
         facts = [hashed.get(name) or f"{name} ({wanted[name]}, here {given[name]})" for name in differing]
         raise IncompatibleParts(
-            f"the heads in {trained_in}",
+            part,
             type(model).__name__,
-            because=f"they were trained for a model with other {' and '.join(facts)}",
-            instead="Train heads for this model with `decodeplug train-heads`, or load the model that they were trained for",
+            because=f"it was made for a model with other {' and '.join(facts)}",
+            instead=f"Run `{command}` for this model, or load the model that it was made for",
         )
 
 
@@ -76,7 +76,7 @@ def layers_of(model: Any) -> tuple[Any, Any]:
     for layer, name in zip(layers, ("embedding", "output layer"), strict=True):
         weight = getattr(layer, "weight", None)
         if not isinstance(weight, Tensor) or weight.dim() != 2 or not weight.is_floating_point():
-            because = f"prediction heads need the rows of its {name}, and it has none that can be read"
+            because = f"what is made for one model must know the rows of its {name}, and it has none that can be read"
             raise UnsupportedModel(type(model).__name__, because=because)
     return layers
 

@@ -1,0 +1,55 @@
+"""What the layers of a coded cache share in a forward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from decodeplug.caches.coded.codec import Piece
+from decodeplug.caches.slots import Slots
+
+__all__ = ["Past"]
+
+
+@dataclass(slots=True)
+class Past:
+    """Which pieces the lanes have, and where their recent rows begin.
+
+    :ivar recent: Where the recent rows of the forward go. :ivar texts: For each lane of the session, its pieces.
+    :ivar copied: Bytes that were put together or moved so far.
+    :ivar pieces: Those of this forward, each once. :ivar places: For each lane of the forward, which of them it has, in order.
+    :ivar begins: For each lane of the forward, the position of its first recent row.
+    """
+
+    step: int
+    recent: Slots = field(default_factory=Slots)
+    texts: list[list[Piece]] = field(default_factory=list[list[Piece]])
+    copied: int = 0
+    pieces: list[Piece] = field(default_factory=list[Piece])
+    places: list[list[int]] = field(default_factory=list[list[int]])
+    begins: list[int] = field(default_factory=list[int])
+
+    @property
+    def bases(self) -> list[int]:
+        """For each lane of the session, how many of its ids are coded."""
+        return [len(text) * self.step for text in self.texts]
+
+    def aim(self, lanes: Sequence[int], held: Sequence[int], width: int) -> None:
+        """Aim at a forward; ``held`` is for all lanes of the session."""
+        bases = self.bases
+        self.recent.aim(lanes, [count - base for count, base in zip(held, bases, strict=True)], width)
+        self.begins = [bases[lane] for lane in lanes]
+        found: dict[int, int] = {}
+        self.pieces = []
+        self.places = []
+        for lane in lanes:
+            for piece in self.texts[lane]:
+                if id(piece) not in found:
+                    found[id(piece)] = len(self.pieces)
+                    self.pieces.append(piece)
+            self.places.append([found[id(piece)] for piece in self.texts[lane]])
+
+    def bytes(self) -> int:
+        """Of all pieces; those that texts share count once."""
+        pieces = {id(piece): piece.bytes for text in self.texts for piece in text}
+        return sum(pieces.values())
