@@ -59,6 +59,9 @@ bench: $(READY)  ## Benchmarks side by side with their peers, in an environment 
 	$(BENCH_VENV)/bin/python benchmarks/loop_overhead.py
 	$(BENCH_VENV)/bin/python benchmarks/sampling.py
 	$(BENCH_VENV)/bin/python benchmarks/beams.py
+	$(BENCH_VENV)/bin/python benchmarks/paged.py
+	$(BENCH_VENV)/bin/python benchmarks/latent.py
+	$(if $(CALIBRATION),$(BENCH_VENV)/bin/python benchmarks/lossy.py --calibration $(CALIBRATION))
 	$(BENCH_VENV)/bin/python benchmarks/speculation.py $(if $(HEADS),--heads $(HEADS))
 	$(BENCH_VENV)/bin/python benchmarks/batching.py
 	$(BENCH_VENV)/bin/python benchmarks/free_text.py

@@ -163,7 +163,7 @@ class ContextOverflow(DecodeplugError, ValueError):
         self.prompt_tokens, self.max_new_tokens, self.context_window = prompt_tokens, max_new_tokens, context_window
         asked = "at least one new token" if max_new_tokens is None else f"max_new_tokens={max_new_tokens}"
         super().__init__(
-            f"the prompt has {prompt_tokens} tokens; with {asked} that is more than the context window of {context_window}. Shorten the prompt or ask for fewer tokens."
+            f"the prompt has {prompt_tokens} tokens; with {asked} that is more than the context window of {context_window}. Shorten the prompt, ask for fewer tokens, or name a window_policy: truncate-left or sinks."
         )
 
 

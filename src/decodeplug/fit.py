@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from decodeplug.beyond import Beyond
 from decodeplug.constraining import Constraining
 from decodeplug.contracts import ConstraintSpec, Processor, Selector, Strategy
-from decodeplug.errors import BadOption, ContextOverflow, DecodeplugError, PluginError
+from decodeplug.errors import BadOption, DecodeplugError, PluginError
 from decodeplug.guessing import Guessing
 from decodeplug.jury import Jury
 from decodeplug.lane import Job, Lane, Plan
 from decodeplug.owners import owner_of
 from decodeplug.panel import Panel
-from decodeplug.prompts import prompt_ids
+from decodeplug.prompts import beginning, prompt_ids
 from decodeplug.registry import Registry
 from decodeplug.request import Request
 from decodeplug.rules import Rules
@@ -81,7 +82,12 @@ class Fit:
         if request.strategy is None and request.num_beams is None:
             request = replace(request, **self.configured_beams)
         ids = prompt_ids(request.prompt, self.tokenizer, self.target.vocab_size, request.chat_template_kwargs)
-        budget = self._budget(len(ids), request.max_new_tokens)
+        cache = self.registry.build("cache", request.cache)
+        self.target.refuse_cache(cache)
+        begin = beginning(request.prompt, ids, self.tokenizer, request.chat_template_kwargs)
+        ids, budget, cache, note = Beyond.of(request.window_policy).fitted(
+            ids, begin, request.max_new_tokens, self.target.context_window, cache
+        )
         if request.logprobs > self.target.vocab_size:
             raise BadOption("request", logprobs=request.logprobs, wanted=f"at most {self.target.vocab_size} ids")
         if request.stop and self.tokenizer is None:
@@ -99,8 +105,7 @@ class Fit:
         selector = self._selector(request, strategy, samples, hypotheses, resolved)
         named = "sample" if strategy.name == "greedy" and samples else strategy.name
         trace = Trace(seed=secrets.randbits(63) if request.seed is None else request.seed, strategy=named)
-        cache = self.registry.build("cache", request.cache)
-        self.target.refuse_cache(cache)
+        trace.notes += [note] if note else []
         drafters = self.guessing.drafters(request, strategy, selector, cache, constraint is not None, trace)
         trace.notes += getattr(spec, "dropped", ())
         if constraint is not None and promised is None:
@@ -139,16 +144,6 @@ class Fit:
             )
         self._open_lanes(job, hypotheses)
         return Ready(asked, job, spec, cache, None if jury is None else Panel(jury, job))
-
-    def _budget(self, prompt_tokens: int, wanted: int | None) -> int:
-        window = self.target.context_window
-        if window is None:
-            if wanted is None:
-                raise BadOption("request", max_new_tokens=None, wanted="a number: this model's context has no end")
-            return wanted
-        if prompt_tokens + (wanted or 1) > window:
-            raise ContextOverflow(prompt_tokens, wanted, window)
-        return window - prompt_tokens if wanted is None else wanted
 
     def _processors(
         self, request: Request, strategy: Strategy, prompt_length: int, end_ids: frozenset[int]

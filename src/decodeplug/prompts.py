@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from decodeplug.errors import BadOption
 
-__all__ = ["prompt_ids"]
+__all__ = ["beginning", "prompt_ids"]
 
 _FORMS = "a text, a list of chat messages, or token ids"
 
@@ -40,6 +41,23 @@ def prompt_ids(prompt: Any, tokenizer: Any, vocab_size: int, chat_template_kwarg
     if wrong:
         raise BadOption("prompt", ids=wrong[:5], wanted=f"ids from 0 to {vocab_size - 1}, which the model knows")
     return list(prompt)
+
+
+def beginning(prompt: Any, ids: Sequence[int], tokenizer: Any, chat_template_kwargs: Mapping[str, Any]) -> int:
+    """How many ids of a prompt are its system prompt, or the token that every text begins with; 0 where there is none.
+
+    :param ids: What :func:`prompt_ids` made of it.
+    """
+    messages = prompt if isinstance(prompt, Sequence) and not isinstance(prompt, str) else ()
+    system = list(takewhile(lambda message: isinstance(message, Mapping) and message.get("role") == "system", messages))
+    if not system:
+        return int(bool(ids) and ids[0] == getattr(tokenizer, "bos_token_id", None))
+    try:
+        alone = _from_messages(system, tokenizer, {**chat_template_kwargs, "add_generation_prompt": False})
+    except BadOption:  # a template that wants a question, too
+        return 0
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(alone, ids, strict=False))
+    return sum(1 for _ in same)
 
 
 def _from_text(text: str, tokenizer: Any) -> list[int]:

@@ -75,6 +75,14 @@ class Offer:
         return doc.partition("\n")[0].strip()
 
     @cached_property
+    def approximates(self) -> bool:
+        """Does it give something else than the model itself, that is nearly as good? Imports the factory.
+
+        :raises PluginError: It cannot be imported.
+        """
+        return getattr(self.factory, "exact", True) is False
+
+    @cached_property
     def options(self) -> dict[str, str]:
         """Option to default, as Python writes it; ``""`` for one that must be given. Imports the factory.
 

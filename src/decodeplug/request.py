@@ -51,6 +51,9 @@ class Request:
     :param acceptance: How drafts are judged. "match": they change the speed, never the text. "rejection": when
         sampling, by the rule of speculative sampling, which keeps the distribution instead of the ids.
     :param cache: Name or object of the cache backend.
+    :param window_policy: What becomes of a text that is longer than the model's window. "error"; "truncate-left": ids are left out
+        behind a system prompt; "sinks": of each id the first ids and the last ones are seen. The last two may have a window of
+        their own: "sinks=window=512".
     :param inspectors: Names or objects; what they report is in ``result.reports``.
     :param max_new_tokens: New tokens at most; None is what the context window leaves.
     :param stop: Strings that end the text; they are not part of it.
@@ -88,6 +91,7 @@ class Request:
     assistant: Any = None
     acceptance: str = "match"
     cache: Any = "dense"
+    window_policy: Any = "error"
     inspectors: Sequence[Any] = ()
     max_new_tokens: int | None = None
     stop: str | Sequence[str] | None = ()

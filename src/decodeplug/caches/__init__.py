@@ -8,6 +8,7 @@ from decodeplug.caches.dense import Dense
 from decodeplug.caches.nothing import NoCache
 from decodeplug.caches.paged import Paged
 from decodeplug.caches.quantised import Quantised
+from decodeplug.caches.rolling import Rolling
 from decodeplug.caches.seam import CacheSpec, KnowingCache, LaneCache, LayerPlan, PiecewiseCache
 from decodeplug.caches.transform import Latent
 
@@ -22,4 +23,5 @@ __all__ = [
     "Paged",
     "PiecewiseCache",
     "Quantised",
+    "Rolling",
 ]

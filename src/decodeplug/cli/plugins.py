@@ -62,9 +62,10 @@ def _part(offer: Offer) -> dict[str, Any]:
 
     facts = {"kind": offer.kind, "name": offer.name, "distribution": offer.distribution, "version": offer.version}
     try:
-        return {**facts, "summary": offer.summary, "options": offer.options, "error": ""}
+        known = {"summary": offer.summary, "options": offer.options, "approximates": offer.approximates}
+        return {**facts, **known, "error": ""}
     except PluginError as error:
-        return {**facts, "summary": "", "options": {}, "error": str(error)}
+        return {**facts, "summary": "", "options": {}, "approximates": False, "error": str(error)}
 
 
 def _row(part: dict[str, Any]) -> tuple[str, str, str, str]:

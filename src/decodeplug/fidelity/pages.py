@@ -46,13 +46,17 @@ def cells(row: Row) -> list[str]:
 
 def summary(report: Fidelity) -> tuple[list[str], list[list[str]]]:
     """The columns and lines that fit into a terminal."""
-    some = [
-        COLUMNS.index(name)
-        for name in ("cache", "bytes an id", "of float16", "KL, nats", "same top 1", "x exact", "x dense")
-    ]
-    names = {"x exact": "perplexity, x", "x dense": "step, x"}
-    columns = [names.get(COLUMNS[place], COLUMNS[place]) for place in some]
-    return columns, [[cells(row)[place].replace(" (approximate)", " ~") for place in some] for row in report.rows]
+    names = {
+        "cache": "cache",
+        "bytes an id": "bytes/id",
+        "of float16": "/ fp16",
+        "KL, nats": "KL",
+        "x exact": "ppl, x",
+        "x dense": "step, x",
+    }
+    places = [COLUMNS.index(name) for name in names]
+    lines = [[cells(row)[place].replace(" (approximate)", " ~") for place in places] for row in report.rows]
+    return list(names.values()), lines
 
 
 def markdown(report: Fidelity) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from decodeplug.caches import CacheSpec, Dense, LayerPlan, NoCache, Paged, Quantised
+from decodeplug.caches import CacheSpec, Dense, LayerPlan, NoCache, Paged, Quantised, Rolling
 from decodeplug.contracts import Session
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.positions import GenerateInputs, ModelInputs
@@ -21,6 +21,7 @@ from decodeplug.target.lanes import LaneSession
 from decodeplug.target.modelstate import model_state
 from decodeplug.target.probe import agrees
 from decodeplug.target.recompute import RecomputeSession
+from decodeplug.target.rolling import RollingSession
 from decodeplug.target.rows import RowCosts
 from decodeplug.target.steps import StepSession
 from decodeplug.target.verified import VERIFIED
@@ -94,6 +95,8 @@ class Target:
         :raises IncompatibleParts: The model has its own cache or none, and the spec is of another kind; or it was made for
             another model.
         """
+        if isinstance(spec, Rolling):
+            spec = spec.inner
         if self.choice.path in ("recompute", "steps") and not isinstance(spec, Dense | NoCache):
             raise IncompatibleParts(
                 f"cache {spec.name!r}",
@@ -117,6 +120,8 @@ class Target:
         if spec is None:
             raise BadOption("cache", cache=cache, wanted=f"one of {', '.join(NAMED)}, or a cache spec")
         self.refuse_cache(spec)
+        if isinstance(spec, Rolling):
+            return RollingSession(self.session(spec.inner), spec)
         choice = self.choice
         plan = LayerPlan(
             choice.kinds,
@@ -155,6 +160,8 @@ class Target:
         that is found out by a forward of two ids, once. Not where rotary frequencies follow the length of a text.
         """
         choice, spec = self.choice, NAMED.get(cache) if isinstance(cache, str) else cache
+        if isinstance(spec, Rolling):
+            return self.feeds_in_pieces(spec.inner)
         plain = choice.path == "ragged" and choice.lanes == LaneTraits() and set(choice.kinds) <= PLAIN
         if not plain or isinstance(spec, NoCache) or choice.quirk.limit(self.config) is not None:
             return False

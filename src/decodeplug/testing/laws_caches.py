@@ -113,8 +113,8 @@ def _fed_at_once(make_session: Callable[[], Session], lane: _Lane) -> Tensor:
     session.keep([-1], [0])
     # A prompt may be seen as a whole, and is what is fed first.
     logits = session.forward([ids[: lane.prompt]], [1])
-    rest = ids[lane.prompt :]
-    return torch.cat([logits, session.forward([rest], [len(rest)])])
+    held = session.keep([0], [lane.prompt])[0]
+    return torch.cat([logits, session.forward([ids[held:]], [len(ids) - lane.prompt])])
 
 
 def _compare(step: int, found: Tensor, expected: Sequence[Tensor], wants: Sequence[int], tolerance: float) -> None:
