@@ -118,6 +118,21 @@ def test_a_report_for_people_is_a_table(run: Run, text: str) -> None:
     assert "(~ approximates)" in said
 
 
+def test_a_model_with_fewer_heads_is_written_and_compared(run: Run, text: str, tmp_path: Path) -> None:
+    options = ["--groups", "1", "--text", text, "--length", "100"]
+    said = json.loads(run("share-heads", *options, "--out", str(tmp_path / "one"), "--json").stdout)
+    assert (said["groups"], said["heads"]) == (1, 2)
+    assert 0 < said["kept_keys"] < 1
+    assert said["kl"] > 0
+    made = Host.from_pretrained(str(tmp_path / "one"), plugins=[])
+    assert made.model.config.num_key_value_heads == 1
+    assert made.generate("Once", max_new_tokens=2).token_ids
+    people = run("share-heads", *options, "--method", "mean", "--out", str(tmp_path / "mean")).stdout
+    assert "1 of 2 key and value heads, 50% of the bytes" in people
+    with pytest.raises(BadOption, match="empty, or not there yet"):
+        run("share-heads", "--groups", "1", "--out", str(tmp_path / "one"))
+
+
 def test_caches_are_named_in_short() -> None:
     assert named("dense, quant:4,quantised:2bit", None) == [
         "dense",

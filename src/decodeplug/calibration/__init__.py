@@ -1,5 +1,6 @@
-"""What transform coding must know of a model, learned from text while the model stays as it is."""
+"""Models whose keys and values take fewer bytes: what transform coding must know, and heads that are shared."""
 
 from decodeplug.calibration.making import calibrate
+from decodeplug.calibration.sharing import Shared, share_heads
 
-__all__ = ["calibrate"]
+__all__ = ["Shared", "calibrate", "share_heads"]

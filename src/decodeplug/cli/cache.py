@@ -13,7 +13,7 @@ from decodeplug.cli.output import Json, say_json, say_table
 from decodeplug.cli.texts import interrupted, texts_of
 from decodeplug.errors import BadOption
 
-__all__ = ["cache", "calibrate", "report"]
+__all__ = ["cache", "calibrate", "report", "share_heads"]
 
 cache = typer.Typer(help="Calibrate caches, and see what each costs and changes.", no_args_is_help=True)
 
@@ -85,6 +85,59 @@ def calibrate(
         )
     if was_stopped:
         raise typer.Exit(130)  # as a shell says of a command that Ctrl-C ended
+
+
+@cache.command("share-heads")
+def share_heads(
+    groups: Annotated[
+        int, typer.Option(help="Key and value heads that are left: a divisor of what there is; 1: one for all.")
+    ],
+    out: Annotated[Path, typer.Option(help="A new folder that the model is written into.")],
+    model: Model = "smollm2",
+    method: Annotated[
+        str, typer.Option(help="fit: queries and outputs make up for what differs; mean: the mean of the weights.")
+    ] = "fit",
+    text: Annotated[
+        list[Path] | None, typer.Option(help="A document to compare both models by; repeat the option.")
+    ] = None,
+    length: Annotated[int, typer.Option(help="Ids of a document that are read at most.", min=16)] = 1024,
+    as_json: Json = False,
+) -> None:
+    """Make a model's key and value heads fewer, and write it as a model of its own. Nothing is trained.
+
+    Multi-head attention becomes grouped-query or multi-query attention: fewer bytes, and a coarser model.
+    """
+    from decodeplug.calibration import share_heads as share
+    from decodeplug.fidelity import difference
+    from decodeplug.heads import read_files
+    from decodeplug.host import Host
+    from decodeplug.target import Target
+
+    if out.exists() and any(out.iterdir()):
+        raise BadOption("cache share-heads", out=str(out), wanted="a folder that is empty, or not there yet")
+    with Host.from_pretrained(model, plugins=[]) as host:
+        made = share(host.target, groups, method)
+        facts: dict[str, Any] = {
+            "out": str(out), "groups": groups, "heads": made.heads, "kept_keys": made.kept[0], "kept_values": made.kept[1],
+        }  # fmt: skip
+        if text:
+            room = min(length, host.context_window or length)
+            documents = [list(row.ids[:room]) for row in read_files(text, host.tokenizer, "cache share-heads")]
+            facts |= difference(host.target, Target(made.model), documents)._asdict()
+        made.model.save_pretrained(out)
+        host.tokenizer.save_pretrained(out)
+    if as_json:
+        say_json(facts)
+        return
+    typer.echo(
+        f"{out}: {groups} of {made.heads} key and value heads, {groups / made.heads:.0%} of the bytes; "
+        f"they explain {made.kept[0]:.1%} of the weights of keys and {made.kept[1]:.1%} of those of values."
+    )
+    if text:
+        typer.echo(
+            f"KL {facts['kl']:.4f} nats, same likeliest id {facts['top1']:.1%}, perplexity {facts['perplexity']:.2f} "
+            f"({facts['perplexity_ratio']:.2f} times that of the model as it was)."
+        )
 
 
 @cache.command("report")

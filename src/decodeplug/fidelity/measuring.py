@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from decodeplug.contracts import Session
 from decodeplug.errors import BadOption
 from decodeplug.inference import inference
 
-__all__ = ["Fidelity", "Row", "measure"]
+__all__ = ["Difference", "Fidelity", "Row", "difference", "measure"]
 
 _PIECE = 256  # ids that all caches are fed before any is fed the next
 
@@ -147,6 +147,39 @@ def measure(
         behind,
         exact.ids,
         [_row(one, exact, own) for one in asked],
+    )
+
+
+class Difference(NamedTuple):
+    """How far one model is from another on documents; the names are those of :class:`Row`."""
+
+    kl: float
+    top1: float
+    perplexity: float
+    perplexity_ratio: float
+
+
+@inference
+def difference(target: Any, other: Any, documents: Sequence[Sequence[int]]) -> Difference:
+    """What another model says of documents, beside this one.
+
+    :param target: The ``target`` of a ``decodeplug.Host``. :param other: That of another, with the same vocabulary.
+    :param documents: Ids, within both windows.
+    """
+    one, changed = _Judged(None), _Judged(None)
+    for ids in documents:
+        sessions = target.session(), other.session()
+        for session in sessions:
+            session.keep([-1], [0])
+        for begin in range(0, len(ids), _PIECE):
+            end = min(begin + _PIECE, len(ids))
+            following = torch.tensor([*ids, -1][begin + 1 : end + 1]).to(target.device)
+            said, found = (_fed(session, ids[:end], begin).float().log_softmax(-1) for session in sessions)
+            one.add(said, said, following)
+            changed.add(said, found.to(said.device), following)
+    loss, base = changed.loss / changed.ids, one.loss / one.ids
+    return Difference(
+        max(0.0, changed.kl / changed.ids), changed.same / changed.ids, math.exp(loss), math.exp(loss - base)
     )
 
 
