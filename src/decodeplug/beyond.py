@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,11 +46,11 @@ class Beyond:
         return cls(spec.name, window)
 
     def fitted(
-        self, ids: list[int], begin: int, wanted: int | None, window: int | None, cache: Any
+        self, ids: list[int], stays: Callable[[], int], wanted: int | None, window: int | None, cache: Any
     ) -> tuple[list[int], int, Any, str | None]:
         """Let a request fit.
 
-        :param ids: The prompt; not modified. :param begin: How many of them come first and stay: a system prompt.
+        :param ids: The prompt; not modified. :param stays: How many of them come first and stay, a system prompt; asked if it matters.
         :param wanted: ``max_new_tokens``. :param window: Of the model. :param cache: The request's.
         :returns: The prompt that is used, the budget, the cache, and a note for the trace.
         :raises ContextOverflow: It does not fit. :raises BadOption: The budget must be named, or the window.
@@ -72,16 +72,17 @@ class Beyond:
             )
         if len(ids) + wanted <= limit:
             return ids, wanted, cache, None
+        begin = stays()
         if self.name == "truncate-left":
             left = limit - wanted - begin
             if left < 1:
-                raise ContextOverflow(begin + 1, wanted, limit)
+                raise ContextOverflow(begin + 1, wanted, limit, stays=True)
             gone = len(ids) - begin - left
             note = f"window_policy: {gone} ids of the prompt were left out behind the first {begin}"
             return [*ids[:begin], *ids[begin + gone :]], wanted, cache, note
         first = max(begin, _SINKS)
         if first > limit - 2:
-            raise ContextOverflow(first, wanted, limit)
+            raise ContextOverflow(first, 2, limit, stays=True)
         rule = Rolling(cache, first, limit)
         note = f"window_policy: of the text, each id sees the first {first} and at most {limit - first} of the last"
         return ids, wanted, rule, note

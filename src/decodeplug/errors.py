@@ -159,11 +159,15 @@ class BadLogits(DecodeplugError):
 class ContextOverflow(DecodeplugError, ValueError):
     """The prompt, or the prompt and its budget, does not fit the window."""
 
-    def __init__(self, prompt_tokens: int, max_new_tokens: int | None, context_window: int) -> None:
+    def __init__(
+        self, prompt_tokens: int, max_new_tokens: int | None, context_window: int, *, stays: bool = False
+    ) -> None:
         self.prompt_tokens, self.max_new_tokens, self.context_window = prompt_tokens, max_new_tokens, context_window
         asked = "at least one new token" if max_new_tokens is None else f"max_new_tokens={max_new_tokens}"
         super().__init__(
-            f"the prompt has {prompt_tokens} tokens; with {asked} that is more than the context window of {context_window}. Shorten the prompt, ask for fewer tokens, or name a window_policy: truncate-left or sinks."
+            f"what stays of the prompt, its system prompt, has {prompt_tokens} tokens; with {asked} that is more than the window of {context_window}. Shorten it, or ask for fewer tokens."
+            if stays
+            else f"the prompt has {prompt_tokens} tokens; with {asked} that is more than the context window of {context_window}. Shorten the prompt, ask for fewer tokens, or name a window_policy: truncate-left or sinks."
         )
 
 

@@ -84,7 +84,7 @@ class Fit:
         ids = prompt_ids(request.prompt, self.tokenizer, self.target.vocab_size, request.chat_template_kwargs)
         cache = self.registry.build("cache", request.cache)
         self.target.refuse_cache(cache)
-        begin = beginning(request.prompt, ids, self.tokenizer, request.chat_template_kwargs)
+        begin = partial(beginning, request.prompt, ids, self.tokenizer, request.chat_template_kwargs)
         ids, budget, cache, note = Beyond.of(request.window_policy).fitted(
             ids, begin, request.max_new_tokens, self.target.context_window, cache
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from decodeplug.errors import IncompatibleParts, UnsupportedModel
 
-__all__ = ["Identity", "layers_of"]
+__all__ = ["Identity", "fingerprint", "layers_of"]
 
 _ROWS = 16  # rows of a layer that are hashed
 
@@ -79,6 +79,17 @@ def layers_of(model: Any) -> tuple[Any, Any]:
             because = f"what is made for one model must know the rows of its {name}, and it has none that can be read"
             raise UnsupportedModel(type(model).__name__, because=because)
     return layers
+
+
+def fingerprint(model: Any) -> str:
+    """SHA-256 of the names, the shapes and a few numbers of all weights, the numbers rounded to bfloat16."""
+    found = hashlib.sha256()
+    for name, weight in model.named_parameters():
+        numbers = weight.detach().flatten()
+        some = numbers[torch.linspace(0, len(numbers) - 1, min(len(numbers), _ROWS)).long().to(numbers.device)]
+        found.update(f"{name} {list(weight.shape)}".encode())
+        found.update(some.to(torch.bfloat16).view(torch.int16).cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _hash(weight: Tensor) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,18 @@ def folder(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("family", ["llama", "cohere", "gemma3_text", "gpt2"])
+def test_the_rotation_is_measured_in_any_precision(family: str, dtype: torch.dtype) -> None:
+    model = copy.deepcopy(family_model(family))
+    exact = [layer.rotation for layer in begun(Target(family_model(family)))]
+    for one, other in zip(exact, (layer.rotation for layer in begun(Target(model.to(dtype)))), strict=True):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            assert one.kind == other.kind
+            assert torch.allclose(one.angles, other.angles, atol=2e-3)
+
+
 @pytest.mark.parametrize(
     ("family", "kind", "turned"),
     [
@@ -73,16 +87,16 @@ def test_layers_with_other_frequencies_have_other_rotations() -> None:
 
 def test_bits_are_spent_where_they_save_most() -> None:
     chance = torch.Generator().manual_seed(1)
-    worth = torch.rand(2, 3, generator=chance, dtype=torch.float64) ** 4
+    worth = torch.rand(1, 4, generator=chance, dtype=torch.float64) ** 4
     factors = torch.tensor([4.0**-width for width in WIDTHS], dtype=torch.float64)
     losses = [factors[:, None] * layer for layer in worth]
     for bits in (1.0, 2.5, 4.0):
         given = torch.cat(allocate(losses, bits))
-        assert int(given.sum()) <= bits * 6
+        assert int(given.sum()) <= bits * 4
         spent = float((worth.flatten() * 4.0**-given).sum())
         best = min(
             float((worth.flatten() * 4.0 ** -torch.tensor(widths)).sum())
-            for widths in itertools.product(WIDTHS, repeat=6)
+            for widths in itertools.product(WIDTHS, repeat=4)
             if sum(widths) <= int(given.sum())
         )
         assert spent == pytest.approx(best)
@@ -165,6 +179,24 @@ def test_another_model_is_refused_before_the_first_token(folder: str) -> None:
         host.generate([1, 2, 3], cache={"name": "latent", "calibration": folder}, max_new_tokens=2)
     assert "decodeplug cache calibrate" in caught.value.instead
     assert host.generate([1, 2, 3], max_new_tokens=2).token_ids, "the host stays usable"
+
+
+def test_a_model_of_which_only_some_weights_or_layers_are_others_is_refused(folder: str) -> None:
+    changed, shorter = copy.deepcopy(tiny_model()), copy.deepcopy(tiny_model())
+    with torch.no_grad():
+        changed.model.layers[0].self_attn.k_proj.weight.mul_(1.1)
+    del shorter.model.layers[1]
+    shorter.config.num_hidden_layers = 1
+    for model in (changed, shorter):
+        with pytest.raises(IncompatibleParts, match="other weights or layers"):
+            Host(model, None, plugins=[]).generate([1], cache=Latent(folder), max_new_tokens=1)
+
+
+def test_a_new_calibration_in_the_same_folder_is_the_one_that_is_used(folder: str) -> None:
+    host, spec = Host(tiny_model(), None, plugins=[]), Latent(folder, window=8)
+    before = host.generate(text(100), cache=spec, max_new_tokens=1).trace.cache["coded_bytes"]
+    replace(calibration(), bits=8.0).save(Path(folder))
+    assert host.generate(text(100), cache=spec, max_new_tokens=1).trace.cache["coded_bytes"] > before
 
 
 def test_a_folder_without_a_calibration_says_what_writes_one(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +70,31 @@ def test_what_was_calibrated_is_used_by_a_host(folder: Path, calibration: str) -
 def test_without_text_the_model_writes_its_own(run: Run, tmp_path: Path) -> None:
     result = run("calibrate", "--self-generated", "600", "--out", str(tmp_path))
     assert result.exit_code == 0
-    assert "2 layers. Use it: --cache latent=calibration=" in result.stdout
+    assert "Use it: --cache latent=calibration=" in result.stdout
     assert Latent(str(tmp_path))._read().text == "written by the model itself"
+
+
+def test_ctrl_c_keeps_what_was_learned_so_far(
+    run: Run, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def pressed() -> Iterator[Callable[[], bool]]:
+        yield lambda: True
+
+    monkeypatch.setattr(import_module("decodeplug.cli.cache"), "interrupted", pressed)
+    result = run("calibrate", "--text", text, "--out", str(tmp_path), "--json")
+    assert result.exit_code == 130
+    assert json.loads(result.stdout)["ids"] == 512
+    assert len(Latent(str(tmp_path))._read().layers) == 2
+
+
+def test_what_cannot_be_calibrated_is_refused_before_the_model_writes(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="at most 16"):
+        run("calibrate", "--bits", "17", "--out", str(tmp_path / "new"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadOption, match="can be written"):
+        run("calibrate", "--out", str(tmp_path / "file"))
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_report_says_what_each_cache_takes_and_changes(run: Run, text: str, calibration: str, tmp_path: Path) -> None:
@@ -142,6 +167,8 @@ def test_caches_are_named_in_short() -> None:
     assert named("latent:2.5bit", Path("here")) == [{"name": "latent", "bits": 2.5, "calibration": "here"}]
     with pytest.raises(BadOption, match="--calibration"):
         named("latent", None)
+    with pytest.raises(BadOption, match="goes to --cache"):
+        named("quantised=bits=4,group=32", None)
     with pytest.raises(BadOption, match="a number of bits"):
         named("quant:1.2.3", None)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 from typing import Any
 
 import pytest
 import torch
+from heads.guessing import random_heads
 from target.test_rolling import in_sight
 
 import decodeplug
 from decodeplug import Host, Request, json_schema
 from decodeplug.caches import Dense, Rolling
+from decodeplug.drafters import HeadDrafts
 from decodeplug.errors import BadOption, ContextOverflow, UnknownPart
 from decodeplug.testing import Float64Throughout, bpe_tokenizer, like, tiny_model
 
@@ -62,9 +65,14 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("cache_name", ["dense", "paged=block_size=4", "quantised=group=4,window=4,first=1"])
-@pytest.mark.parametrize("constraint", ["free", "schema"])
-@pytest.mark.parametrize("name", STRATEGIES)
+CACHES = ["dense", "paged=block_size=4", "quantised=group=4,window=4,first=1"]
+TABLE = [
+    pytest.param(*cell, marks=[] if place % 4 == 0 else [pytest.mark.slow])
+    for place, cell in enumerate(itertools.product(STRATEGIES, ["free", "schema"], CACHES))
+]
+
+
+@pytest.mark.parametrize(("name", "constraint", "cache_name"), TABLE)
 def test_drafts_batches_and_caches_change_nothing_beyond_the_window(
     name: str, constraint: str, cache_name: str
 ) -> None:
@@ -85,6 +93,14 @@ def test_drafts_batches_and_caches_change_nothing_beyond_the_window(
     alone = [host().generate_batch([sinks(prompt, **plain)])[0] for prompt in prompts]
     assert [result.token_ids for result in together] == [result.token_ids for result in alone]
     assert any(len(result.prompt_ids) + len(result.token_ids) > WINDOW for result in together)
+
+
+def test_heads_that_read_hidden_states_draft_beyond_the_window() -> None:
+    heads = [HeadDrafts(heads=random_heads(host().model, "recurrent"))]
+    for prompt in ("Once", LONG):
+        drafted = host().generate_batch([sinks(prompt, drafters=heads, end_ids=[])])[0]
+        assert drafted.token_ids == host().generate_batch([sinks(prompt, drafters=[], end_ids=[])])[0].token_ids
+        assert drafted.trace.acceptance
 
 
 def test_log_probabilities_that_are_read_later_are_those_of_what_was_seen() -> None:

@@ -16,8 +16,14 @@ from decodeplug.testing import Float64Throughout, check_cache, tiny_model
 INNER = {"dense": Dense(), "paged": Paged(4), "none": NoCache(), "quantised": Quantised(4, group=4, window=3, first=1)}
 
 
-@pytest.mark.parametrize("inner", INNER)
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "mamba", "deepseek"])
+@pytest.mark.parametrize(
+    ("kind", "inner"),
+    [
+        pytest.param(kind, inner, marks=[] if kind == "llama" or inner == "dense" else [pytest.mark.slow])
+        for kind in ("llama", "gpt2", "mamba", "deepseek")
+        for inner in INNER
+    ],
+)
 def test_what_is_seen_follows_from_the_position_whatever_is_fed_forked_and_dropped(kind: str, inner: str) -> None:
     model = tiny_model(kind)
     target = Target(model)

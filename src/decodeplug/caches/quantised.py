@@ -79,6 +79,7 @@ class Rounding:
 
     def _coded(self, rows: Tensor, along: int) -> Codes:
         """Numbers in bytes; scales and offsets of what stands along a dim, in half precision."""
+        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
         least, most = rows.aminmax(dim=along, keepdim=True)
         limit = torch.finfo(torch.float16).max
         offset = least.float().clamp(-limit, limit).half()
@@ -89,7 +90,11 @@ class Rounding:
 
     def _decoded(self, codes: Codes, like: Tensor) -> Tensor:
         packed, scale, offset = codes
-        return unpack(packed, self.bits).to(like.dtype).mul_(scale.to(like.dtype)).add_(offset.to(like.dtype))
+        dtype = torch.promote_types(like.dtype, torch.float32)  # half of the range of a half is not enough between
+        rows = unpack(packed, self.bits).to(dtype).mul_(scale.to(dtype)).add_(offset.to(dtype))
+        if like.dtype == torch.float16:
+            rows.clamp_(-torch.finfo(torch.float16).max, torch.finfo(torch.float16).max)
+        return rows.to(like.dtype)
 
 
 def _groups(dim: int, group: int) -> int:

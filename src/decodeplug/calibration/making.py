@@ -7,12 +7,12 @@ from itertools import chain
 from typing import Any
 
 from decodeplug.caches.transform.calibrated import COMMAND, Calibration
-from decodeplug.calibration.moments import gather
+from decodeplug.calibration.moments import FIRST, gather
 from decodeplug.calibration.scales import basis_of
 from decodeplug.errors import BadOption, UnsupportedModel
-from decodeplug.identity import Identity
+from decodeplug.identity import Identity, fingerprint
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "check"]
 
 _PART = COMMAND.removeprefix("decodeplug ")
 _PLAIN = {"full_attention", "sliding_attention"}
@@ -23,6 +23,23 @@ _WINDOW = 64
 
 def _never() -> bool:
     return False
+
+
+def check(host: Any, bits: float) -> None:
+    """Refuse what cannot be calibrated, before any text is read.
+
+    :raises BadOption: ``bits`` is not between 0 and 16. :raises UnsupportedModel: See :func:`calibrate`.
+    """
+    if not 0 < bits <= 16:
+        raise BadOption(_PART, bits=bits, wanted="more than 0 and at most 16")
+    target = host.target
+    Identity.of(target.module)
+    if target.path != "ragged" or not set(target.choice.kinds) <= _PLAIN:
+        raise UnsupportedModel(
+            type(target.module).__name__,
+            because="only models whose layers are all plain attention can be calibrated",
+            instead="Use cache='quantised', which needs no calibration",
+        )
 
 
 def calibrate(
@@ -46,16 +63,9 @@ def calibrate(
     :raises BadOption: There is less text than one document, or ``bits`` is not between 0 and 16.
     :raises UnsupportedModel: It has layers that are not plain attention, or an embedding that cannot be read.
     """
-    if not 0 < bits <= 16:
-        raise BadOption(_PART, bits=bits, wanted="more than 0 and at most 16")
+    check(host, bits)
     target = host.target
-    identity = Identity.of(target.module)
-    if target.path != "ragged" or not set(target.choice.kinds) <= _PLAIN:
-        raise UnsupportedModel(
-            type(target.module).__name__,
-            because="only models whose layers are all plain attention can be calibrated",
-            instead="Use cache='quantised', which needs no calibration",
-        )
+    identity, weights = Identity.of(target.module), fingerprint(target.module)
     length = min(_LENGTH, target.context_window or _LENGTH)
     queries = min(_QUERIES, length // 4)
     window = min(_WINDOW, length // 8)
@@ -64,5 +74,7 @@ def calibrate(
     if not documents:
         raise BadOption(_PART, ids=len(ids), wanted=f"more text: at least {length:,} ids")
     documents = documents[:: -(-len(documents) // most)]
+    if length - queries - window <= FIRST:
+        raise UnsupportedModel(type(target.module).__name__, because=f"its window of {length} ids is too short")
     moments, count = gather(host, documents, window=window, queries=queries, seed=seed, tell=tell, stop=stop)
-    return Calibration([basis_of(layer) for layer in moments], identity, float(bits), count * length, source)
+    return Calibration([basis_of(layer) for layer in moments], identity, weights, float(bits), count * length, source)

@@ -21,9 +21,9 @@ from decodeplug.caches.dense import LayeredCache
 from decodeplug.caches.transform.rotary import Rotation
 from decodeplug.calibration.rotation import ids_to_try, rotations
 
-__all__ = ["Moments", "begun", "gather"]
+__all__ = ["FIRST", "Moments", "begun", "gather"]
 
-_FIRST = 4  # ids at the beginning of a document, which no cache codes
+FIRST = 4  # ids at the beginning of a document, which no cache codes
 _ROWS = 4096  # of each layer, that are kept to try scales on
 
 
@@ -206,9 +206,9 @@ def _read(
     for number, layer in enumerate(moments):
         rows = [_rows(some, last) for some in leaves[2 * number : 2 * number + 2]]
         gradients = [_rows(some, last) for some in slopes[2 * number : 2 * number + 2]]
-        layer.add(layer.joined(rows[0], rows[1], _FIRST), layer.joined(gradients[0], gradients[1], _FIRST), keep)
+        layer.add(layer.joined(rows[0], rows[1], FIRST), layer.joined(gradients[0], gradients[1], FIRST), keep)
 
 
 def _rows(states: Tensor, last: int) -> Tensor:
     """``[1, heads, ids, dim]`` as ``[ids, heads, dim]``, without the first ids and those from ``last`` on."""
-    return states.detach()[0, :, _FIRST:last].transpose(0, 1)
+    return states.detach()[0, :, FIRST:last].transpose(0, 1)

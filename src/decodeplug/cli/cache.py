@@ -54,6 +54,7 @@ def calibrate(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from decodeplug.calibration import calibrate as learn
+    from decodeplug.calibration import check
     from decodeplug.host import Host
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -61,6 +62,8 @@ def calibrate(
         Host.from_pretrained(model, plugins=[], max_batch=_WRITING) as host,
         Progress(*columns, console=Console(stderr=True)) as progress,
     ):
+        check(host, bits)
+        _folder(out, "cache calibrate")
         rows, source = texts_of(host, text or [], self_generated, out, seed, progress, "cache calibrate")
         task = progress.add_task("reading", total=1.0)
         with interrupted() as stop:
@@ -76,12 +79,20 @@ def calibrate(
             )
             was_stopped = stop()
     found.save(out)
-    facts = {"out": str(out), "bits": found.bits, "ids": found.ids, "layers": len(found.layers), "text": found.text}
+    turned = sum(layer.rotation is not None for layer in found.layers)
+    facts = {
+        "out": str(out),
+        "bits": found.bits,
+        "ids": found.ids,
+        "layers": len(found.layers),
+        "rotations_measured": turned,
+        "text": found.text,
+    }
     if as_json:
         say_json(facts)
     else:
         typer.echo(
-            f"{out}: {found.ids:,} ids read, {len(found.layers)} layers. Use it: --cache latent=calibration={out}"
+            f"{out}: {found.ids:,} ids read, {len(found.layers)} layers, of which {turned} have a rotation that was measured. Use it: --cache latent=calibration={out}"
         )
     if was_stopped:
         raise typer.Exit(130)  # as a shell says of a command that Ctrl-C ended
@@ -167,8 +178,10 @@ def report(
 
     wanted = [*named(caches, calibration), *(cache or ())]
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    if out is not None:
+        _folder(out, "cache report")
     with (
-        Host.from_pretrained(model, plugins=[]) as host,
+        Host.from_pretrained(model) as host,
         Progress(*columns, console=Console(stderr=True)) as progress,
     ):
         room = length if host.context_window is None else min(length, host.context_window - 32)
@@ -178,7 +191,6 @@ def report(
             host, wanted, documents, behind=behind, tell=lambda share: progress.update(task, completed=share)
         )
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         write_text(out / "report.json", json.dumps(found.to_dict(), indent=2) + "\n")
         write_text(out / "report.md", markdown(found))
         write_text(out / "report.svg", svg(found))
@@ -188,6 +200,14 @@ def report(
         say_table(f"{found.model}, {found.ids:,} ids judged (~ approximates)", *summary(found))
 
 
+def _folder(path: Path, command: str) -> None:
+    """Make a folder before long work is done for it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadOption(command, out=str(path), wanted=f"a folder that can be written: {error}") from error
+
+
 def named(line: str, calibration: Path | None) -> list[dict[str, Any] | str]:
     """The caches of a line such as ``dense,latent:3bit``.
 
@@ -195,6 +215,8 @@ def named(line: str, calibration: Path | None) -> list[dict[str, Any] | str]:
     """
     found: list[dict[str, Any] | str] = []
     for part in filter(None, map(str.strip, line.split(","))):
+        if "=" in part:
+            raise BadOption("cache report", caches=part, wanted="names; a cache with options goes to --cache")
         short = _SHORT.fullmatch(part)
         name = _NAMES.get(short[1] if short else part, short[1] if short else part)
         options: dict[str, Any] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from decodeplug.caches.dense import DenseLanes
 from decodeplug.contracts import Session
-from decodeplug.errors import BadOption
+from decodeplug.errors import BadLogits, BadOption
 from decodeplug.inference import inference
 
 __all__ = ["Difference", "Fidelity", "Row", "difference", "measure"]
@@ -89,7 +89,13 @@ class _Judged:
 
     def add(self, exact: Tensor, found: Tensor, following: Tensor) -> None:
         """Take some ids into account: log-probabilities ``[ids, vocab]`` of both, and the id that follows each, -1: none."""
-        self.kl += float((exact.exp() * (exact - found)).sum())
+        if bool(found.isnan().any()):
+            place = int(found.isnan().any(-1).nonzero()[0])
+            raise BadLogits(
+                self.ids + place, because=f"with cache {described(self.spec)} the model says what is no number"
+            )
+        apart = torch.where(exact == -torch.inf, 0.0, exact.exp() * (exact - found))
+        self.kl += float(apart.sum())
         self.same += int((exact.argmax(-1) == found.argmax(-1)).sum())
         known = following >= 0
         self.loss -= float(found[known].gather(1, following[known, None]).sum())
@@ -119,8 +125,10 @@ def measure(
     for spec in specs:
         target.refuse_cache(spec)
     window = target.context_window
-    if not documents:
-        raise BadOption("cache report", documents=0, wanted="at least one document")
+    if not documents or not specs or steps < 1:
+        raise BadOption(
+            "cache report", caches=len(specs), documents=len(documents), steps=steps, wanted="at least one of each"
+        )
     for ids in documents:
         if not behind + 2 <= len(ids) or (window is not None and len(ids) + steps > window):
             to = "" if window is None else f" and at most {window - steps:,}"
@@ -254,9 +262,11 @@ def _row(one: _Judged, exact: _Judged, own: int) -> Row:
 
 def described(spec: Any) -> str:
     """A cache by its name, and the options that are not what they are by default."""
+    listed: Sequence[Any] = fields(spec) if is_dataclass(spec) else ()
     options = [
         f"{option.name}={value:g}" if isinstance(value, float) else f"{option.name}={value}"
-        for option in fields(spec)
+        for option in listed
         if (value := getattr(spec, option.name)) != option.default and option.name != "calibration"
     ]
-    return f"{spec.name}={','.join(options)}" if options else spec.name
+    name = str(getattr(spec, "name", spec))
+    return f"{name}={','.join(options)}" if options else name

@@ -106,6 +106,7 @@ class CodedLanes(DenseLanes):
         for lane, (parent, count) in enumerate(zip(parents, held, strict=True)):
             if count and self.horizon.coded(count) < bases[parent]:
                 self._uncode(lane, parent, bases[parent] - first[parent], count - bases[parent])
+        self.past.pieces, self.past.places = [], []
         for layer in self.rows:
             layer.aside.clear()
         self._undo.clear()

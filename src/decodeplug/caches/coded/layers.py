@@ -35,9 +35,9 @@ class CodedLayer(KeyValueLayer):
         recent = super().update(key_states, value_states)
         if not self.past.pieces:
             return recent
-        whole = [self._behind(rows, coded) for rows, coded in zip(recent, self._decoded(recent[0]), strict=True)]
-        self.keys, self.values = whole
-        return self.keys, self.values
+        keys, values = self._decoded(recent[0])
+        # Nothing here holds them, so those of one layer are gone when those of the next are made.
+        return self._behind(recent[0], keys), self._behind(recent[1], values)
 
     def _decoded(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of all pieces of this forward, ``[pieces, ids, heads, dim]``."""

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from decodeplug.caches.transform.components import Basis
 from decodeplug.caches.transform.rotary import Rotation
-from decodeplug.errors import BadOption
+from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.files import read_tensors, write_tensors
-from decodeplug.identity import Identity
+from decodeplug.identity import Identity, fingerprint
 
 __all__ = ["COMMAND", "FILE", "Calibration"]
 
@@ -27,16 +27,33 @@ _TENSORS = ("mean", "encode", "decode", "steps", "losses")
 class Calibration:
     """Of all layers with keys and values of a model.
 
-    :ivar layers: For each, in the order of the model. :ivar identity: Of the model.
+    :ivar layers: For each, in the order of the model. :ivar identity: Of the model. :ivar weights: See :func:`fingerprint`.
     :ivar bits: That were asked for when it was made, for a number, on the average. :ivar ids: How many were read.
     :ivar text: Where they came from.
     """
 
     layers: Sequence[Basis]
     identity: Identity
+    weights: str
     bits: float
     ids: int
     text: str
+
+    def check(self, model: Any, where: str) -> None:
+        """Refuse a model that is another one, also one of which only some weights were changed.
+
+        :param where: The folder, for the message.
+        :raises IncompatibleParts: It is another one.
+        """
+        part = f"the calibration in {where}"
+        self.identity.check(model, part, COMMAND)
+        if fingerprint(model) != self.weights:
+            raise IncompatibleParts(
+                part,
+                type(model).__name__,
+                because="it was made for a model with other weights or layers",
+                instead=f"Run `{COMMAND}` for this model, or load the model that it was made for",
+            )
 
     def save(self, folder: Path) -> None:
         """Write ``calibration.safetensors``."""
@@ -53,6 +70,7 @@ class Calibration:
         facts = {
             "format": _FORMAT,
             "identity": self.identity.to_dict(),
+            "weights": self.weights,
             "bits": self.bits,
             "ids": self.ids,
             "text": self.text,
@@ -78,4 +96,4 @@ class Calibration:
             found: dict[str, Any] = {name: tensors[f"{number}.{name}"] for name in _TENSORS}
             rotation = None if kind is None else Rotation(kind, tensors[f"{number}.angles"])
             layers.append(Basis(**shape, **found, rotation=rotation))
-        return cls(layers, Identity(**facts["identity"]), facts["bits"], facts["ids"], facts["text"])
+        return cls(layers, Identity(**facts["identity"]), facts["weights"], facts["bits"], facts["ids"], facts["text"])

@@ -12,7 +12,7 @@ from decodeplug.caches.coded import CodedLanes, Horizon
 from decodeplug.caches.options import whole_number
 from decodeplug.caches.seam import LayerPlan
 from decodeplug.caches.transform.allocation import WIDTHS, allocate
-from decodeplug.caches.transform.calibrated import COMMAND, FILE, Calibration
+from decodeplug.caches.transform.calibrated import FILE, Calibration
 from decodeplug.caches.transform.components import Components
 from decodeplug.caches.transform.rotary import Turns
 from decodeplug.errors import BadOption
@@ -62,17 +62,17 @@ class Latent:
 
         :raises IncompatibleParts: It is another one. :raises BadOption: There is no calibration.
         """
-        self._read().identity.check(model, f"the calibration in {self.calibration}", COMMAND)
+        self._read().check(model, self.calibration)
 
     def open(self, plan: LayerPlan) -> CodedLanes:
         """A new cache without lanes; memory is taken by the first forward."""
-        codecs: Sequence[Components] | None = plan.shared.get(self)
-        if codecs is None:
-            found = self._read()
+        found = self._read()
+        known, codecs = plan.shared.get(self, (None, ()))
+        if known is not found:
             given = allocate([layer.losses for layer in found.layers], self.bits or found.bits, self.widths)
             turns: dict[bytes, Turns] = {}  # layers mostly have the same rotation
             codecs = [Components(layer, bits, _STEP, turns) for layer, bits in zip(found.layers, given, strict=True)]
-            plan.shared[self] = codecs
+            plan.shared[self] = found, codecs
         return CodedLanes(plan, Horizon(self.first, self.window, _STEP), codecs.__getitem__)
 
     def _read(self) -> Calibration:
