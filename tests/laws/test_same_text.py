@@ -117,9 +117,13 @@ SLOW = [
     cell
     for cell in CELLS
     if cell[2] not in BRIEFLY
-    and ((cell[0] == "beam" and cell[3] == "none") or (cell[3] == CACHES[1] and cell[4] == "alone"))
+    and (
+        (cell[0] == "beam" and cell[3] == "none")
+        or (cell[3] == CACHES[1] and cell[4] == "alone")
+        or (cell[0] == "sample" and cell[3] == ("none" if cell[4] == "alone" else CACHES[1]))
+    )
 ]
-"""In blocks every constraint is met in ragged batches; alone, those that are enough to see a difference."""
+"""Every constraint is met with each cache by greedy texts in ragged batches; elsewhere by those that are enough to see a difference."""
 REFUSED = [cell for cell in CELLS if cell[0] == "beam" and cell[1] not in ("none", "forced")]
 PROMPTS = [
     "The red bear reads a book about the moon: ",
