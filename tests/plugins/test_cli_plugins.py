@@ -47,7 +47,9 @@ def test_the_built_in_parts_are_listed_as_json(capsys: pytest.CaptureFixture[str
     found = listed(capsys, "--select", "none")
     assert [one["distribution"] for one in found["plugins"]] == ["decodeplug"]
     assert found["failures"] == []
-    assert {"kind", "name", "distribution", "version", "summary", "options", "error"} == set(found["parts"][0])
+    facts = {"kind", "name", "distribution", "version", "summary", "options", "approximates", "error"}
+    assert facts == set(found["parts"][0])
+    assert [one["name"] for one in found["parts"] if one["approximates"]] == ["latent", "quantised"]
 
 
 def test_every_built_in_part_can_be_imported_and_has_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
