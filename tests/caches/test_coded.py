@@ -156,6 +156,17 @@ def test_a_rejected_draft_behind_which_ids_were_coded_is_no_reason_to_feed_a_tex
     assert session.keep([0], [3]) == [0], "what is further back is gone"
 
 
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_a_state_is_put_back_behind_a_draft_that_was_fed_in_pieces(first: int) -> None:
+    session = Target(family_model("bamba")).session(SMALL)
+    ids = [token % 50 for token in text(SMALL.window + 5 * SMALL.group - first)]
+    session.keep([-1], [0])
+    session.forward([ids], [1])
+    assert session.keep([0], [len(ids)]) == [len(ids)]
+    session.forward([[1, 2, 3, 4, 5]], [5])  # the first of them are one piece, the others the next
+    assert session.keep([0], [len(ids)]) == [len(ids)]
+
+
 def test_room_that_a_long_prompt_took_is_given_back() -> None:
     ids = [token % 50 for token in text(100)]
     session = Target(family_model("gpt_neo")).session(SMALL)  # one that is fed whole

@@ -81,6 +81,18 @@ def test_what_questions_have_in_common_is_computed_once(capsys: pytest.CaptureFi
 
 
 @pytest.mark.smollm2
+def test_a_long_text_takes_fewer_bytes_and_its_answer_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
+    module = importlib.import_module("fewer_bytes")
+    printed = run("fewer_bytes", "--reports=10", capsys=capsys).splitlines()
+    assert [line.partition(": ")[0] for line in printed] == module.CACHES
+    megabytes = [float(line.split()[1]) for line in printed]
+    assert megabytes == sorted(megabytes, reverse=True)
+    assert megabytes[-1] < 0.6 * megabytes[0]
+    for line in printed:
+        jsonschema.validate(json.loads(line.partition(" ids: ")[2]), module.SCHEMA)
+
+
+@pytest.mark.smollm2
 def test_a_table_is_booked_by_rules_that_no_mask_knows(capsys: pytest.CaptureFixture[str]) -> None:
     *explained, budget, booking, tax = run("table_booking", "--max-new-tokens", "90", capsys=capsys).splitlines()
     assert "/properties/guests/uniqueItems: checked" in explained

@@ -60,7 +60,10 @@ class LayeredCache(Cache):
 
 
 class DenseLanes:
-    """See :class:`decodeplug.caches.seam.LaneCache`."""
+    """See :class:`decodeplug.caches.seam.LaneCache`.
+
+    :ivar rows: The layers that have a row for each id. :ivar goes_on: See :meth:`LaneStates.begin`.
+    """
 
     def __init__(self, plan: LayerPlan) -> None:
         self.slots = Slots()
@@ -69,6 +72,7 @@ class DenseLanes:
         self.cache: Cache = LayeredCache(self.layers, self.slots)
         self.held: list[int] = []
         self.device = plan.device
+        self.goes_on = False
         self.rows: list[Any] = [layer for layer in self.layers if isinstance(layer, KeyValueLayer)]
         self._lanes: Sequence[int] = ()
         self._counts: Sequence[int] = ()
@@ -83,7 +87,7 @@ class DenseLanes:
     def begin(self, lanes: Sequence[int], feeds: Sequence[Sequence[int]], width: int) -> None:
         self.slots.aim(lanes, self.held, width)
         self._lanes, self._counts = lanes, list(map(len, feeds))
-        self.states.begin(lanes, self.held, width)
+        self.states.begin(lanes, self.held, width, goes_on=self.goes_on)
 
     def commit(self) -> None:
         self.states.commit(self.held)

@@ -172,14 +172,17 @@ class LaneStates:
         self._remembered: set[int] = set()
         self._index: Tensor | None = None
 
-    def begin(self, lanes: Sequence[int], held: Sequence[int], width: int) -> None:
-        """A forward of ``width`` rows for each of these lanes; ``held`` is how many ids each lane of the cache holds."""
+    def begin(self, lanes: Sequence[int], held: Sequence[int], width: int, *, goes_on: bool = False) -> None:
+        """A forward of ``width`` rows for each of these lanes; ``held`` is how many ids each lane of the cache holds.
+
+        :param goes_on: Another one may follow before it is known what is kept.
+        """
         if not self.layers:
             return
         everyone = len(lanes) == len(held)
         self._index = None if everyone else torch.tensor(list(lanes)).to(self._device, non_blocking=True)
         fresh = held[lanes[0]] == 0
-        remember = width > 1 and not fresh
+        remember = (width > 1 or goes_on) and not fresh
         for layer in self.layers:
             layer.load(lanes, self._index, fresh, remember)
         if remember:  # not what was between two calls of the model in one forward

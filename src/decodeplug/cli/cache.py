@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from decodeplug.cli.output import Json, say_json, say_table
+from decodeplug.cli.output import Json, progress_bars, say_json, say_table
 from decodeplug.cli.texts import interrupted, texts_of
 from decodeplug.errors import BadOption
 
@@ -50,17 +50,13 @@ def calibrate(
 
     Ctrl-C keeps what was learned so far.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
     from decodeplug.calibration import calibrate as learn
     from decodeplug.calibration import check
     from decodeplug.host import Host
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with (
         Host.from_pretrained(model, plugins=[], max_batch=_WRITING) as host,
-        Progress(*columns, console=Console(stderr=True)) as progress,
+        progress_bars() as progress,
     ):
         check(host, bits)
         _folder(out, "cache calibrate")
@@ -168,21 +164,17 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Feed documents to a model with several caches, and say for each what it takes and how much it changes."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
     from decodeplug.fidelity import markdown, measure, summary, svg
     from decodeplug.files import write_text
     from decodeplug.heads import read_files
     from decodeplug.host import Host
 
     wanted = [*named(caches, calibration), *(cache or ())]
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     if out is not None:
         _folder(out, "cache report")
     with (
         Host.from_pretrained(model) as host,
-        Progress(*columns, console=Console(stderr=True)) as progress,
+        progress_bars() as progress,
     ):
         room = length if host.context_window is None else min(length, host.context_window - 32)
         documents = [list(row.ids[:room]) for row in read_files(text, host.tokenizer, "cache report")]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-__all__ = ["Json", "complain", "say_json", "say_table"]
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+__all__ = ["Json", "complain", "progress_bars", "say_json", "say_table"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
 """The option that every command has."""
@@ -33,6 +36,15 @@ def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]])
         table.add_row(*map(escape, row))
     if table.row_count:
         Console().print(table)
+
+
+def progress_bars() -> Progress:
+    """Bars on standard error for what takes long; to be opened as a context."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
 
 
 def complain(error: Exception) -> None:

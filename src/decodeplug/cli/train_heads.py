@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from decodeplug.cli.output import Json, say_json
+from decodeplug.cli.output import Json, progress_bars, say_json
 from decodeplug.cli.texts import interrupted, texts_of
 from decodeplug.errors import BadOption
 
@@ -78,13 +78,9 @@ def train_heads(
 
 
 def _train(host: Any, files: list[Path], self_generated: int, out: Path, settings: Settings, resume: bool) -> Card:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
     from decodeplug.heads import train_heads as train
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bars() as progress:
         texts, source = texts_of(host, files, self_generated, out, settings.seed, progress)
         task = progress.add_task("training", total=1.0)
 

@@ -57,6 +57,10 @@ class CodedLanes(DenseLanes):
             self._code(lane)
         self._shrink()
         self._begun.update(lanes)
+        # A draft that reaches further is fed in two pieces.
+        self.goes_on = any(
+            len(feed) == self.horizon.room(self.held[lane]) for lane, feed in zip(lanes, feeds, strict=True)
+        )
         self.past.aim(lanes, self.held, width)
         super().begin(lanes, feeds, width)
 
