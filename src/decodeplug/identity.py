@@ -84,11 +84,13 @@ def layers_of(model: Any) -> tuple[Any, Any]:
 def fingerprint(model: Any) -> str:
     """SHA-256 of the names, the shapes and a few numbers of all weights, the numbers rounded to bfloat16."""
     found = hashlib.sha256()
+    taken: dict[torch.device, list[Tensor]] = {}  # a GPU is waited for once
     for name, weight in model.named_parameters():
-        numbers = weight.detach().flatten()
-        some = numbers[torch.linspace(0, len(numbers) - 1, min(len(numbers), _ROWS)).long().to(numbers.device)]
         found.update(f"{name} {list(weight.shape)}".encode())
-        found.update(some.to(torch.bfloat16).view(torch.int16).cpu().numpy().tobytes())
+        numbers = weight.detach().flatten()
+        taken.setdefault(weight.device, []).append(numbers[:: max(1, len(numbers) // _ROWS)].to(torch.bfloat16))
+    for some in taken.values():
+        found.update(torch.cat(some).view(torch.int16).cpu().numpy().tobytes())
     return found.hexdigest()
 
 

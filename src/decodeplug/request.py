@@ -10,6 +10,7 @@ from typing import Any
 
 from decodeplug.errors import BadOption
 from decodeplug.reference import reference_texts
+from decodeplug.whole import whole_number
 
 __all__ = ["Prompt", "Request", "option_names"]
 
@@ -141,9 +142,10 @@ class Request:
         for name, least in (("max_new_tokens", 1), ("num_beams", 1), ("num_return_sequences", 1), ("logprobs", 0)):
             if name == "logprobs" and isinstance(self.logprobs, bool):
                 continue
-            _whole(name, getattr(self, name), least, optional=name in ("max_new_tokens", "num_beams"))
-        _whole("seed", self.seed, 0, optional=True)
-        _whole("n", self.n, 1, optional=True)
+            or_none = name in ("max_new_tokens", "num_beams")
+            whole_number("request", name, getattr(self, name), least, or_none=or_none)
+        whole_number("request", "seed", self.seed, 0, or_none=True)
+        whole_number("request", "n", self.n, 1, or_none=True)
         if self.timeout_s is not None and not (isinstance(self.timeout_s, numbers.Real) and self.timeout_s > 0):
             raise BadOption("request", timeout_s=self.timeout_s, wanted="a number of seconds above 0")
         if self.processor_order not in ("stage", "given"):
@@ -162,13 +164,6 @@ class Request:
 def option_names() -> list[str]:
     """The names of all options of a request."""
     return [item.name for item in fields(Request) if item.name != "prompt"]
-
-
-def _whole(name: str, value: Any, least: int, *, optional: bool) -> None:
-    if value is None and optional:
-        return
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise BadOption("request", wanted=f"a whole number of at least {least}", **{name: value})
 
 
 def _unknown(name: str, value: Any) -> BadOption:

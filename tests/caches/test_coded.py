@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
-from decodeplug.caches import Dense, LayerPlan, Quantised
+from decodeplug.caches import Dense, Quantised
 from decodeplug.caches.coded import Horizon
 from decodeplug.caches.coded.packing import WIDTHS, pack, unpack
 from decodeplug.caches.quantised import Rounding
@@ -201,8 +201,3 @@ def test_an_option_out_of_range_is_one_clear_error(options: dict[str, Any], want
 def test_a_model_with_a_cache_of_its_own_is_refused() -> None:
     with pytest.raises(IncompatibleParts, match="keeps its own cache"):
         Target(family_model("xlnet")).session(SMALL)
-
-
-def test_an_unknown_kind_of_layer_is_named() -> None:
-    with pytest.raises(KeyError, match="spiral"):
-        SMALL.open(LayerPlan(("spiral",), (1,), torch.device("cpu")))

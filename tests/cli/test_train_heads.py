@@ -16,20 +16,9 @@ from decodeplug.cli.texts import interrupted
 from decodeplug.errors import BadOption
 from decodeplug.heads import Heads
 from decodeplug.loading import load
-from decodeplug.testing import bpe_tokenizer, tiny_model
 from decodeplug.testing.tokenizer import TRAINING_TEXT
 
 Run = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder as ``save_pretrained`` writes it."""
-    path = tmp_path_factory.mktemp("model")
-    tokenizer = bpe_tokenizer()
-    tiny_model(vocab=len(tokenizer)).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
 
 
 @pytest.fixture

@@ -158,7 +158,7 @@ class IndexedLayer(KeyValueLayer):
     """A layer with sparse attention, whose indexer has keys of its own ``[batch, slots, dim]``."""
 
     def __init__(self, slots: Slots, packed: bool = False, **kwargs: Any) -> None:
-        super().__init__(slots, packed)
+        super().__init__(slots=slots, packed=packed, **kwargs)
         self.buffers = (*self.buffers, SlotBuffer(slots))
 
     def update_indexer(self, indexer_key_states: Tensor) -> Tensor:

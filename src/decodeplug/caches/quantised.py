@@ -11,9 +11,9 @@ from torch import Tensor
 
 from decodeplug.caches.coded import CodedLanes, Codes, Horizon
 from decodeplug.caches.coded.packing import pack, unpack
-from decodeplug.caches.options import whole_number
 from decodeplug.caches.seam import LayerPlan
 from decodeplug.errors import BadOption
+from decodeplug.whole import whole_number
 
 __all__ = ["Quantised"]
 

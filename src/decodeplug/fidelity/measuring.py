@@ -77,7 +77,7 @@ class Fidelity:
 class _Judged:
     """Sums over the ids of one cache."""
 
-    spec: Any
+    spec: Any = None
     kl: float = 0.0
     same: int = 0
     loss: float = 0.0
@@ -86,6 +86,19 @@ class _Judged:
     peak: int = 0
     steps: list[float] = field(default_factory=list[float])
     numbers: float = 0.0
+
+    @property
+    def away(self) -> float:
+        """KL divergence, mean over the ids; rounding may make it less than 0."""
+        return max(0.0, self.kl / self.ids)
+
+    @property
+    def top1(self) -> float:
+        return self.same / self.ids
+
+    @property
+    def mean_loss(self) -> float:
+        return self.loss / self.ids
 
     def add(self, exact: Tensor, found: Tensor, following: Tensor) -> None:
         """Take some ids into account: log-probabilities ``[ids, vocab]`` of both, and the id that follows each, -1: none."""
@@ -174,20 +187,11 @@ def difference(target: Any, other: Any, documents: Sequence[Sequence[int]]) -> D
     :param target: The ``target`` of a ``decodeplug.Host``. :param other: That of another, with the same vocabulary.
     :param documents: Ids, within both windows.
     """
-    one, changed = _Judged(None), _Judged(None)
+    one, changed = _Judged(), _Judged()
     for ids in documents:
-        sessions = target.session(), other.session()
-        for session in sessions:
-            session.keep([-1], [0])
-        for begin in range(0, len(ids), _PIECE):
-            end = min(begin + _PIECE, len(ids))
-            following = torch.tensor([*ids, -1][begin + 1 : end + 1]).to(target.device)
-            said, found = (_fed(session, ids[:end], begin).float().log_softmax(-1) for session in sessions)
-            one.add(said, said, following)
-            changed.add(said, found.to(said.device), following)
-    loss, base = changed.loss / changed.ids, one.loss / one.ids
+        _compare([target.session(), other.session()], [one, changed], ids)
     return Difference(
-        max(0.0, changed.kl / changed.ids), changed.same / changed.ids, math.exp(loss), math.exp(loss - base)
+        changed.away, changed.top1, math.exp(changed.mean_loss), math.exp(changed.mean_loss - one.mean_loss)
     )
 
 
@@ -202,22 +206,10 @@ def _read(
 ) -> None:
     """One document, with all caches side by side."""
     sessions = [target.session(one.spec) for one in judged]
-    for session in sessions:
-        session.keep([-1], [0])
-    for begin in range(0, len(ids), _PIECE):
-        end = min(begin + _PIECE, len(ids))
-        following = torch.tensor([*ids, -1][begin + 1 : end + 1]).to(target.device)
-        first = max(0, behind - begin)
-        said: Tensor | None = None
-        for session, one in zip(sessions, judged, strict=True):
-            found = _fed(session, ids[:end], begin)[first:].float().log_softmax(-1)
-            said = found if said is None else said
-            one.add(said, found, following[first:])
-            one.peak = max(one.peak, session.bytes())
-        tell(end / len(ids))
+    _compare(sessions, judged, ids, behind, tell)
+    judged[0].numbers = _numbers(sessions[0])
     for session, one in zip(sessions, judged, strict=True):
         one.held.append((session.bytes(), len(ids)))
-        one.numbers = one.numbers or _numbers(session)
     text = list(ids)
     for number in range(steps):
         text.append(ids[number])
@@ -225,6 +217,29 @@ def _read(
             began = time.perf_counter()
             _fed(session, text, len(text) - 1).argmax().item()
             one.steps.append(time.perf_counter() - began)
+
+
+def _compare(
+    sessions: Sequence[Session],
+    judged: Sequence[_Judged],
+    ids: Sequence[int],
+    behind: int = 0,
+    tell: Callable[[float], None] = lambda share: None,
+) -> None:
+    """Feed a document to sessions without lanes, and judge what each says by what the first one does."""
+    for session in sessions:
+        session.keep([-1], [0])
+    for begin in range(0, len(ids), _PIECE):
+        end = min(begin + _PIECE, len(ids))
+        first = max(0, behind - begin)
+        said: Tensor | None = None
+        for session, one in zip(sessions, judged, strict=True):
+            found = _fed(session, ids[:end], begin)[first:].float().log_softmax(-1)
+            said = found if said is None else said
+            following = torch.tensor([*ids, -1][begin + 1 : end + 1]).to(said.device)[first:]
+            one.add(said, found.to(said.device), following)
+            one.peak = max(one.peak, session.bytes())
+        tell(end / len(ids))
 
 
 def _fed(session: Session, ids: Sequence[int], begin: int) -> Tensor:
@@ -242,7 +257,6 @@ def _numbers(session: Any) -> float:
 
 def _row(one: _Judged, exact: _Judged, own: int) -> Row:
     held = sum(held for held, _ in one.held) / sum(ids for _, ids in one.held)
-    loss, base = one.loss / one.ids, exact.loss / exact.ids
     step = median(one.steps)
     return Row(
         cache=described(one.spec),
@@ -251,10 +265,10 @@ def _row(one: _Judged, exact: _Judged, own: int) -> Row:
         peak_bytes=one.peak,
         of_float16=held / (2 * exact.numbers) if exact.numbers else None,
         of_own=held / (own * exact.numbers) if exact.numbers else None,
-        kl=max(0.0, one.kl / one.ids),
-        top1=one.same / one.ids,
-        perplexity=math.exp(loss),
-        perplexity_ratio=math.exp(loss - base),
+        kl=one.away,
+        top1=one.top1,
+        perplexity=math.exp(one.mean_loss),
+        perplexity_ratio=math.exp(one.mean_loss - exact.mean_loss),
         step_ms=1000 * step,
         step_ratio=step / median(exact.steps),
     )

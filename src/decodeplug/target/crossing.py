@@ -8,7 +8,7 @@ each lane by itself, also in the middle of a draft.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from decodeplug.contracts import Session
 from decodeplug.inference import inference
+from decodeplug.target.around import Around
 
 __all__ = ["CrossingSession"]
 
@@ -29,7 +30,7 @@ class Lane:
     beyond: bool = False
 
 
-class CrossingSession:
+class CrossingSession(Around):
     """See :class:`decodeplug.contracts.Session`.
 
     :param inner: Feeds the model.
@@ -38,11 +39,9 @@ class CrossingSession:
     """
 
     def __init__(self, inner: Session, limit: int, *, keeps: bool) -> None:
-        self.inner, self.limit, self.keeps = inner, limit, keeps
-        self.max_draft = inner.max_draft
+        super().__init__(inner)
+        self.limit, self.keeps = limit, keeps
         self.lanes: list[Lane] = []
-        self.hidden: Sequence[Tensor] = []
-        self.reused: Sequence[int] = ()
 
     @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()) -> Tensor:
@@ -101,12 +100,3 @@ class CrossingSession:
             lane.beyond = lane.beyond and count > 0
         self.lanes = kept
         return held
-
-    def keep_hidden(self) -> None:
-        self.inner.keep_hidden()
-
-    def bytes(self) -> int:
-        return self.inner.bytes()
-
-    def facts(self) -> Mapping[str, int]:
-        return self.inner.facts()

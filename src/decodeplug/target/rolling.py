@@ -10,7 +10,7 @@ re-computation" (section 1), here paid for once in half a window and not for eve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from torch import Tensor
 from decodeplug.caches.rolling import Rolling
 from decodeplug.contracts import Session
 from decodeplug.inference import inference
+from decodeplug.target.around import Around
 
 __all__ = ["RollingSession"]
 
@@ -47,18 +48,16 @@ class Stage(NamedTuple):
     fresh: int = 0
 
 
-class RollingSession:
+class RollingSession(Around):
     """See :class:`decodeplug.contracts.Session`.
 
     :param inner: Feeds the model. :param rule: Which ids are seen.
     """
 
     def __init__(self, inner: Session, rule: Rolling) -> None:
-        self.inner, self.rule = inner, rule
-        self.max_draft = inner.max_draft
+        super().__init__(inner)
+        self.rule = rule
         self.lanes: list[Lane] = []
-        self.hidden: Sequence[Tensor] = []
-        self.reused: Sequence[int] = ()
 
     @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()) -> Tensor:
@@ -84,9 +83,10 @@ class RollingSession:
                 break
             again = True
         self.reused = self.inner.reused if is_simple else ()
-        self.hidden = [
+        hidden: Sequence[Tensor] = [
             _padded(torch.cat(states), len(feed)) for states, feed in zip(seen, feeds, strict=True) if states
         ]
+        self.hidden = hidden
         return torch.cat([piece for pieces in rows for piece in pieces])
 
     def _stages(self, lane: Lane, start: int, want: int) -> list[Stage]:
@@ -141,15 +141,6 @@ class RollingSession:
             lane.held = held
         self.lanes = kept
         return [len(lane.ids) for lane in kept]
-
-    def keep_hidden(self) -> None:
-        self.inner.keep_hidden()
-
-    def bytes(self) -> int:
-        return self.inner.bytes()
-
-    def facts(self) -> Mapping[str, int]:
-        return self.inner.facts()
 
 
 def _padded(states: Tensor, count: int) -> Tensor:

@@ -7,7 +7,7 @@ its forward is done the others are forked from it, by the verb that forks any la
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from decodeplug.contracts import Session
 from decodeplug.errors import CacheFull
 from decodeplug.inference import inference
+from decodeplug.target.around import Around
 
 __all__ = ["SharedPrompts"]
 
@@ -22,7 +23,7 @@ _ALL = sys.maxsize  # as a length to keep: whatever is held
 _UNOPENED = -1
 
 
-class SharedPrompts:
+class SharedPrompts(Around):
     """See :class:`decodeplug.contracts.Session`.
 
     New lanes are opened in ``inner`` when they are first fed. Those that are fed the same ids then, with as many
@@ -32,10 +33,7 @@ class SharedPrompts:
     """
 
     def __init__(self, inner: Session) -> None:
-        self.inner = inner
-        self.max_draft = inner.max_draft
-        self.hidden: Sequence[Tensor] = ()
-        self.reused: Sequence[int] = ()
+        super().__init__(inner)
         self._places: list[int] | None = []  # each lane's place in ``inner``; None: all have their own, in order
 
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()) -> Tensor:
@@ -84,15 +82,6 @@ class SharedPrompts:
             held[lane], places[lane] = length, place
         self._places = None if len(opened) == len(sources) else places
         return held
-
-    def keep_hidden(self) -> None:
-        self.inner.keep_hidden()
-
-    def bytes(self) -> int:
-        return self.inner.bytes()
-
-    def facts(self) -> Mapping[str, int]:
-        return self.inner.facts()
 
 
 def _by_place(

@@ -53,9 +53,9 @@ class CodedLanes(DenseLanes):
         return prompt if held == 0 and not self.plan.splits() else self.horizon.room(held)
 
     def begin(self, lanes: Sequence[int], feeds: Sequence[Sequence[int]], width: int) -> None:
-        for lane in lanes:
-            self._code(lane)
-        self._shrink()
+        coded = [self._code(lane) for lane in lanes]
+        if any(coded) and not self._undo:
+            self._shrink()
         self._begun.update(lanes)
         # A draft that reaches further is fed in two pieces.
         self.goes_on = any(
@@ -65,14 +65,14 @@ class CodedLanes(DenseLanes):
         super().begin(lanes, feeds, width)
 
     @inference
-    def _code(self, lane: int) -> None:
-        """Code what the next id of a lane sees coded."""
+    def _code(self, lane: int) -> int:
+        """Code what the next id of a lane sees coded; how many ids that are, beside those that were."""
         past, step = self.past, self.horizon.step
         text, held = past.texts[lane], self.held[lane]
         base = len(text) * step
         count = self.horizon.coded(held) - base
         if count <= 0:
-            return
+            return 0
         for begin in range(0, count, step):
             first = self.horizon.first if base + begin == 0 else 0
             found = [layer.encode(lane, base + begin, begin, step, first) for layer in self.rows]
@@ -85,11 +85,10 @@ class CodedLanes(DenseLanes):
             self._undo[lane] = max(self._undo.get(lane, base), base + count - aside)
         for layer in self.rows:
             layer.drop(lane, count, held - base - count, aside)
+        return count
 
     def _shrink(self) -> None:
         """Where a long prompt was fed at once, buffers are larger than they need to be."""
-        if self._undo:
-            return
         longest = max(held - base for held, base in zip(self.held, self.past.bases, strict=True))
         for layer in self.rows:
             layer.shrink(max(longest, self.horizon.window) + 2 * self.horizon.step)

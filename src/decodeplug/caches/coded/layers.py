@@ -9,7 +9,7 @@ from torch import Tensor
 
 from decodeplug.caches.coded.codec import Codec, Codes
 from decodeplug.caches.coded.past import Past
-from decodeplug.caches.layers import KeyValueLayer, SlotBuffer
+from decodeplug.caches.layers import IndexedLayer, KeyValueLayer, SlotBuffer
 from decodeplug.caches.slots import Slots
 from decodeplug.caches.states import StateLayer, WithState
 
@@ -55,12 +55,9 @@ class CodedLayer(KeyValueLayer):
         lanes, heads, slots, dim = recent.shape
         whole = recent.new_zeros if lanes > 1 else recent.new_empty
         rows = whole((lanes, length, heads, dim))
-        for lane, (places, begin) in enumerate(zip(past.places, past.begins, strict=True)):
-            if places:
-                old = coded if len(places) == len(coded) else coded[places[0] : places[-1] + 1]
-                if places[-1] - places[0] >= len(places):  # not behind one another: lanes share only some
-                    old = coded[torch.tensor(places).to(coded.device, non_blocking=True)]
-                rows[lane, :begin] = old.flatten(0, 1)
+        for lane, begin in enumerate(past.begins):
+            if begin:
+                rows[lane, :begin] = past.of(lane, coded).flatten(0, 1)
             count = min(slots, length - begin)
             rows[lane, begin : begin + count] = recent[lane, :, :count].transpose(0, 1)
         past.copied += rows.numel() * rows.element_size()
@@ -112,15 +109,8 @@ def _rows(buffer: SlotBuffer) -> Tensor:
     return buffer.data
 
 
-class CodedIndexed(CodedLayer):
+class CodedIndexed(IndexedLayer, CodedLayer):
     """A layer with sparse attention, whose indexer has keys of its own; these stay as they are."""
-
-    def __init__(self, slots: Slots, **kwargs: Any) -> None:
-        super().__init__(slots, **kwargs)
-        self.buffers = (*self.buffers, SlotBuffer(slots))
-
-    def update_indexer(self, indexer_key_states: Tensor) -> Tensor:
-        return self.buffers[2].write(indexer_key_states)
 
 
 class CodedHybrid(WithState, CodedLayer):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
+from torch import Tensor
+
 from decodeplug.caches.coded.codec import Piece
 from decodeplug.caches.slots import Slots
 
@@ -28,6 +31,7 @@ class Past:
     pieces: list[Piece] = field(default_factory=list[Piece])
     places: list[list[int]] = field(default_factory=list[list[int]])
     begins: list[int] = field(default_factory=list[int])
+    _indices: dict[tuple[int, torch.device], Tensor] = field(default_factory=dict[tuple[int, torch.device], Tensor])
 
     @property
     def bases(self) -> list[int]:
@@ -40,14 +44,24 @@ class Past:
         self.recent.aim(lanes, [count - base for count, base in zip(held, bases, strict=True)], width)
         self.begins = [bases[lane] for lane in lanes]
         found: dict[int, int] = {}
-        self.pieces = []
-        self.places = []
+        self.pieces, self.places = [], []
+        self._indices.clear()
         for lane in lanes:
             for piece in self.texts[lane]:
                 if id(piece) not in found:
                     found[id(piece)] = len(self.pieces)
                     self.pieces.append(piece)
             self.places.append([found[id(piece)] for piece in self.texts[lane]])
+
+    def of(self, lane: int, coded: Tensor) -> Tensor:
+        """Of what was decoded of all pieces ``[pieces, ...]``, those of a lane of the forward."""
+        places = self.places[lane]
+        if places[-1] - places[0] < len(places):  # they lie behind one another
+            return coded[places[0] : places[-1] + 1]
+        key = lane, coded.device
+        if key not in self._indices:
+            self._indices[key] = torch.tensor(places).to(coded.device, non_blocking=True)
+        return coded[self._indices[key]]
 
     def bytes(self) -> int:
         """Of all pieces; those that texts share count once."""

@@ -12,7 +12,6 @@ from transformers.cache_utils import Cache
 
 from decodeplug.caches.dense import LayeredCache
 from decodeplug.caches.layers import moved_lanes
-from decodeplug.caches.options import whole_number
 from decodeplug.caches.paged.layers import PagedHybrid, PagedIndexed, PagedLayer
 from decodeplug.caches.paged.pages import PageGroup, Pages
 from decodeplug.caches.paged.placement import Placement
@@ -22,6 +21,7 @@ from decodeplug.caches.seam import LayerPlan
 from decodeplug.caches.states import LaneStates, layer_kinds
 from decodeplug.errors import CacheFull
 from decodeplug.inference import inference
+from decodeplug.whole import whole_number
 
 __all__ = ["Paged", "PagedLanes"]
 
@@ -55,8 +55,7 @@ class Paged:
         part = "cache 'paged'"
         whole_number(part, "block_size", self.block_size, 1, _LARGEST)
         whole_number(part, "idle_bytes", self.idle_bytes, 0)
-        if self.max_bytes is not None:
-            whole_number(part, "max_bytes", self.max_bytes, 1, or_none=True)
+        whole_number(part, "max_bytes", self.max_bytes, 1, or_none=True)
 
     def open(self, plan: LayerPlan) -> PagedLanes:
         """A new cache without lanes; memory is taken by the first forward."""

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from decodeplug.caches.coded import CodedLanes, Horizon
-from decodeplug.caches.options import whole_number
 from decodeplug.caches.seam import LayerPlan
 from decodeplug.caches.transform.allocation import WIDTHS, allocate
 from decodeplug.caches.transform.calibrated import FILE, Calibration
 from decodeplug.caches.transform.components import Components
 from decodeplug.caches.transform.rotary import Turns
 from decodeplug.errors import BadOption
+from decodeplug.whole import whole_number
 
 __all__ = ["Latent"]
 

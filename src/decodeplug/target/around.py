@@ -1,0 +1,33 @@
+"""What sessions around other sessions have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from decodeplug.contracts import Session
+
+__all__ = ["Around"]
+
+
+class Around:
+    """Holds nothing itself: what it takes and says of its cache is the inner session's. See :class:`decodeplug.contracts.Session`.
+
+    :param inner: Feeds the model.
+    """
+
+    def __init__(self, inner: Session) -> None:
+        self.inner = inner
+        self.max_draft = inner.max_draft
+        self.hidden: Sequence[Tensor] = ()
+        self.reused: Sequence[int] = ()
+
+    def keep_hidden(self) -> None:
+        self.inner.keep_hidden()
+
+    def bytes(self) -> int:
+        return self.inner.bytes()
+
+    def facts(self) -> Mapping[str, int]:
+        return self.inner.facts()
