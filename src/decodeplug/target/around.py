@@ -17,11 +17,13 @@ class Around:
     :param inner: Feeds the model.
     """
 
+    hidden: Sequence[Tensor]
+    reused: Sequence[int]
+
     def __init__(self, inner: Session) -> None:
         self.inner = inner
         self.max_draft = inner.max_draft
-        self.hidden: Sequence[Tensor] = ()
-        self.reused: Sequence[int] = ()
+        self.hidden, self.reused = (), ()
 
     def keep_hidden(self) -> None:
         self.inner.keep_hidden()

@@ -54,6 +54,8 @@ class RollingSession(Around):
     :param inner: Feeds the model. :param rule: Which ids are seen.
     """
 
+    hidden: Sequence[Tensor]
+
     def __init__(self, inner: Session, rule: Rolling) -> None:
         super().__init__(inner)
         self.rule = rule
@@ -83,10 +85,9 @@ class RollingSession(Around):
                 break
             again = True
         self.reused = self.inner.reused if is_simple else ()
-        hidden: Sequence[Tensor] = [
+        self.hidden = [
             _padded(torch.cat(states), len(feed)) for states, feed in zip(seen, feeds, strict=True) if states
         ]
-        self.hidden = hidden
         return torch.cat([piece for pieces in rows for piece in pieces])
 
     def _stages(self, lane: Lane, start: int, want: int) -> list[Stage]:
