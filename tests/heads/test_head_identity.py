@@ -12,7 +12,7 @@ import torch
 
 from decodeplug.errors import BadOption, IncompatibleParts, UnsupportedModel
 from decodeplug.heads import Heads, loaded
-from decodeplug.identity import Identity
+from decodeplug.identity import Identity, fingerprint
 from decodeplug.testing import tiny_model
 
 MakeHeads = Callable[..., Heads]
@@ -104,3 +104,12 @@ def test_a_folder_without_heads_is_a_bad_option(model: Any, tmp_path: Path, cont
         (tmp_path / "heads.safetensors").write_bytes(content)
     with pytest.raises(BadOption, match="train-heads"):
         Heads.load(tmp_path, model)
+
+
+def test_a_fingerprint_looks_at_all_of_the_largest_weights() -> None:
+    rows = 28_311_552  # so many numbers that float32 cannot count them
+    part = torch.nn.Embedding(rows, 1, dtype=torch.bfloat16)
+    before = fingerprint(part)
+    with torch.no_grad():
+        part.weight[rows // 16 * 15] += 1
+    assert fingerprint(part) != before
