@@ -65,6 +65,8 @@ _CACHES = {
     "paged": "Paged",
     "quantised": "Quantised",
     "latent": "Latent",
+    "stored-input": "StoredInput",
+    "transformers-quantized": "TransformersQuantized",
 }
 
 

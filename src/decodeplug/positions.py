@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -202,10 +202,13 @@ def columns_wanted(
 
 
 class GenerateInputs:
-    """Feeds one lane the way ``generate()`` does, with the model's own preparation of its inputs."""
+    """Feeds one lane the way ``generate()`` does, with the model's own preparation of its inputs.
 
-    def __init__(self, module: Any, call: Any) -> None:
-        self.module, self.call = module, call
+    :param make_cache: Of the model's config, the cache of a lane; None: as ``generate()`` makes it.
+    """
+
+    def __init__(self, module: Any, call: Any, make_cache: Callable[[Any], Any] | None = None) -> None:
+        self.module, self.call, self.make_cache = module, call, make_cache
         self.dtype: torch.dtype = module.dtype
         self.device: torch.device = module.get_input_embeddings().weight.device
         self.tap = HiddenTap(module)
@@ -240,7 +243,9 @@ class GenerateInputs:
         state: dict[str, Any] = {"attention_mask": None, "use_cache": True}
         if self.takes_positions:
             state["position_ids"] = self.module._prepare_position_ids_for_generation(all_ids, state)
-        if self.module._supports_default_dynamic_cache():
+        if self.make_cache is not None:
+            state["cache"] = self.make_cache(self.module.config)
+        elif self.module._supports_default_dynamic_cache():
             state["cache"] = DynamicCache(config=self.module.config.get_text_config(decoder=True))
         return state
 

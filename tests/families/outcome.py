@@ -9,7 +9,9 @@ from families.walk import Outcome, walk
 from huggingface_hub.errors import StrictDataclassClassValidationError
 
 from decodeplug.caches import Paged
+from decodeplug.errors import IncompatibleParts
 from decodeplug.target import Target
+from decodeplug.target.model import NAMED
 from decodeplug.testing.families import family_model
 from decodeplug.testing.recipes import FLOAT32_ONLY
 
@@ -35,9 +37,13 @@ CANNOT_BE_BUILT: dict[str, tuple[type[Exception], str]] = {
 TOLERANCE = dict.fromkeys(FLOAT32_ONLY, 3e-5)
 
 
-def keeps_its_own_cache(target: Target) -> bool:
-    """Does a model read no other cache than its own, or none at all?"""
-    return target.path in ("recompute", "steps")
+def why_not(target: Target, cache: str) -> str | None:
+    """Why a model cannot have a cache; None if it can."""
+    try:
+        target.refuse_cache(NAMED[cache])
+    except IncompatibleParts as refused:
+        return refused.because
+    return None
 
 
 def outcome_of(family: str, cache: str) -> Outcome:

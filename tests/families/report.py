@@ -15,12 +15,14 @@ import transformers
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from families.outcome import CANNOT_BE_BUILT, REFUSED, keeps_its_own_cache, outcome_of  # noqa: E402 - after the path is set
+from families.outcome import CANNOT_BE_BUILT, REFUSED, outcome_of, why_not  # noqa: E402 - after the path is set
 
 from decodeplug.errors import UnsupportedModel  # noqa: E402
 from decodeplug.target import Target  # noqa: E402
 from decodeplug.testing.families import families, family_model  # noqa: E402
 from decodeplug.testing.recipes import FLOAT32_ONLY  # noqa: E402
+
+CACHES = ["dense", "paged", "stored-input", "none"]
 
 HEAD = """# Model families
 
@@ -35,7 +37,8 @@ computed for that prompt alone.
   share one. **steps**: each lane has the model's own cache and is fed as `generate()` feeds it. **recompute**: no cache.
 - *drafts*: whether drafted ids are worth anything; where not, the chain drafts none.
 - *difference*: the largest absolute difference of any logit with the dense cache / with the paged one, in blocks of two
-  ids (-: the model keeps its own cache) / without a cache. All arithmetic is held in float64, also where a model asks for
+  ids (-: the model keeps its own cache) / with stored inputs (-: keys are not one matrix times an input, or not larger) /
+  without a cache. All arithmetic is held in float64, also where a model asks for
   float32 (`1e-9` is the limit); families marked 32 know only float32.
 
 | family | path | drafts | difference | note |
@@ -78,14 +81,13 @@ def _row(family: str) -> tuple[str, str | None]:
     except Exception as failed:
         return "", f"transformers cannot build it from its config here: {_in_short(failed)}"
     try:
-        dense, none = outcome_of(family, "dense"), outcome_of(family, "none")
-        paged = None if keeps_its_own_cache(target) else outcome_of(family, "paged")
+        measured = {cache: outcome_of(family, cache) for cache in CACHES if why_not(target, cache) is None}
     except Exception as failed:
         return "", f"**failed**: {_in_short(failed)}"
-    measured = [dense, none] if paged is None else [dense, paged, none]
-    wrong, worst = sum(one.wrong_rows for one in measured), max(one.worst for one in measured)
-    differences = [f"{dense.worst:.0e}", "-" if paged is None else f"{paged.worst:.0e}", f"{none.worst:.0e}"]
-    difference = " / ".join(differences) + (" (32)" if family in FLOAT32_ONLY else "")
+    dense, wrong = measured["dense"], sum(one.wrong_rows for one in measured.values())
+    worst = max(one.worst for one in measured.values())
+    difference = " / ".join(f"{measured[cache].worst:.0e}" if cache in measured else "-" for cache in CACHES)
+    difference += " (32)" if family in FLOAT32_ONLY else ""
     note = target.choice.quirk.because
     if wrong or worst > (3e-5 if family in FLOAT32_ONLY else 1e-9):
         return "", f"**wrong**: {wrong} ids, difference {difference}"

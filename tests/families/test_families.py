@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from families.outcome import CANNOT_BE_BUILT, CI, REFUSED, TOLERANCE, keeps_its_own_cache, outcome_of
+from families.outcome import CANNOT_BE_BUILT, CI, REFUSED, TOLERANCE, outcome_of, why_not
 from families.walk import generated, prompts
 
-from decodeplug.errors import IncompatibleParts, UnsupportedModel
+from decodeplug.errors import UnsupportedModel
 from decodeplug.target import Target
 from decodeplug.testing.families import families, family_model
 
@@ -16,16 +16,17 @@ ABLE = [family for family in families() if family not in CANNOT_BE_BUILT]
 
 
 def _holds(family: str, cache: str) -> None:
-    if cache == "paged" and keeps_its_own_cache(Target(family_model(family))):
-        with pytest.raises(IncompatibleParts, match="keeps its own cache or none"):
-            outcome_of(family, cache)
+    refused = why_not(Target(family_model(family)), cache)
+    if refused is not None:
+        assert cache in ("paged", "stored-input")
+        assert "keeps its own cache or none" in refused or "no layer of it" in refused
         return
     outcome = outcome_of(family, cache)
     assert outcome.wrong_rows == 0
     assert outcome.worst < TOLERANCE.get(family, 1e-9)
 
 
-@pytest.mark.parametrize("cache", ["dense", "paged", "none"])
+@pytest.mark.parametrize("cache", ["dense", "paged", "stored-input", "none"])
 @pytest.mark.parametrize("family", CI)
 def test_ragged_lanes_with_rejected_drafts_give_the_logits_of_generate(family: str, cache: str) -> None:
     _holds(family, cache)
@@ -36,6 +37,7 @@ def test_ragged_lanes_with_rejected_drafts_give_the_logits_of_generate(family: s
 def test_every_other_family_does_so_too(family: str) -> None:
     _holds(family, "dense")
     _holds(family, "paged")
+    _holds(family, "stored-input")
     _holds(family, "none")
 
 

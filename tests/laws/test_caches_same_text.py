@@ -24,7 +24,9 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "self-consistency": {"n": 4, "answer": "[a-z]+", "weights": "likelihood"},
     "best-of-n": {"n": 3},
 }
-CACHES = ["dense", "paged=block_size=4", "paged=block_size=1", "paged"]
+CACHES = ["dense", "paged=block_size=4", "paged=block_size=1", "paged", "stored-input"]
+KINDS = {"stored-input": "gpt2"}
+"""Cache -> the kind of model, where it is not a model of Llama's kind."""
 CONSTRAINTS = {
     "free": None,
     "schema": json_schema({"type": "array", "items": {"enum": ["red", "blue", 12]}, "maxItems": 4}),
@@ -40,16 +42,16 @@ PROMPTS = [
 
 
 @cache
-def host() -> Host:
-    return Host(tiny_model(vocab=len(bpe_tokenizer())), bpe_tokenizer(), plugins=[])
+def host(kind: str = "llama") -> Host:
+    return Host(tiny_model(kind, vocab=len(bpe_tokenizer())), bpe_tokenizer(), plugins=[])
 
 
-def requests(strategy: str, constraint: str, cache_name: str) -> list[Request]:
+def requests(strategy: str, constraint: str, cache_name: str, kind: str = "llama") -> list[Request]:
     options = {"strategy": strategy.partition(",")[0], **STRATEGIES[strategy]}
     if strategy == "speculative":
-        options["assistant"] = like(host().model, strength=0.3)
+        options["assistant"] = like(host(kind).model, strength=0.3)
     if strategy == "mtp":
-        options["drafters"] = [HeadDrafts(heads=random_heads(host().model, "recurrent"))]
+        options["drafters"] = [HeadDrafts(heads=random_heads(host(kind).model, "recurrent"))]
     return [
         Request(prompt, constraint=CONSTRAINTS[constraint], cache=cache_name, seed=seed, max_new_tokens=14, **options)
         for seed, prompt in enumerate(PROMPTS)
@@ -61,9 +63,10 @@ def texts(results: list[Result]) -> list[list[list[int]]]:
 
 
 @cache
-def expected(strategy: str, constraint: str) -> list[list[list[int]]]:
+def expected(strategy: str, constraint: str, kind: str) -> list[list[list[int]]]:
     """Without a cache, one after the other."""
-    return texts([host().generate_batch([request])[0] for request in requests(strategy, constraint, "none")])
+    asked = requests(strategy, constraint, "none", kind)
+    return texts([host(kind).generate_batch([request])[0] for request in asked])
 
 
 def test_the_table_has_every_strategy() -> None:
@@ -77,11 +80,10 @@ def test_the_table_has_every_strategy() -> None:
 def test_every_strategy_writes_with_each_cache_what_it_writes_without(
     strategy: str, constraint: str, cache_name: str, batch: str
 ) -> None:
-    asked = requests(strategy, constraint, cache_name)
-    results = (
-        [host().generate_batch([request])[0] for request in asked] if batch == "alone" else host().generate_batch(asked)
-    )
-    assert texts(results) == expected(strategy, constraint)
+    kind = KINDS.get(cache_name, "llama")
+    asked, one = requests(strategy, constraint, cache_name, kind), host(kind)
+    results = [one.generate_batch([request])[0] for request in asked] if batch == "alone" else one.generate_batch(asked)
+    assert texts(results) == expected(strategy, constraint, kind)
 
 
 def test_blocks_were_shared_and_known_so_the_table_compares_something() -> None:

@@ -49,7 +49,11 @@ def test_the_built_in_parts_are_listed_as_json(capsys: pytest.CaptureFixture[str
     assert found["failures"] == []
     facts = {"kind", "name", "distribution", "version", "summary", "options", "approximates", "error"}
     assert facts == set(found["parts"][0])
-    assert [one["name"] for one in found["parts"] if one["approximates"]] == ["latent", "quantised"]
+    assert [one["name"] for one in found["parts"] if one["approximates"]] == [
+        "latent",
+        "quantised",
+        "transformers-quantized",
+    ]
 
 
 def test_every_built_in_part_can_be_imported_and_has_a_summary(capsys: pytest.CaptureFixture[str]) -> None:

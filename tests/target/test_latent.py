@@ -10,6 +10,7 @@ import torch
 from families.outcome import outcome_of
 from torch import nn
 
+from decodeplug.caches import absorbed
 from decodeplug.caches.lazy import LazyRows
 from decodeplug.target import Target, latent
 from decodeplug.testing import Float64Throughout, check_cache, tiny_model
@@ -39,7 +40,7 @@ def test_it_gives_the_logits_of_generate_at_every_width(
     family: str, cache: str, scores: int, attended: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(latent, "_pays", lambda *shapes: True)
-    monkeypatch.setattr(latent, "_SCORES", scores)
+    monkeypatch.setattr(absorbed, "_SCORES", scores)
     outcome = outcome_of(family, cache)
     assert outcome.wrong_rows == 0
     assert outcome.worst < 1e-10

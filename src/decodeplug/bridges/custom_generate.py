@@ -132,6 +132,8 @@ class CustomGenerate:
         if config.max_length is not None:
             # generate() counts the padded prompt; what is left for new tokens is the same for every row.
             options["max_new_tokens"] = config.max_length - width
+        if getattr(config, "cache_implementation", None) == "quantized":
+            options["cache"] = {"name": "transformers-quantized", **(config.cache_config or {})}
         options["stop"] = _stop_strings(criteria)
         options["stopping_criteria"] = _others(criteria)
         if (seconds := getattr(config, "max_time", None)) is not None:

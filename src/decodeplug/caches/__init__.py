@@ -10,7 +10,9 @@ from decodeplug.caches.paged import Paged
 from decodeplug.caches.quantised import Quantised
 from decodeplug.caches.rolling import Rolling
 from decodeplug.caches.seam import CacheSpec, KnowingCache, LaneCache, LayerPlan, PiecewiseCache
+from decodeplug.caches.stored import StoredInput
 from decodeplug.caches.transform import Latent
+from decodeplug.caches.transformers_quantized import TransformersQuantized
 
 __all__ = [
     "CacheSpec",
@@ -24,4 +26,6 @@ __all__ = [
     "PiecewiseCache",
     "Quantised",
     "Rolling",
+    "StoredInput",
+    "TransformersQuantized",
 ]

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import torch
     from transformers.cache_utils import Cache
 
+    from decodeplug.caches.projection import Projection
+
 __all__ = ["CacheSpec", "KnowingCache", "LaneCache", "LayerPlan", "PiecewiseCache"]
 
 
@@ -26,6 +28,9 @@ class LayerPlan:
     :ivar shared: What sessions over the model share, by spec.
     :ivar state: What the model's outputs depend on beside its inputs: equal as long as its weights are the same.
     :ivar splits: May a prompt be fed from any place on?
+    :ivar model: The model itself.
+    :ivar projections: For each layer, how its keys and values are made of its input; None: in another way than by a matrix.
+        It is measured by a forward when it is first asked for, and again when ``state`` has changed.
     """
 
     kinds: tuple[str, ...]
@@ -36,14 +41,17 @@ class LayerPlan:
     shared: MutableMapping[CacheSpec, Any] = field(default_factory=dict["CacheSpec", Any])
     state: Callable[[], Hashable] = lambda: None
     splits: Callable[[], bool] = lambda: False
+    model: Any = None
+    projections: Callable[[], Sequence[Projection | None]] = tuple
 
 
 @runtime_checkable
 class CacheSpec(Protocol):
     """A cache that can be named in a recipe: its claims, and how to open one.
 
-    One with ``knows_texts = True`` opens a :class:`KnowingCache`. One with a method ``check(model)`` is asked before the first
-    token; it raises :class:`IncompatibleParts` for a model that it was not made for.
+    One with ``knows_texts = True`` opens a :class:`KnowingCache`. One with a method ``check(plan)`` is asked before the first
+    token; it raises :class:`IncompatibleParts` for a model that it was not made for. One with a method ``make(config)`` gives each lane a cache of transformers'
+    own, which it is fed with as ``generate()`` does; it is not opened.
     """
 
     name: ClassVar[str]

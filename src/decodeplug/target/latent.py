@@ -16,13 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from decodeplug.caches.absorbed import attend_absorbed
 from decodeplug.caches.lazy import LazyRows, source_of
 from decodeplug.target.masks import looking
 
 __all__ = ["Latents", "install"]
-
-_SCORES = 1 << 24
-"""Scores that are computed at once: rows of wide forwards take turns rather than much memory."""
 
 
 class Latents:
@@ -65,41 +63,9 @@ class Latents:
         if source is not None and source.can_attend(query, mask):
             seen = source.attend_latents((absorbed, turned), mask, scale, plain=plain).transpose(1, 2)
         else:
-            seen = _attend(absorbed, turned, self.latents, self.rotated, mask, scale)
+            further = turned, self.rotated.squeeze(1)
+            seen = attend_absorbed(absorbed, self.latents.squeeze(1), mask, scale, further)
         return (seen @ weight[:, nope:].transpose(1, 2)).transpose(1, 2).contiguous()
-
-
-def _attend(
-    absorbed: Tensor, turned: Tensor, latents: Tensor, rotated: Tensor, mask: Tensor | None, scale: float
-) -> Tensor:
-    """The mean of the latents that each head of each row sees, ``[lanes, heads, width, rank]``."""
-    lanes, heads, width, _ = absorbed.shape
-    length = latents.shape[2]
-    if mask is None and width > 1:
-        rows = torch.arange(length - width, length, device=latents.device)
-        mask = (torch.arange(length, device=latents.device) <= rows[:, None])[None, None]
-    pieces: list[Tensor] = []
-    step = max(1, _SCORES // (lanes * heads * length))
-    for first in range(0, width, step):
-        some = slice(first, first + step)
-        seen = None if mask is None else mask[:, :, some]
-        pieces.append(_attend_rows(absorbed[:, :, some], turned[:, :, some], latents, rotated, seen, scale))
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
-
-
-def _attend_rows(
-    absorbed: Tensor, turned: Tensor, latents: Tensor, rotated: Tensor, mask: Tensor | None, scale: float
-) -> Tensor:
-    lanes, heads, width, rank = absorbed.shape
-    values, keys = latents.squeeze(1), rotated.squeeze(1)
-    scores = absorbed.reshape(lanes, heads * width, rank) @ values.transpose(1, 2)
-    scores = torch.baddbmm(scores, turned.reshape(lanes, heads * width, -1), keys.transpose(1, 2))
-    scores = scores.view(lanes, heads, width, -1)
-    scores = (scores.float() if scores.element_size() < 4 else scores).mul_(scale)
-    if mask is not None:
-        scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
-    shares = scores.softmax(-1).to(values.dtype).view(lanes, heads * width, -1)
-    return (shares @ values).view(lanes, heads, width, rank)
 
 
 def _shape(module: Any) -> tuple[int, int, int, int]:

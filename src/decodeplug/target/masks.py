@@ -15,7 +15,7 @@ from functools import wraps
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, causal_mask_function
 
 from decodeplug.errors import UnsupportedModel
@@ -36,10 +36,22 @@ class View:
     :ivar prompts: For each lane, how many of its ids are its prompt.
     :ivar spans: For each lane, the position of its first row and how many rows are real.
     :ivar rule: A further restriction that this model needs.
+    :ivar inputs: Where modules that a cache wants the inputs of put them; None: nowhere.
     :ivar saw_bidirectional: Set when the model asks for a bidirectional mask.
     """
 
-    __slots__ = ("_broad", "_made", "aligned", "length", "positions", "prompts", "rule", "saw_bidirectional", "spans")
+    __slots__ = (
+        "_broad",
+        "_made",
+        "aligned",
+        "inputs",
+        "length",
+        "positions",
+        "prompts",
+        "rule",
+        "saw_bidirectional",
+        "spans",
+    )
 
     def __init__(
         self,
@@ -50,9 +62,11 @@ class View:
         prompts: list[int],
         spans: list[tuple[int, int]],
         rule: MaskRule | None,
+        inputs: dict[nn.Module, Tensor] | None = None,
     ) -> None:
         self.positions, self.length, self.aligned = positions, length, aligned
         self.prompts, self.spans, self.rule = prompts, spans, rule
+        self.inputs = inputs
         self.saw_bidirectional = False
         self._broad: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
         self._made: dict[Any, Tensor] = {}

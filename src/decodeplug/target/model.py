@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property, partial
 from typing import Any
 
 import torch
 
-from decodeplug.caches import CacheSpec, Dense, LayerPlan, NoCache, Paged, Quantised, Rolling
+from decodeplug.caches import CacheSpec, Dense, LayerPlan, NoCache, Paged, Quantised, Rolling, StoredInput
+from decodeplug.caches.projection import Projection
 from decodeplug.contracts import Session
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.positions import GenerateInputs, ModelInputs
-from decodeplug.target import hooks, latent
+from decodeplug.target import hooks, latent, projections
 from decodeplug.target.choice import Choice, choose, step_by_step, unwrapped
 from decodeplug.target.crossing import CrossingSession
 from decodeplug.target.grouping import LaneTraits
@@ -28,7 +30,7 @@ from decodeplug.target.verified import VERIFIED
 
 __all__ = ["Target"]
 
-NAMED: dict[str, CacheSpec] = {part.name: part for part in (Dense(), NoCache(), Paged(), Quantised())}
+NAMED: dict[str, CacheSpec] = {part.name: part for part in (Dense(), NoCache(), Paged(), Quantised(), StoredInput())}
 PLAIN = {"full_attention", "sliding_attention"}
 
 
@@ -50,11 +52,11 @@ class Target:
         self.inputs = ModelInputs(self.module, call, passes_positions=self.choice.quirk.passes_positions)
         self.vocab_size: int = _vocab_size(self.module, self.config)
         self.context_window: int | None = _context_window(self.config)
-        handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
+        self._handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
         latent.install(self.module)
         self.lock = _lock_of(self.module)
         self.shared: dict[CacheSpec, Any] = {}
-        weakref.finalize(self.inputs, _remove, handles)  # sessions hold the inputs, and may outlive the target
+        weakref.finalize(self.inputs, _remove, self._handles)  # sessions hold the inputs, and may outlive the target
         known = {self.module.config.model_type, self.config.model_type} & VERIFIED
         if not known and self.choice.path in ("ragged", "grouped", "single"):
             self._probe()
@@ -62,6 +64,7 @@ class Target:
         self.path_reason: str = self.choice.because
         self.can_rewind: bool = self.choice.max_draft != 0
         self._splits: bool | None = None
+        self._projections: tuple[Hashable, Sequence[Projection | None]] | None = None
 
     @cached_property
     def rows(self) -> RowCosts:
@@ -106,7 +109,7 @@ class Target:
             )
         check = getattr(spec, "check", None)
         if check is not None:
-            check(self.module)
+            check(self.plan(spec))
 
     def session(self, cache: str | CacheSpec = "dense") -> Session:
         """Open a session without lanes.
@@ -122,17 +125,9 @@ class Target:
         self.refuse_cache(spec)
         if isinstance(spec, Rolling):
             return RollingSession(self.session(spec.inner), spec)
-        choice = self.choice
-        plan = LayerPlan(
-            choice.kinds,
-            choice.states,
-            self.device,
-            choice.quirk.packed,
-            choice.windows,
-            self.shared,
-            partial(model_state, self.module),
-            partial(self.feeds_in_pieces, spec),
-        )
+        if (make := getattr(spec, "make", None)) is not None:
+            return self._as_generate_does(wide=False, remember=True, make_cache=make)
+        choice, plan = self.choice, self.plan(spec)
         with self.lock:  # what sessions share is touched by forwards of others
             lanes = None if isinstance(spec, NoCache) or choice.path in ("recompute", "steps") else spec.open(plan)
         keeps = not isinstance(spec, NoCache) and choice.path != "recompute"
@@ -152,6 +147,34 @@ class Target:
             session = RecomputeSession(self.inputs, self.vocab_size, choice.quirk.rule(self.config), self.lock)
         limit = choice.quirk.limit(self.config)
         return session if limit is None else CrossingSession(session, limit, keeps=keeps)
+
+    def plan(self, spec: CacheSpec) -> LayerPlan:
+        """What a cache of this kind must know of the model."""
+        choice = self.choice
+        return LayerPlan(
+            choice.kinds,
+            choice.states,
+            self.device,
+            choice.quirk.packed,
+            choice.windows,
+            self.shared,
+            partial(model_state, self.module),
+            partial(self.feeds_in_pieces, spec),
+            self.module,
+            self._measured_projections,
+        )
+
+    def _measured_projections(self) -> Sequence[Projection | None]:
+        """See :class:`LayerPlan`; none, where layers are not asked for their rows in forwards of ours."""
+        with self.lock:
+            if self._projections is None or self._projections[0] != model_state(self.module):
+                session = self.session()
+                found: Sequence[Projection | None] = ()
+                if isinstance(session, LaneSession) and self.choice.lanes.own_masks:
+                    found = projections.measure(session, self.module, self.vocab_size)
+                self._handles += projections.keep_inputs(found)
+                self._projections = model_state(self.module), found
+            return self._projections[1]
 
     def feeds_in_pieces(self, cache: str | CacheSpec = "dense") -> bool:
         """May a prompt be fed in pieces, with the result of feeding it at once, up to rounding?
@@ -173,8 +196,10 @@ class Target:
             self._splits = not session.has_whole_prompts and not hooks.follows_longest(self.module)
         return self._splits
 
-    def _as_generate_does(self, *, wide: bool, remember: bool) -> Session:
-        inputs = GenerateInputs(self.module, self.inputs.call)
+    def _as_generate_does(
+        self, *, wide: bool, remember: bool, make_cache: Callable[[Any], Any] | None = None
+    ) -> Session:
+        inputs = GenerateInputs(self.module, self.inputs.call, make_cache)
         return StepSession(inputs, self.vocab_size, wide=wide, remember=remember)
 
 

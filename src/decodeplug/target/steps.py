@@ -8,12 +8,13 @@ Every lane has the model's own cache object and is fed by the model's own
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from decodeplug.inference import inference
 from decodeplug.positions import GenerateInputs
@@ -107,28 +108,46 @@ class StepSession:
         lane.before = None
 
     def _copy(self, state: Any) -> Any:
-        self.copied_bytes += _bytes(state, set())
-        return copy.deepcopy(state)
+        found = list(_tensors(state, set()))
+        self.copied_bytes += _bytes(found)
+        # Quantised tensors of other packages are replaced and never written to, and some cannot be copied.
+        return copy.deepcopy(state, {id(tensor): tensor for tensor in found if is_traceable_wrapper_subclass(tensor)})
 
     def keep_hidden(self) -> None:
         self._tapped = True
 
     def bytes(self) -> int:
-        return sum(_bytes(lane.state, set()) for lane in self.lanes)
+        return sum(_bytes(_tensors(lane.state, set())) for lane in self.lanes)
 
     def facts(self) -> dict[str, int]:
         return {"copied_bytes": self.copied_bytes}
 
 
-def _bytes(value: Any, seen: set[int]) -> int:
-    """Bytes of all tensors in a nested state, each counted once."""
+def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
+    """All tensors in a nested state, each once."""
     if id(value) in seen:
-        return 0
+        return
     seen.add(id(value))
+    inside: Iterable[Any] = ()
     if isinstance(value, Tensor):
-        return value.numel() * value.element_size()
-    if isinstance(value, dict):
-        return sum(_bytes(item, seen) for item in value.values())
-    if isinstance(value, (list, tuple)):
-        return sum(_bytes(item, seen) for item in value)
-    return _bytes(vars(value), seen) if hasattr(value, "__dict__") and not isinstance(value, type) else 0
+        yield value
+    elif isinstance(value, dict):
+        inside = value.values()
+    elif isinstance(value, (list, tuple)):
+        inside = value
+    elif hasattr(value, "__dict__") and not isinstance(value, type):
+        inside = vars(value).values()
+    for item in inside:
+        yield from _tensors(item, seen)
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    """Of what they are made of, where that is other tensors."""
+    total = 0
+    for tensor in tensors:
+        if is_traceable_wrapper_subclass(tensor):
+            names, _ = tensor.__tensor_flatten__()
+            total += _bytes(getattr(tensor, name) for name in names)
+        else:
+            total += tensor.numel() * tensor.element_size()
+    return total

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from decodeplug.caches.coded import CodedLanes, Horizon
 from decodeplug.caches.seam import LayerPlan
@@ -57,12 +57,12 @@ class Latent:
         whole_number(part, "window", self.window, 1)
         whole_number(part, "first", self.first, 0, _STEP - 1)
 
-    def check(self, model: Any) -> None:
+    def check(self, plan: LayerPlan) -> None:
         """Refuse a model that this calibration is not of.
 
         :raises IncompatibleParts: It is another one. :raises BadOption: There is no calibration.
         """
-        self._read().check(model, self.calibration)
+        self._read().check(plan.model, self.calibration)
 
     def open(self, plan: LayerPlan) -> CodedLanes:
         """A new cache without lanes; memory is taken by the first forward."""
