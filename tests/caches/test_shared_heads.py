@@ -22,7 +22,7 @@ IDS = torch.randint(40, (2, 30), generator=torch.Generator().manual_seed(0))
 
 def logits(model: Any) -> Tensor:
     with torch.no_grad():
-        return model(input_ids=IDS).logits
+        return model(input_ids=IDS.to(model.device)).logits
 
 
 @pytest.mark.parametrize("method", ["fit", "mean"])

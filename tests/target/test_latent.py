@@ -97,7 +97,10 @@ def test_nothing_is_changed_outside_a_forward_of_ours() -> None:
     Target(model)
     attention = model.model.layers[0].self_attn
     keys, values = attention.expand_kv(
-        torch.ones(1, 1, 4, attention.kv_lora_rank).double(), torch.ones(1, 1, 4, attention.qk_rope_head_dim).double()
+        *(
+            torch.ones(1, 1, 4, dim, dtype=torch.float64, device=model.device)
+            for dim in (attention.kv_lora_rank, attention.qk_rope_head_dim)
+        )
     )
     assert not isinstance(keys, LazyRows)
     assert not isinstance(values, LazyRows)

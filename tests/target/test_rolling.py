@@ -44,7 +44,7 @@ def test_at_twice_the_window_every_row_is_that_of_the_model_on_what_is_in_sight(
         for position, row in enumerate(found):
             seen = in_sight(ids[: position + 1], rule)
             assert min(position + 1, 16 - rule.step) <= len(seen) <= 16
-            expected = model(input_ids=torch.tensor([seen]), use_cache=False).logits[0, -1]
+            expected = model(input_ids=torch.tensor([seen], device=model.device), use_cache=False).logits[0, -1]
             assert float((row - expected).abs().max()) < 1e-9
 
 
