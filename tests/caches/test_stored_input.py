@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from torch import Tensor
 from decodeplug import Host
 from decodeplug.caches.stored import Inputs, StoredLayer
 from decodeplug.errors import IncompatibleParts
-from decodeplug.target import Target
+from decodeplug.target import Target, projections
 from decodeplug.target.lanes import LaneSession
+from decodeplug.target.modelstate import model_state
 from decodeplug.testing import Float64Throughout, bpe_tokenizer, check_cache, tiny_model
 from decodeplug.testing.families import family_model
 
@@ -146,16 +148,92 @@ def test_measuring_leaves_the_model_and_the_random_numbers_as_they_are() -> None
     assert [len(part._forward_hooks) for part in model.modules()] == hooks
 
 
-def test_two_hosts_of_one_model_do_not_disturb_each_other() -> None:
+def test_two_hosts_of_one_model_do_not_disturb_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[Any] = []
+    measure = projections.measure
+    monkeypatch.setattr(projections, "measure", lambda *args: measured.append(args) or measure(*args))
     model = tiny_model("gpt2")
-    first = Target(model)
+    first, second = Target(model), Target(model)
     session = held(first, "stored-input", 9)[0]
+    for target in (second, first, second, first):
+        held(target, "stored-input", 9)
+    assert len(measured) == 2
+    assert max(len(part._forward_hooks) for part in model.modules()) == 2
+    del second
     with Float64Throughout():
-        second = held(Target(model), "stored-input", 9)[0]
-        del second
-        torch.testing.assert_close(
-            session.forward([[7]], [1]), held(first, "dense", 9)[0].forward([[7]], [1]), rtol=0, atol=1e-9
-        )
+        expected = held(first, "dense", 9)[0].forward([[7]], [1])
+        torch.testing.assert_close(session.forward([[7]], [1]), expected, rtol=0, atol=1e-9)
+
+
+def test_what_paged_knows_outlasts_the_measurement() -> None:
+    model = tiny_model("gpt2")
+    before = model_state(model)
+    target = Target(model)
+    held(target, "stored-input", 9)
+    assert model_state(model) == before
+
+
+def test_other_threads_never_see_the_numbers_that_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = tiny_model("gpt2")
+    target = Target(model)
+    ids = torch.tensor([[5, 6, 7]], device=model.device)
+    expected = model(ids).logits
+    found: list[Tensor] = []
+
+    def meanwhile(*args: Any) -> None:
+        if not found:
+            thread = threading.Thread(target=lambda: found.append(model(ids).logits))
+            found.append(expected)
+            thread.start()
+            thread.join()
+
+    handle = model.transformer.h[1].ln_1.register_forward_pre_hook(meanwhile)
+    target.session("stored-input")
+    handle.remove()
+    torch.testing.assert_close(found[1], expected)
+
+
+def test_a_layer_that_is_called_twice_is_not_taken_for_its_first_call() -> None:
+    part, given, out = torch.nn.Linear(4, 8).double(), torch.ones(1, 2, 4).double(), torch.randn(1, 2, 8).double()
+    keys, values = (half.unflatten(-1, (2, 2)).transpose(1, 2) for half in out.chunk(2, -1))
+    call, again = (projections._Call(part, given, given.clone(), some) for some in (out, out + 1))
+    assert projections._projection([call], keys, values) is not None
+    assert projections._projection([again, call], keys, values) is not None
+    assert projections._projection([call, again], keys, values) is None
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_hook_that_comes_while_a_text_is_written_ends_it(everywhere: bool) -> None:
+    model: Any = tiny_model("gpt2")
+    target = Target(model)
+    session = held(target, "stored-input", 9)[0]
+
+    def scaled(part: Any, args: Any, output: Tensor) -> Tensor | None:
+        return output * 1.5 if part is model.transformer.h[0].attn.c_attn else None
+
+    register = torch.nn.modules.module.register_module_forward_hook
+    handle = register(scaled) if everywhere else model.transformer.h[0].attn.c_attn.register_forward_hook(scaled)
+    try:
+        with pytest.raises(IncompatibleParts, match="came while texts were written"):
+            session.forward([[7]], [1])
+    finally:
+        handle.remove()
+    session.keep([0], [9])
+    expected = held(target, "dense", 9)[0].forward([[8]], [1])
+    torch.testing.assert_close(session.forward([[8]], [1]), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("cache", ["stored-input", "paged"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_memory_is_held_beside_what_is_said(kind: str, cache: str) -> None:
+    """Also where a model has read keys as tensors, and of a prompt, whose keys came from the model."""
+    session = held(Target(tiny_model(kind)), cache, 60)[0]
+    for feed in ([7], list(range(40))):
+        for layer in session.cache.cache.layers:
+            shown = [layer.keys, layer.values]
+            assert all(rows.shape[-2] >= 60 for rows in shown)
+            assert all(rows.device.type == "meta" or rows._whole is None for rows in shown)
+        session.forward([feed], [1])
 
 
 def test_a_forward_that_fails_leaves_nothing_of_its_inputs_behind() -> None:

@@ -143,3 +143,17 @@ def test_tensors_that_cannot_be_copied_are_shared_and_counted_by_what_they_are_m
         session.keep([0, 0], [3, 3])
     assert sealed.bytes() == plain.bytes() + 2 * 2 * 100
     torch.testing.assert_close(sealed.forward([[8], [9]], [1, 1]), plain.forward([[8], [9]], [1, 1]))
+
+
+def test_prompts_are_fed_whole_whatever_a_forward_may_have() -> None:
+    tokenizer = bpe_tokenizer()
+    model = tiny_model(vocab=len(tokenizer), dtype=torch.float32)
+    with Host(model, tokenizer, plugins=[], max_batch_tokens=8) as narrow, Host(model, tokenizer, plugins=[]) as wide:
+        requests = [Request(prompt, cache=FP8, max_new_tokens=12, end_ids=[]) for prompt in PROMPTS]
+        found = [[result.token_ids for result in one.generate_batch(requests)] for one in (narrow, wide)]
+    assert found[0] == found[1]
+
+
+def test_a_call_without_a_cache_has_none(host: Host) -> None:
+    said = {"cache_implementation": "quantized", "cache_config": {"backend": "fp8"}, "use_cache": False}
+    assert theirs(host, PROMPTS[0], custom_generate=host.custom_generate(), **said) == theirs(host, PROMPTS[0])

@@ -132,8 +132,9 @@ class CustomGenerate:
         if config.max_length is not None:
             # generate() counts the padded prompt; what is left for new tokens is the same for every row.
             options["max_new_tokens"] = config.max_length - width
-        if getattr(config, "cache_implementation", None) == "quantized":
-            options["cache"] = {"name": "transformers-quantized", **(config.cache_config or {})}
+        if getattr(config, "cache_implementation", None) == "quantized" and config.use_cache is not False:
+            said = {name: value for name, value in (config.cache_config or {}).items() if name != "config"}
+            options["cache"] = {"name": "transformers-quantized", **said}
         options["stop"] = _stop_strings(criteria)
         options["stopping_criteria"] = _others(criteria)
         if (seconds := getattr(config, "max_time", None)) is not None:

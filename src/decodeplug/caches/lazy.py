@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-__all__ = ["LazyRows", "Source", "source_of"]
+__all__ = ["LazyRows", "Source", "forget_rows", "source_of"]
 
 
 class Source(Protocol):
@@ -71,6 +71,23 @@ class LazyRows(Tensor):
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         args, kwargs = tree_map_only(LazyRows, LazyRows.whole, (args, kwargs or {}))
         return func(*args, **kwargs)
+
+
+def forget_rows(layers: Iterable[Any]) -> None:
+    """Let go of keys and values that take memory of their own: a model may look at its layers between two forwards, and need their
+    shapes, but what they hold is the cache's business.
+
+    :param layers: Their ``keys`` and ``values`` are replaced by tensors without memory.
+    """
+    for layer in layers:
+        for name in ("keys", "values"):
+            rows = getattr(layer, name, None)
+            if isinstance(rows, Tensor) and rows.device.type != "meta" and not _is_unmade(rows):
+                setattr(layer, name, torch.empty(rows.shape, dtype=rows.dtype, device="meta"))
+
+
+def _is_unmade(rows: Tensor) -> bool:
+    return isinstance(rows, LazyRows) and rows._whole is None
 
 
 def source_of(key: Tensor, value: Tensor) -> Source | None:

@@ -6,9 +6,23 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module
 from transformers.pytorch_utils import Conv1D
 
-__all__ = ["Columns", "Projection"]
+__all__ = ["Calls", "Columns", "Projection", "hooked_everywhere", "is_view_of"]
+
+Calls = dict[nn.Module, tuple[Tensor, Tensor]]
+"""Linear layer -> what it was given last, and what it made of that."""
+
+
+def is_view_of(rows: Tensor, out: Tensor) -> bool:
+    """Do two tensors lie in the same memory?"""
+    return rows.untyped_storage().data_ptr() == out.untyped_storage().data_ptr()
+
+
+def hooked_everywhere() -> bool:
+    """Has torch hooks for the modules of all models? What they do to outputs is done before anybody else sees these."""
+    return bool(module._global_forward_hooks or module._global_forward_pre_hooks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +71,27 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """Keys and values of one layer, both of the same input."""
+    """Keys and values of one layer, both of the same input.
+
+    :param views: Whether the keys, and the values, are the linear layer's output itself, seen as heads, and no copy of it.
+    """
 
     keys: Columns
     values: Columns
+    views: tuple[bool, bool]
+
+    def made(self, calls: Calls, keys: Tensor, values: Tensor) -> Tensor | None:
+        """The input that these keys and values ``[lanes, heads, width, dim]`` were made of, and nothing done to them since.
+
+        :param calls: Of the linear layers that were called. None is returned where a hook or an adapter has come between: what it
+            does to keys is not in the linear layer's output. It cannot be told of keys that were copied even without one.
+        """
+        given, _ = calls.get(self.keys.part, (None, None))
+        for part, rows, is_view in zip((self.keys.part, self.values.part), (keys, values), self.views, strict=True):
+            some, out = calls.get(part, (None, None))
+            if some is not given or out is None or (is_view and not is_view_of(rows, out)):
+                return None
+        return given
 
     @property
     def width(self) -> int:

@@ -50,7 +50,7 @@ class CacheSpec(Protocol):
     """A cache that can be named in a recipe: its claims, and how to open one.
 
     One with ``knows_texts = True`` opens a :class:`KnowingCache`. One with a method ``check(plan)`` is asked before the first
-    token; it raises :class:`IncompatibleParts` for a model that it was not made for. One with a method ``make(config)`` gives each lane a cache of transformers'
+    token; it raises :class:`IncompatibleParts` for a model that it was not made for. One with a method ``make_for_lane(config)`` gives each lane a cache of transformers'
     own, which it is fed with as ``generate()`` does; it is not opened.
     """
 
@@ -72,7 +72,8 @@ class LaneCache(Protocol):
     ``commit``. What is written behind ``held`` is never seen: the model's mask
     hides every slot behind a row's own position.
 
-    One with ``takes_spare_lanes = True`` may be shown more lanes by the model than it was begun with; what is behind those is
+    One with an attribute ``calls``, a dict, finds in it, for each linear layer of ``LayerPlan.projections``, what it was given and
+    made in the forward in progress. One with ``takes_spare_lanes = True`` may be shown more lanes by the model than it was begun with; what is behind those is
     not kept.
     """
 

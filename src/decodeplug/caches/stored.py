@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from decodeplug.caches.absorbed import attend_absorbed
 from decodeplug.caches.dense import KINDS, DenseLanes
 from decodeplug.caches.layers import KeyValueLayer, SlotBuffer
-from decodeplug.caches.lazy import LazyRows
-from decodeplug.caches.projection import Projection
+from decodeplug.caches.lazy import LazyRows, forget_rows
+from decodeplug.caches.projection import Calls, Projection, hooked_everywhere
 from decodeplug.caches.seam import LayerPlan
 from decodeplug.caches.slots import Slots
 from decodeplug.errors import IncompatibleParts
@@ -26,8 +26,8 @@ __all__ = ["StoredInput"]
 class StoredInput:
     """Keep what keys and values are made of, where that is fewer numbers: half of them for GPT-2 and its kind. Exact.
 
-    It needs layers whose keys do not depend on their position but by the mask, and that have as many key and value heads as
-    query heads, or nearly. Other layers of the same model are kept as in ``dense``.
+    It needs layers whose keys and values are one matrix times an input and nothing else (so positions must not turn them), and are
+    together more numbers than that. Other layers of the same model are kept as in ``dense``.
 
     A step attends to the inputs themselves, with queries that the matrix of the keys was applied to; wide forwards make keys
     and values of them again.
@@ -40,7 +40,7 @@ class StoredInput:
     can_rewind: ClassVar[bool] = True
 
     def check(self, plan: LayerPlan) -> None:
-        """Refuse a model of which no layer would be kept in fewer bytes.
+        """Refuse a model of which no layer would be kept in fewer numbers.
 
         :raises IncompatibleParts: Because of what its keys are.
         """
@@ -49,7 +49,8 @@ class StoredInput:
                 f"cache {self.name!r}",
                 type(plan.model).__name__,
                 because="no layer of it has keys and values that are one matrix times its input, and more numbers than that: "
-                "positions turn the keys, as in most models since 2021, or heads share them",
+                "positions turn the keys, as in most models since 2021, or heads share them, or a hook, an adapter or an "
+                "attention kernel of another kind keeps that from being seen",
                 instead="Use cache='dense' or cache='paged'",
             )
 
@@ -61,12 +62,12 @@ class StoredInput:
 class StoredLanes(DenseLanes):
     """See :class:`decodeplug.caches.seam.LaneCache`.
 
-    :ivar inputs: Of the forward in progress, what linear layers were given: the target puts in those of
-        :class:`Projection.keys`, each layer takes its own out.
+    :ivar calls: What the linear layers of :class:`Projection` were given and made in the forward in progress: the target puts it
+        in, each layer takes its own out.
     """
 
     def __init__(self, plan: LayerPlan) -> None:
-        self.inputs: dict[nn.Module, Tensor] = {}
+        self.calls: Calls = {}
         super().__init__(plan)
 
     def make_layers(self, plan: LayerPlan) -> list[Any]:
@@ -74,38 +75,46 @@ class StoredLanes(DenseLanes):
         for number, projection in enumerate(plan.projections()):
             plain = KINDS[plan.kinds[number]] is KeyValueLayer
             if plain and projection is not None and projection.saves:
-                layers[number] = StoredLayer(self.slots, plan.packed, projection=projection, inputs=self.inputs)
+                layers[number] = StoredLayer(self.slots, projection, self.calls)
         return layers
 
     def begin(self, lanes: Sequence[int], feeds: Sequence[Sequence[int]], width: int) -> None:
-        self.inputs.clear()  # of a forward that failed
+        self.calls.clear()  # of a forward that failed
         super().begin(lanes, feeds, width)
+
+    def commit(self) -> None:
+        super().commit()
+        forget_rows(self.rows)
 
 
 class StoredLayer(KeyValueLayer):
     """The inputs of one attention layer, in one buffer ``[lanes, slots, input]``."""
 
-    def __init__(
-        self,
-        slots: Slots,
-        packed: bool = False,
-        *,
-        projection: Projection,
-        inputs: dict[nn.Module, Tensor],
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(slots, packed)
+    def __init__(self, slots: Slots, projection: Projection, calls: Calls) -> None:
+        super().__init__(slots)
         self.buffers = (SlotBuffer(slots),)
-        self.projection, self.inputs = projection, inputs
+        self.projection, self.calls = projection, calls
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Write the inputs of ``[lanes, heads, width, head_dim]``; return all rows, ``[lanes, heads, length, head_dim]``."""
+        """Write the inputs of ``[lanes, heads, width, head_dim]``; return all rows, ``[lanes, heads, length, head_dim]``.
+
+        :raises IncompatibleParts: A hook or an adapter has come since the texts began.
+        """
         lanes, _, width, _ = key_states.shape
-        given = self.inputs.pop(self.projection.keys.part)
+        projection, calls = self.projection, self.calls
+        given = None if hooked_everywhere() else projection.made(calls, key_states, value_states)
+        if given is None:
+            raise IncompatibleParts(
+                "cache 'stored-input'",
+                "the model",
+                because="a hook or an adapter that came while texts were written changes their keys",
+                instead="Change the model between two texts, or use cache='dense'",
+            )
+        calls.pop(projection.keys.part)
+        calls.pop(projection.values.part, None)
         rows = self.buffers[0].write(given.reshape(lanes, width, -1))
-        found = key_states, value_states
-        if self.slots.longest:  # else these are all
-            found = Inputs(self.projection, rows, packed=self.packed).rows()
+        # Without ids held these are all.
+        found = Inputs(projection, rows).rows() if self.slots.longest else (key_states, value_states)
         # Some models look whether their layer has keys yet.
         self.is_initialized, (self.keys, self.values) = True, found
         return found
@@ -114,25 +123,20 @@ class StoredLayer(KeyValueLayer):
 class Inputs:
     """What keys and values of one forward are made of. See :class:`decodeplug.caches.lazy.Source`.
 
-    :param inputs: ``[lanes, length, input]``. :param packed: Keys and values are wanted contiguous.
+    :param inputs: ``[lanes, length, input]``.
     """
 
-    def __init__(self, projection: Projection, inputs: Tensor, *, packed: bool) -> None:
-        self.projection, self.inputs, self.packed = projection, inputs, packed
+    def __init__(self, projection: Projection, inputs: Tensor) -> None:
+        self.projection, self.inputs = projection, inputs
 
     def rows(self) -> tuple[Tensor, Tensor]:
         """Keys and values that are made only if somebody reads them."""
         lanes, length, _ = self.inputs.shape
         keys, values = self.projection.keys, self.projection.values
         return (
-            LazyRows(self, (lanes, keys.heads, length, keys.dim), self.inputs, lambda: self._made[0]),
-            LazyRows(self, (lanes, values.heads, length, values.dim), self.inputs, lambda: self._made[1]),
+            LazyRows(self, (lanes, keys.heads, length, keys.dim), self.inputs, partial(keys.of, self.inputs)),
+            LazyRows(self, (lanes, values.heads, length, values.dim), self.inputs, partial(values.of, self.inputs)),
         )
-
-    @cached_property
-    def _made(self) -> tuple[Tensor, Tensor]:
-        keys, values = self.projection.keys.of(self.inputs), self.projection.values.of(self.inputs)
-        return (keys.contiguous(), values.contiguous()) if self.packed else (keys, values)
 
     def can_attend(self, query: Tensor, mask: Tensor | None) -> bool:
         """Only where it takes fewer operations: narrow forwards behind long texts."""

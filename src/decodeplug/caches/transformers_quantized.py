@@ -52,11 +52,11 @@ class TransformersQuantized:
                 instead="Use cache='quantised'",
             )
         try:
-            self.make(config)
+            self.make_for_lane(config)
         except (ImportError, ValueError) as error:
             raise BadOption(_PART, **self._given(), wanted=f"what its backend takes: {error}") from error
 
-    def make(self, config: Any) -> Cache:
+    def make_for_lane(self, config: Any) -> Cache:
         """The cache of one lane.
 
         :param config: Of the model; not modified.

@@ -187,7 +187,7 @@ class LaneSession:
                 prompts=[self.prompts[lanes[place]] for place in real],
                 spans=[(starts[place], counts[place]) for place in real],
                 rule=traits.rule,
-                inputs=getattr(cache, "inputs", None),
+                calls=getattr(cache, "calls", None),
             )
         cache.begin(lanes, feeds, width)
         if full and min(wants) == max(wants):

@@ -36,7 +36,7 @@ class View:
     :ivar prompts: For each lane, how many of its ids are its prompt.
     :ivar spans: For each lane, the position of its first row and how many rows are real.
     :ivar rule: A further restriction that this model needs.
-    :ivar inputs: Where modules that a cache wants the inputs of put them; None: nowhere.
+    :ivar calls: Where modules put what they were given and made, for a cache that asks for it; None: nowhere.
     :ivar saw_bidirectional: Set when the model asks for a bidirectional mask.
     """
 
@@ -44,7 +44,7 @@ class View:
         "_broad",
         "_made",
         "aligned",
-        "inputs",
+        "calls",
         "length",
         "positions",
         "prompts",
@@ -62,11 +62,11 @@ class View:
         prompts: list[int],
         spans: list[tuple[int, int]],
         rule: MaskRule | None,
-        inputs: dict[nn.Module, Tensor] | None = None,
+        calls: dict[nn.Module, tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self.positions, self.length, self.aligned = positions, length, aligned
         self.prompts, self.spans, self.rule = prompts, spans, rule
-        self.inputs = inputs
+        self.calls = calls
         self.saw_bidirectional = False
         self._broad: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
         self._made: dict[Any, Tensor] = {}

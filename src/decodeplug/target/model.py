@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Hashable, Sequence
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -52,11 +53,14 @@ class Target:
         self.inputs = ModelInputs(self.module, call, passes_positions=self.choice.quirk.passes_positions)
         self.vocab_size: int = _vocab_size(self.module, self.config)
         self.context_window: int | None = _context_window(self.config)
-        self._handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
+        handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
+        self._kept: list[Any] = []
         latent.install(self.module)
         self.lock = _lock_of(self.module)
         self.shared: dict[CacheSpec, Any] = {}
-        weakref.finalize(self.inputs, _remove, self._handles)  # sessions hold the inputs, and may outlive the target
+        weakref.finalize(
+            self.inputs, _remove, handles, self._kept
+        )  # sessions hold the inputs, and may outlive the target
         known = {self.module.config.model_type, self.config.model_type} & VERIFIED
         if not known and self.choice.path in ("ragged", "grouped", "single"):
             self._probe()
@@ -92,9 +96,10 @@ class Target:
         """The dtype of the weights, and so of the logits."""
         return self.module.dtype
 
-    def refuse_cache(self, spec: CacheSpec) -> None:
+    def refuse_cache(self, spec: CacheSpec, plan: LayerPlan | None = None) -> None:
         """Say before a session is opened that this model cannot use a cache.
 
+        :param plan: If there is one already.
         :raises IncompatibleParts: The model has its own cache or none, and the spec is of another kind; or it was made for
             another model.
         """
@@ -109,7 +114,7 @@ class Target:
             )
         check = getattr(spec, "check", None)
         if check is not None:
-            check(self.plan(spec))
+            check(plan or self.plan(spec))
 
     def session(self, cache: str | CacheSpec = "dense") -> Session:
         """Open a session without lanes.
@@ -122,12 +127,13 @@ class Target:
         spec = NAMED.get(cache) if isinstance(cache, str) else cache
         if spec is None:
             raise BadOption("cache", cache=cache, wanted=f"one of {', '.join(NAMED)}, or a cache spec")
-        self.refuse_cache(spec)
+        plan = self.plan(spec)
+        self.refuse_cache(spec, plan)
         if isinstance(spec, Rolling):
             return RollingSession(self.session(spec.inner), spec)
-        if (make := getattr(spec, "make", None)) is not None:
+        choice = self.choice
+        if (make := getattr(spec, "make_for_lane", None)) is not None:
             return self._as_generate_does(wide=False, remember=True, make_cache=make)
-        choice, plan = self.choice, self.plan(spec)
         with self.lock:  # what sessions share is touched by forwards of others
             lanes = None if isinstance(spec, NoCache) or choice.path in ("recompute", "steps") else spec.open(plan)
         keeps = not isinstance(spec, NoCache) and choice.path != "recompute"
@@ -161,7 +167,7 @@ class Target:
             partial(model_state, self.module),
             partial(self.feeds_in_pieces, spec),
             self.module,
-            self._measured_projections,
+            cache(self._measured_projections),  # looked at once for each plan
         )
 
     def _measured_projections(self) -> Sequence[Projection | None]:
@@ -170,9 +176,11 @@ class Target:
             if self._projections is None or self._projections[0] != model_state(self.module):
                 session = self.session()
                 found: Sequence[Projection | None] = ()
+                for handle in self._kept:
+                    handle.remove()
                 if isinstance(session, LaneSession) and self.choice.lanes.own_masks:
                     found = projections.measure(session, self.module, self.vocab_size)
-                self._handles += projections.keep_inputs(found)
+                self._kept[:] = projections.keep_calls(found)
                 self._projections = model_state(self.module), found
             return self._projections[1]
 
@@ -186,7 +194,12 @@ class Target:
         if isinstance(spec, Rolling):
             return self.feeds_in_pieces(spec.inner)
         plain = choice.path == "ragged" and choice.lanes == LaneTraits() and set(choice.kinds) <= PLAIN
-        if not plain or isinstance(spec, NoCache) or choice.quirk.limit(self.config) is not None:
+        if (
+            not plain
+            or isinstance(spec, NoCache)
+            or hasattr(spec, "make_for_lane")
+            or choice.quirk.limit(self.config) is not None
+        ):
             return False
         if self._splits is None:
             session = self.session()
@@ -200,7 +213,7 @@ class Target:
         self, *, wide: bool, remember: bool, make_cache: Callable[[Any], Any] | None = None
     ) -> Session:
         inputs = GenerateInputs(self.module, self.inputs.call, make_cache)
-        return StepSession(inputs, self.vocab_size, wide=wide, remember=remember)
+        return StepSession(inputs, self.vocab_size, self.lock, wide=wide, remember=remember)
 
 
 _LOCKS: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
@@ -213,8 +226,8 @@ def _lock_of(module: Any) -> Any:
         return _LOCKS.setdefault(module, threading.RLock())
 
 
-def _remove(handles: list[Any]) -> None:
-    for handle in handles:
+def _remove(*handles: list[Any]) -> None:
+    for handle in chain.from_iterable(handles):
         handle.remove()
 
 

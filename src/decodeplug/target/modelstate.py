@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Generator, Hashable, Iterable
+from collections.abc import Callable, Generator, Hashable, Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +13,15 @@ from torch.utils.hooks import RemovableHandle
 
 from decodeplug.inference import inference
 
-__all__ = ["model_state", "next_hook", "reading"]
+__all__ = ["is_plain_tensor", "model_state", "next_hook", "only_reads", "reading"]
+
+Hook = TypeVar("Hook", bound=Callable[..., Any])
 
 _SWITCHES = ("active_adapters", "disable_adapters", "merged_adapters", "scaling", "forward")
 """What layers of adapters say of what they add, and a method that was replaced."""
 _SIMPLE = (bool, int, float, str)
 _PLAIN = {Tensor, nn.Parameter, nn.Buffer}
+_READERS: set[Any] = set()
 _READING: list[range] = []
 """Hooks that change nothing, by the numbers that torch gives them."""
 
@@ -63,8 +67,23 @@ def model_state(module: nn.Module) -> Hashable:
     return seen, tuple(tuple(torch.stack(some).tolist()) for some in numbers.values()), parts
 
 
-def _hooks(hooks: Iterable[int]) -> list[int]:
-    return [number for number in hooks if not any(number in some for some in _READING)]
+def is_plain_tensor(weight: object) -> bool:
+    """Is it a tensor of torch's own, and not one of a package that computes in another way?"""
+    return type(weight) in _PLAIN
+
+
+def only_reads(hook: Hook) -> Hook:
+    """Mark a hook that changes nothing, whenever it was registered."""
+    _READERS.add(hook)
+    return hook
+
+
+def _hooks(hooks: Mapping[int, Any]) -> list[int]:
+    return [
+        number
+        for number, hook in hooks.items()
+        if hook not in _READERS and not any(number in some for some in _READING)
+    ]
 
 
 def _settings(part: nn.Module) -> tuple[object, ...]:

@@ -1,6 +1,6 @@
 """Which layers make their keys and values of one input by one matrix: measured, not read from the model's code.
 
-In a forward over a few ids, each linear layer puts out random numbers of every magnitude instead of its own. Where those
+In a forward over a few ids, each linear layer puts out random numbers of many magnitudes instead of its own. Where those
 of one layer come to the cache as keys, unchanged and each at its place, there is nothing between the two: no rotation by the
 position, no norm, no clipping.
 """
@@ -8,6 +8,7 @@ position, no norm, no clipping.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,14 +18,17 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from decodeplug.caches.layers import KeyValueLayer
-from decodeplug.caches.projection import Columns, Projection
+from decodeplug.caches.projection import Columns, Projection, hooked_everywhere, is_view_of
 from decodeplug.target.lanes import LaneSession
 from decodeplug.target.masks import looking
+from decodeplug.target.modelstate import is_plain_tensor, only_reads
 
-__all__ = ["keep_inputs", "measure"]
+__all__ = ["keep_calls", "measure"]
 
+_measuring: ContextVar[bool] = ContextVar("measuring", default=False)
+"""Other threads may run the model meanwhile, and must not see the numbers."""
 _LANES, _IDS = 2, 8
-_DECADES = 3  # magnitudes from a thousandth to a thousand
+_DECADES = 4  # magnitudes from a ten-thousandth to ten thousand
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,7 @@ def measure(session: LaneSession, module: nn.Module, vocab_size: int) -> list[Pr
     random = torch.Generator().manual_seed(0)
 
     def put_out(part: nn.Module, args: tuple[Any, ...], output: Any) -> Tensor | None:
-        if not args or not isinstance(args[0], Tensor) or not isinstance(output, Tensor):
+        if not _measuring.get() or not args or not isinstance(args[0], Tensor) or not isinstance(output, Tensor):
             return None
         numbers = torch.randn(output.shape, generator=random)
         numbers *= 10 ** (_DECADES * (2 * torch.rand(output.shape, generator=random) - 1))
@@ -65,46 +69,54 @@ def measure(session: LaneSession, module: nn.Module, vocab_size: int) -> list[Pr
             vars(layer)["update"] = partial(look, number, layer.update)
     handles = [part.register_forward_hook(put_out) for part in module.modules() if _is_plain(part)]
     ids = torch.linspace(0, vocab_size - 1, _LANES * _IDS).long().view(_LANES, _IDS).tolist()
+    token = _measuring.set(True)
     try:
         session.keep([-1] * _LANES, [0] * _LANES)
         session.forward(ids, [1] * _LANES)
     finally:
+        _measuring.reset(token)
         for handle in handles:
             handle.remove()
     return found
 
 
-def keep_inputs(projections: Sequence[Projection | None]) -> list[Any]:
-    """Have the inputs of these layers put where a cache finds them, in forwards of caches that ask for it.
+def keep_calls(projections: Sequence[Projection | None]) -> list[Any]:
+    """Have the calls of these layers put where a cache finds them, in forwards of caches that ask for it.
 
     :returns: The handles of the hooks.
     """
-    return [
-        projection.keys.part.register_forward_pre_hook(_keep_input)
-        for projection in projections
-        if projection is not None and projection.saves
-    ]
+    used = [projection for projection in projections if projection is not None and projection.saves]
+    parts = dict.fromkeys(part for one in used for part in (one.keys.part, one.values.part))
+    return [part.register_forward_hook(_keep_call) for part in parts]
 
 
-def _keep_input(part: nn.Module, args: tuple[Any, ...]) -> None:
+@only_reads
+def _keep_call(part: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
     view = looking.get()
-    if view is not None and view.inputs is not None:
-        view.inputs[part] = args[0]
+    if view is not None and view.calls is not None:
+        view.calls[part] = args[0], output
 
 
 def _is_plain(part: nn.Module) -> bool:
     """Is it the product with a weight, and nothing else: no adapter, no hook, no other kind of weight?"""
-    hooks = {*part._forward_pre_hooks.values(), *part._forward_hooks.values()}
-    return type(part) in (nn.Linear, Conv1D) and hooks <= {_keep_input} and "forward" not in vars(part)
+    if type(part) not in (nn.Linear, Conv1D) or "forward" in vars(part) or not is_plain_tensor(part.weight):
+        return False
+    return {*part._forward_pre_hooks.values(), *part._forward_hooks.values()} <= {_keep_call}
 
 
 def _projection(calls: Sequence[_Call], keys: Tensor, values: Tensor) -> Projection | None:
+    """What was found to make these, if it is one matrix, whose input is still what it was."""
     key, value = _columns(calls, keys), _columns(calls, values)
-    if key is None or value is None or key[0].given is not value[0].given:
+    if key is None or value is None or hooked_everywhere():
         return None
-    call = key[0]
-    same = torch.equal(call.given.nan_to_num(), call.copy.nan_to_num())
-    return Projection(key[1], value[1]) if same and call.given.dtype == call.part.weight.dtype else None
+    call, other = key[0], value[0]
+    same = torch.equal(call.given.nan_to_num(), call.copy.nan_to_num()) and call.given is other.given
+    last = {one.part: one for one in calls}  # a layer that is called twice is seen by what it made last
+    if not same or last[call.part] is not call or last[other.part] is not other:
+        return None
+    if {call.given.dtype, call.part.weight.dtype, other.part.weight.dtype} != {keys.dtype}:
+        return None
+    return Projection(key[1], value[1], (is_view_of(keys, call.out), is_view_of(values, other.out)))
 
 
 def _columns(calls: Sequence[_Call], rows: Tensor) -> tuple[_Call, Columns] | None:

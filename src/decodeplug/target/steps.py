@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,12 +36,20 @@ class Lane:
 class StepSession:
     """See :class:`decodeplug.contracts.Session`.
 
-    :param wide: The model continues exactly with several new ids at once, so that drafts pay.
+    :param lock: Held during a forward. :param wide: The model continues exactly with several new ids at once, so that drafts pay.
     :param remember: False makes it the oracle: every lane is replayed from its prompt at every forward.
     """
 
-    def __init__(self, inputs: GenerateInputs, vocab_size: int, *, wide: bool, remember: bool = True) -> None:
-        self.inputs, self.vocab_size, self.wide, self.remember = inputs, vocab_size, wide, remember
+    def __init__(
+        self,
+        inputs: GenerateInputs,
+        vocab_size: int,
+        lock: AbstractContextManager[Any],
+        *,
+        wide: bool,
+        remember: bool = True,
+    ) -> None:
+        self.inputs, self.vocab_size, self.lock, self.wide, self.remember = inputs, vocab_size, lock, wide, remember
         self.max_draft: int | None = None if wide or not remember else 0
         self.lanes: list[Lane] = []
         self.hidden: Sequence[Tensor] = []
@@ -53,7 +62,8 @@ class StepSession:
         rows, self.hidden = [], []
         for lane, feed, want in zip(self.lanes, feeds, wants, strict=True):
             if feed:
-                rows.extend(self._feed(lane, list(feed), want))
+                with self.lock:
+                    rows.extend(self._feed(lane, list(feed), want))
             elif self._tapped:
                 self.hidden = [*self.hidden, torch.empty(0)]
         if rows:

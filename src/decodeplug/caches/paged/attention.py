@@ -8,6 +8,7 @@ section 3. Parts for each thread: Flash-Decoding (https://crfm.stanford.edu/2023
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from math import gcd
@@ -20,7 +21,8 @@ from decodeplug.caches.paged.placement import Placement, Run
 
 __all__ = ["attend"]
 
-_ROWS_OF_A_UNIT = 32  # that one thread of the kernel attends for at once
+_ROWS_OF_A_UNIT = ((192, 32), (768, 64), (sys.maxsize, 256))
+"""Of fewer rows than the first, one thread of the kernel attends for so many at once."""
 _EVEN = 0.9  # of the threads' time used: that is even enough
 _SHORTEST = 128  # rows of a part
 _FUSED = {torch.float32, torch.float64, torch.bfloat16, torch.float16}
@@ -107,7 +109,7 @@ def _attend_piece(
 ) -> tuple[Tensor, Tensor]:
     """``[heads, rows, value_dim]`` and the log-sum-exp ``[heads, rows]`` of the scores; -inf where nothing is seen."""
     if len(keys) == 1 and values.dtype in _FUSED and keys[0].shape[-1] == values.shape[-1]:
-        parts = 1 if hidden is not None else _parts(*queries[0].shape[:2], values.shape[1])
+        parts = 1 if hidden is not None else _parts(queries[0].shape[0], queries[0].shape[1], values.shape[1])
         if parts > 1:
             return _attend_parts(queries[0], keys[0], values, parts, scale)
         added = None if hidden is None else hidden.added[None, None]
@@ -137,7 +139,8 @@ def _fused(queries: Tensor, keys: Tensor, values: Tensor, added: Tensor | None, 
 def _parts(heads: int, rows: int, length: int) -> int:
     """In how many parts keys are attended so that all threads have equally much to do: the kernel gives each some heads."""
     threads = torch.get_num_threads()
-    units = heads * -(-rows // _ROWS_OF_A_UNIT)
+    size = next(size for fewer, size in _ROWS_OF_A_UNIT if rows < fewer)
+    units = heads * -(-rows // size)
     rounds = -(-units // threads)
     if units > _EVEN * (rounds * threads):
         return 1
@@ -149,12 +152,8 @@ def _attend_parts(queries: Tensor, keys: Tensor, values: Tensor, parts: int, sca
     """The same as :func:`_attend_piece`, in parts of equal length: where they overlap, one of them does not look."""
     step, more = divmod(keys.shape[1], parts)
     added = _overlap(parts, step, more, queries.dtype)
-    out, weight = _fused(
-        queries.expand(parts, -1, -1, -1),
-        *(_overlapping(rows, parts, step, more) for rows in (keys, values)),
-        added,
-        scale,
-    )
+    keys, values = (_overlapping(rows, parts, step, more) for rows in (keys, values))
+    out, weight = _fused(queries.expand(parts, -1, -1, -1), keys, values, added, scale)
     whole = weight.logsumexp(0)
     return (out * (weight - whole).exp().unsqueeze(-1).to(out.dtype)).sum(0), whole
 

@@ -12,6 +12,7 @@ from transformers.cache_utils import Cache
 
 from decodeplug.caches.dense import LayeredCache
 from decodeplug.caches.layers import moved_lanes
+from decodeplug.caches.lazy import forget_rows
 from decodeplug.caches.paged.layers import PagedHybrid, PagedIndexed, PagedLayer
 from decodeplug.caches.paged.pages import PageGroup, Pages
 from decodeplug.caches.paged.placement import Placement
@@ -162,6 +163,7 @@ class PagedLanes:
         for part in self.parts:
             for lane, feed in zip(self._lanes, self._feeds, strict=True):
                 part.tables.append(lane, feed)
+        forget_rows(self.cache.layers)
         self._is_current = None
 
     def learn(self) -> None:
