@@ -6,12 +6,9 @@ import copy
 from typing import Any
 
 import pytest
-import torch
 from caches.paged_texts import fed, pages, prompt
-from torch import Tensor
 
 from decodeplug.caches import Paged
-from decodeplug.caches.paged import attention
 from decodeplug.caches.paged.space import Space
 from decodeplug.errors import BadOption, CacheFull
 from decodeplug.target import Target
@@ -27,28 +24,6 @@ WINDOWED = ["gemma3_text", "mistral", "gpt_oss", "llama4_text"]
 def test_the_law_of_caches(kind: str, block_size: int) -> None:
     model = tiny_model(kind)
     check_cache(lambda: Target(model).session(Paged(block_size)), model, vocab=256)
-
-
-@pytest.mark.parametrize("threads", [3, 5, 16])
-@pytest.mark.parametrize("kind", ["llama", "gemma3"])
-def test_threads_that_share_the_keys_of_a_head_find_the_same(
-    kind: str, threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Heads are seldom a multiple of the threads: each attends to a part of the keys of all, and parts may overlap."""
-    lengths: list[tuple[int, int]] = []
-    attend = attention._attend_parts
-
-    def noted(queries: Tensor, keys: Tensor, values: Tensor, parts: int, scale: float) -> tuple[Tensor, Tensor]:
-        lengths.append((keys.shape[1], parts))
-        return attend(queries, keys, values, parts, scale)
-
-    monkeypatch.setattr(attention, "_attend_parts", noted)
-    monkeypatch.setattr(attention, "_SHORTEST", 1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    model = tiny_model(kind)
-    check_cache(lambda: Target(model).session(Paged(3)), model, vocab=256, longest=30, seed=threads)
-    assert any(length % parts for length, parts in lengths)
-    assert any(length % parts == 0 for length, parts in lengths)
 
 
 class AlwaysOneMore(RowCosts):

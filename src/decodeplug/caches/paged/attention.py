@@ -3,15 +3,13 @@
 A prefix that several lanes have in common is attended once, by the queries of all of them.
 
 Source: the merge is that of FlashAttention, arXiv:2205.14135, section 3.1; shared prefixes: Hydragen, arXiv:2402.05099,
-section 3. Parts for each thread: Flash-Decoding (https://crfm.stanford.edu/2023/10/12/flashdecoding.html).
+section 3.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from functools import lru_cache, partial
-from math import gcd
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -21,10 +19,6 @@ from decodeplug.caches.paged.placement import Placement, Run
 
 __all__ = ["attend"]
 
-_ROWS_OF_A_UNIT = ((192, 32), (768, 64), (sys.maxsize, 256))
-"""Of fewer rows than the first, one thread of the kernel attends for so many at once."""
-_EVEN = 0.9  # of the threads' time used: that is even enough
-_SHORTEST = 128  # rows of a part
 _FUSED = {torch.float32, torch.float64, torch.bfloat16, torch.float16}
 
 
@@ -109,11 +103,11 @@ def _attend_piece(
 ) -> tuple[Tensor, Tensor]:
     """``[heads, rows, value_dim]`` and the log-sum-exp ``[heads, rows]`` of the scores; -inf where nothing is seen."""
     if len(keys) == 1 and values.dtype in _FUSED and keys[0].shape[-1] == values.shape[-1]:
-        parts = 1 if hidden is not None else _parts(queries[0].shape[0], queries[0].shape[1], values.shape[1])
-        if parts > 1:
-            return _attend_parts(queries[0], keys[0], values, parts, scale)
         added = None if hidden is None else hidden.added[None, None]
-        out, weight = (found[0] for found in _fused(queries[0][None], keys[0][None], values[None], added, scale))
+        found = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            queries[0][None], keys[0][None], values[None], 0.0, False, attn_mask=added, scale=scale
+        )
+        out, weight = found[0][0], found[1][0]
     else:
         scores = queries[0] @ keys[0].transpose(1, 2)
         for query, key in zip(queries[1:], keys[1:], strict=True):
@@ -126,53 +120,6 @@ def _attend_piece(
         out = out.masked_fill(hidden.blind[None, :, None], 0.0)
         weight = weight.masked_fill(hidden.blind, -torch.inf)
     return out, weight
-
-
-def _fused(queries: Tensor, keys: Tensor, values: Tensor, added: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
-    """``[pieces, heads, rows, dim]`` and the log-sum-exps ``[pieces, heads, rows]``, in the kernel."""
-    found = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        queries, keys, values, 0.0, False, attn_mask=added, scale=scale
-    )
-    return found[0], found[1]
-
-
-def _parts(heads: int, rows: int, length: int) -> int:
-    """In how many parts keys are attended so that all threads have equally much to do: the kernel gives each some heads."""
-    threads = torch.get_num_threads()
-    size = next(size for fewer, size in _ROWS_OF_A_UNIT if rows < fewer)
-    units = heads * -(-rows // size)
-    rounds = -(-units // threads)
-    if units > _EVEN * (rounds * threads):
-        return 1
-    parts = threads // gcd(units, threads)
-    return parts if length >= parts * _SHORTEST else 1
-
-
-def _attend_parts(queries: Tensor, keys: Tensor, values: Tensor, parts: int, scale: float) -> tuple[Tensor, Tensor]:
-    """The same as :func:`_attend_piece`, in parts of equal length: where they overlap, one of them does not look."""
-    step, more = divmod(keys.shape[1], parts)
-    added = _overlap(parts, step, more, queries.dtype)
-    keys, values = (_overlapping(rows, parts, step, more) for rows in (keys, values))
-    out, weight = _fused(queries.expand(parts, -1, -1, -1), keys, values, added, scale)
-    whole = weight.logsumexp(0)
-    return (out * (weight - whole).exp().unsqueeze(-1).to(out.dtype)).sum(0), whole
-
-
-def _overlapping(rows: Tensor, parts: int, step: int, more: int) -> Tensor:
-    """``[heads, length, dim]`` as ``[parts, heads, step + more, dim]``, of which each begins ``step`` behind the one before."""
-    across, down, along = rows.stride()
-    size = parts, rows.shape[0], step + more, rows.shape[2]
-    return rows.as_strided(size, (step * down, across, down, along), rows.storage_offset())
-
-
-@lru_cache(maxsize=16)
-def _overlap(parts: int, step: int, more: int, dtype: torch.dtype) -> Tensor | None:
-    """``[parts, 1, 1, step + more]``: each part but the last leaves its last rows to the next one."""
-    if not more:
-        return None
-    added = torch.zeros((parts, 1, 1, step + more), dtype=dtype)
-    added[:-1, ..., step:] = -torch.inf
-    return added
 
 
 def _merged(found: Sequence[Sequence[tuple[Tensor, Tensor]]]) -> Tensor:

@@ -95,15 +95,21 @@ class Placement:
             rows = self._rows[slab, device] = begins.to(device, non_blocking=True)
         return slab, rows
 
-    def places(self, run: Run, device: torch.device) -> Tensor | None:
-        """Where the rows of parts lie in their slab, ``[rows]`` int64; None if they are of several."""
+    def blocks(self, run: Run, size: int, slab: Tensor) -> Tensor | None:
+        """The blocks of ``size`` rows that parts lie in, ``[heads * blocks]`` int64, all of a head before the next head's; None if
+        they are of several slabs. Parts begin with a block, and all but the last end with one.
+
+        :param slab: ``[heads, rows, dim]``, in which they lie.
+        """
         if any(part.slab != run.slab for part in run.parts):
             return None
-        places = self._rows.get((run, device))
-        if places is None:
-            rows = [row for part in run.parts for row in range(part.begin, part.begin + part.rows)]
-            places = self._rows[run, device] = torch.tensor(rows).to(device, non_blocking=True)
-        return places
+        heads, total = slab.shape[0], slab.shape[1] // size
+        found = self._rows.get((run, heads, total, slab.device))
+        if found is None:
+            blocks = [row // size for part in run.parts for row in range(part.begin, part.begin + part.rows, size)]
+            whole = torch.tensor([[head * total] for head in range(heads)]) + torch.tensor(blocks)
+            found = self._rows[run, heads, total, slab.device] = whole.flatten().to(slab.device, non_blocking=True)
+        return found
 
     def aim(
         self, tables: Lanes, slabs: Sequence[Slab], lanes: Sequence[int], counts: Sequence[int], width: int

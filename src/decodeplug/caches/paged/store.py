@@ -73,9 +73,12 @@ class BlockRows:
             return self.slabs[run.slab].narrow(1, run.begin, run.rows)
         placement.gathered += run.rows * self.row_bytes
         slab = self.slabs[run.slab]
-        places = placement.places(run, slab.device)
-        if places is not None:
-            return slab.index_select(1, places)
+        blocks = placement.blocks(run, self._size, slab)
+        if blocks is not None:
+            heads, _, dim = slab.shape
+            # Whole blocks, of all heads in one dim: that is what the kernel divides among threads.
+            found = slab.view(-1, self._size * dim).index_select(0, blocks)
+            return found.view(heads, -1, dim).narrow(1, 0, run.rows)
         return torch.cat([self.of(part, placement) for part in run.parts], dim=1)
 
     def gather(self, placement: Placement, lanes: int) -> Tensor:
