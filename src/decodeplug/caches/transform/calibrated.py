@@ -19,8 +19,8 @@ __all__ = ["COMMAND", "FILE", "Calibration"]
 
 FILE = "calibration.safetensors"
 COMMAND = "decodeplug cache calibrate"
-_FORMAT = 1  # raise it when what is written below changes
-_TENSORS = ("mean", "encode", "decode", "steps", "losses")
+_FORMAT = 2  # raise it when what is written below changes
+_TENSORS = ("mean", "encode", "decode", "steps", "bends", "losses")
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,13 +13,14 @@ from decodeplug.caches.coded import Codes
 from decodeplug.caches.coded.packing import pack, unpack
 from decodeplug.caches.transform.rotary import Rotation, Turns
 
-__all__ = ["ROUNDED", "Basis", "Components"]
+__all__ = ["ROUNDED", "Basis", "Components", "unbent"]
 
 ROUNDED = (1, 2, 3, 4, 6, 8)
 """Bits of a component that is rounded; one of 16 is stored in half precision."""
 
 PLANES = {8: {8: 0}, 4: {4: 0, 6: 2}, 2: {2: 0, 3: 1, 6: 0}, 1: {1: 0, 3: 0}}
-"""In parts of how many bits numbers are stored: for each, of components with how many bits, and at which bit it begins."""
+"""In parts of how many bits numbers are stored: for each, of components with how many bits, and at which bit it begins. Parts of
+components with fewer bits come first."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -30,7 +31,8 @@ class Basis:
     :ivar rotation: That is taken from the keys; None: none is.
     :ivar mean: ``[dim]``. :ivar encode: ``[dim, dim]``: ``(row - mean) @ encode`` are the components, sorted by their worth.
     :ivar decode: ``[dim, dim]``, its inverse.
-    :ivar steps: ``[6, dim]``: between neighbouring values of a component that has as many bits as ``ROUNDED`` says.
+    :ivar steps, bends: ``[6, dim]``: a component that has as many bits as ``ROUNDED`` says is ``steps * (n + bends * n**3)``, where
+        ``n`` is the number that is stored less the middle one: near zero values lie closer to each other than far from it.
     :ivar losses: ``[8, dim]``: what is lost with as many bits as :data:`WIDTHS` says.
     """
 
@@ -42,6 +44,7 @@ class Basis:
     encode: Tensor
     decode: Tensor
     steps: Tensor
+    bends: Tensor
     losses: Tensor
 
 
@@ -74,7 +77,8 @@ class Components:
             cos, sin = self._turns.behind(start, len(keys), on.mean)
             keys = self._turns.rotation.turn(keys.to(on.mean.dtype), cos, -sin)
         rows = torch.cat([keys.flatten(1).to(on.mean.dtype), values.flatten(1).to(on.mean.dtype)], dim=1) - on.mean
-        numbers = (rows @ on.encode + on.middles).round_().clamp_(on.zero, 2 * on.middles).to(torch.uint8)
+        bent = unbent(rows @ on.encode, on.bends)
+        numbers = (bent + on.middles).round_().clamp_(on.zero, 2 * on.middles).to(torch.uint8)
         codes = [pack((numbers[:, columns] >> shifts) & (2**bits - 1), bits) for bits, columns, shifts in on.planes]
         if on.halves.shape[1]:
             limit = torch.finfo(torch.float16).max
@@ -83,9 +87,14 @@ class Components:
 
     def decode(self, codes: Codes, starts: Sequence[int], like: Tensor) -> tuple[Tensor, Tensor]:
         basis, on = self.basis, self._on(like)
-        numbers = [unpack(part, bits).to(on.mean.dtype) for (bits, _, _), part in zip(on.planes, codes, strict=False)]
-        nothing = on.mean.new_empty((len(starts), self.ids, 0))
-        found = torch.cat([nothing, *numbers, *(part.to(on.mean.dtype) for part in codes[len(numbers) :])], dim=-1)
+        parts = {bits: unpack(part, bits) for (bits, _, _), part in zip(on.planes, codes, strict=False)}
+        nothing = torch.empty((len(starts), self.ids, 0), dtype=torch.uint8, device=on.mean.device)
+        numbers = _joined(parts, on.counts, nothing).to(on.mean.dtype)
+        first, second, third = on.powers
+        found = torch.addcmul(second, third, numbers)
+        found = torch.addcmul(first, found, numbers).mul_(numbers)
+        if len(codes) > len(parts):
+            found = torch.cat([found, codes[-1].to(on.mean.dtype)], dim=-1)
         rows = torch.addmm(on.rest, found.flatten(0, 1), on.decode).view(*found.shape[:2], -1)
         keys, values = rows.split([basis.heads * basis.key_dim, basis.heads * basis.value_dim], dim=-1)
         keys = keys.unflatten(-1, (basis.heads, basis.key_dim))
@@ -104,46 +113,82 @@ class Components:
 class Matrices(NamedTuple):
     """What one layer is coded and decoded with.
 
-    :ivar mean: ``[dim]``. :ivar encode: ``[dim, rounded]``: to numbers, of which ``middles`` ``[rounded]`` stand for zero.
-    :ivar zero: ``[1]``, 0. :ivar halves: ``[dim, halves]``: to components that are not rounded.
+    :ivar mean: ``[dim]``. :ivar encode: ``[dim, rounded]``: to components in steps, those with fewer bits first. With ``bends`` and
+        ``middles`` ``[rounded]`` they become numbers. :ivar zero: ``[1]``, 0.
+    :ivar halves: ``[dim, halves]``: to components that are not rounded.
     :ivar planes: Bits of a part, and of which columns of the numbers it is, ``[columns]``, beginning at which bit.
-    :ivar decode: ``[columns of all planes + halves, dim]``. :ivar rest: ``[dim]``, added to what that gives.
+    :ivar counts: How many components have as many bits as :data:`ROUNDED` says.
+    :ivar powers: ``[rounded]`` each: with how much the number, its square and its cube go into a component in steps; what is the same for
+        all numbers is in ``rest``.
+    :ivar decode: ``[rounded + halves, dim]``. :ivar rest: ``[dim]``, added to what that gives.
     """
 
     mean: Tensor
     encode: Tensor
+    bends: Tensor
     middles: Tensor
     zero: Tensor
     halves: Tensor
     planes: Sequence[tuple[int, Tensor, Tensor]]
+    counts: Sequence[int]
+    powers: tuple[Tensor, Tensor, Tensor]
     decode: Tensor
     rest: Tensor
 
 
+def unbent(values: Tensor, bends: Tensor) -> Tensor:
+    """The ``n`` of which ``n + bends * n**3`` are these values; the bends are 0 or more, and the function rises."""
+    size = (3 * bends).sqrt()
+    solved = 2 * torch.sinh(torch.asinh(1.5 * size * values) / 3) / size
+    return torch.where(bends > 0, solved, values)
+
+
+def _joined(parts: Mapping[int, Tensor], counts: Sequence[int], nothing: Tensor) -> Tensor:
+    """Numbers ``[pieces, ids, rounded]`` uint8 from the parts that they were stored in."""
+    found: list[Tensor] = [nothing]
+    read = dict.fromkeys(parts, 0)
+    for width, count in zip(ROUNDED, counts, strict=True):
+        number: Tensor | None = None
+        for bits, begins in PLANES.items():
+            if count and width in begins:
+                part = parts[bits].narrow(2, read[bits], count)
+                read[bits] += count
+                part = part << begins[width] if begins[width] else part
+                number = part if number is None else number | part
+        if number is not None:
+            found.append(number)
+    return torch.cat(found, dim=-1)
+
+
 def _matrices(basis: Basis, bits: Tensor, device: torch.device, dtype: torch.dtype) -> Matrices:
-    chosen = ((bits > 0) & (bits < 16)).nonzero().squeeze(1)
-    widths = bits[chosen]
-    steps = basis.steps.new_ones(len(chosen))
-    for row, width in enumerate(ROUNDED):
-        steps = torch.where(widths == width, basis.steps[row, chosen], steps)
+    chosen = torch.cat([(bits == width).nonzero().squeeze(1) for width in ROUNDED])
+    widths, row = (
+        bits[chosen],
+        torch.tensor([ROUNDED.index(width) for width in bits[chosen].tolist()], dtype=torch.int64),
+    )
+    steps, bends = basis.steps[row, chosen], basis.bends[row, chosen]
     middles = (2.0**widths - 1) / 2
-    back = basis.decode[chosen] * steps[:, None]
     planes: list[tuple[int, Tensor, Tensor]] = []
-    rows: list[Tensor] = []
     for part, begins in PLANES.items():
         columns = torch.isin(widths, torch.tensor(list(begins))).nonzero().squeeze(1)
         shifts = torch.tensor([begins[width] for width in widths[columns].tolist()], dtype=torch.uint8)
         if len(columns):
             planes.append((part, columns.to(device), shifts.to(device)))
-            rows.append(back[columns] * (2.0**shifts)[:, None])
     whole = (bits == 16).nonzero().squeeze(1)
+    back = basis.decode[chosen] * steps[:, None]
+    # (n - m) + b (n - m)^3 in powers of n
+    powers = 1 + 3 * bends * middles**2, -3 * bends * middles, bends
+    constant = -middles - bends * middles**3
     return Matrices(
         basis.mean.to(device, dtype),
         (basis.encode[:, chosen] / steps).to(device, dtype),
+        bends.to(device, dtype),
         middles.to(device, dtype),
         torch.zeros(1, dtype=dtype, device=device),
         basis.encode[:, whole].to(device, dtype),
         planes,
-        torch.cat([*rows, basis.decode[whole]]).to(device, dtype),
-        (basis.mean - middles @ back).to(device, dtype),
+        [int((widths == width).sum()) for width in ROUNDED],
+        (powers[0].to(device, dtype), powers[1].to(device, dtype), powers[2].to(device, dtype)),
+        torch.cat([back, basis.decode[whole]]).to(device, dtype),
+        (basis.mean + constant @ back).to(device, dtype),
     )
