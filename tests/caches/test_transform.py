@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as some
 
 from decodeplug import Host
 from decodeplug.caches import Dense, Latent, Quantised
 from decodeplug.caches.transform.allocation import WIDTHS, allocate
 from decodeplug.caches.transform.calibrated import FILE, Calibration
-from decodeplug.caches.transform.components import Components
+from decodeplug.caches.transform.components import ROUNDED, Components, unbent
 from decodeplug.calibration import calibrate
 from decodeplug.calibration.moments import begun
+from decodeplug.calibration.scales import _curves, _points
 from decodeplug.errors import BadOption, IncompatibleParts, UnsupportedModel
 from decodeplug.target import Target
 from decodeplug.testing import Float64Throughout, check_cache, tiny_model
@@ -118,6 +121,58 @@ def test_components_without_rounding_are_the_rows_themselves() -> None:
             found = codec.decode(codes, [64], keys)
             assert float((found[0][0] - keys * 0.1).abs().max()) < most
             assert float((found[1][0] - values * 0.1).abs().max()) < most
+
+
+def test_numbers_of_all_widths_together_mean_what_the_basis_says() -> None:
+    for layer in calibration().layers:
+        dim = len(layer.mean)
+        bits = torch.tensor([WIDTHS[place % len(WIDTHS)] for place in range(dim)])
+        rows = (
+            layer.mean
+            + 3 * torch.randn(64, dim, generator=torch.Generator().manual_seed(1)) @ layer.decode.abs().sqrt()
+        )
+        wanted = torch.zeros(64, dim)
+        for place, (width, value) in enumerate(zip(bits.tolist(), ((rows - layer.mean) @ layer.encode).T, strict=True)):
+            if width in ROUNDED:
+                row, middle = ROUNDED.index(width), (2**width - 1) / 2
+                step, bend = layer.steps[row, place], layer.bends[row, place]
+                number = torch.arange(2**width) - middle
+                nearest = (unbent(value / step, bend)[:, None] - number).abs().argmin(1)
+                wanted[:, place] = step * (number + bend * number**3)[nearest]
+            elif width:
+                wanted[:, place] = value
+        expected = layer.mean + wanted @ layer.decode
+        turned = layer.heads * layer.key_dim
+        codec = Components(replace(layer, rotation=None), bits, 64)
+        keys, values = (
+            rows[:, :turned].unflatten(1, (layer.heads, -1)),
+            rows[:, turned:].unflatten(1, (layer.heads, -1)),
+        )
+        codes = tuple(part[None] for part in codec.encode(keys, values, 0))
+        found = torch.cat([part[0].flatten(1) for part in codec.decode(codes, [0], keys)], dim=1)
+        size = float(expected.abs().max())
+        assert float((found - expected).abs().max()) < 2e-3 * size
+
+
+@given(some.floats(-300, 300), some.floats(0, 4))
+def test_a_bent_scale_is_left_as_it_was_entered(number: float, bend: float) -> None:
+    value, bends = torch.tensor([number], dtype=torch.float64), torch.tensor([bend], dtype=torch.float64)
+    assert float(unbent(value + bends * value**3, bends)) == pytest.approx(number, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_values_that_are_mostly_small_have_a_bent_scale(bits: int) -> None:
+    normal = torch.randn(4096, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rows = torch.stack([torch.linspace(-1, 1, 4096, dtype=torch.float64), normal[:, 0] * normal[:, 1].abs()], dim=1)
+    rows = torch.cat([rows, rows[:1000]])
+    steps, bends, lost = _curves(*_points(rows), rows.std(0), bits)
+    assert float(bends[0]) == 0
+    assert float(bends[1]) > 0
+    for place in range(2):  # what is lost with these is what was foreseen from few points
+        middle = (2**bits - 1) / 2
+        numbers = (unbent(rows[:, place] / steps[place], bends[place]) + middle).round().clamp(0, 2 * middle) - middle
+        away = steps[place] * (numbers + bends[place] * numbers**3) - rows[:, place]
+        assert float(away.square().mean()) == pytest.approx(float(lost[place]), rel=0.05)
 
 
 def test_a_layer_that_is_worth_no_bit_is_its_mean() -> None:
