@@ -154,6 +154,6 @@ def test_prompts_are_fed_whole_whatever_a_forward_may_have() -> None:
     assert found[0] == found[1]
 
 
-def test_a_call_without_a_cache_has_none(host: Host) -> None:
+def test_a_call_that_wants_no_cache_is_not_quantised(host: Host) -> None:
     said = {"cache_implementation": "quantized", "cache_config": {"backend": "fp8"}, "use_cache": False}
     assert theirs(host, PROMPTS[0], custom_generate=host.custom_generate(), **said) == theirs(host, PROMPTS[0])

@@ -74,8 +74,8 @@ class LazyRows(Tensor):
 
 
 def forget_rows(layers: Iterable[Any]) -> None:
-    """Let go of keys and values that take memory of their own: a model may look at its layers between two forwards, and need their
-    shapes, but what they hold is the cache's business.
+    """Let go of keys and values that take memory of their own, and are no view of what the cache holds: a model may look at its layers
+    between two forwards, and need their shapes.
 
     :param layers: Their ``keys`` and ``values`` are replaced by tensors without memory.
     """

@@ -83,8 +83,8 @@ class Projection:
     def made(self, calls: Calls, keys: Tensor, values: Tensor) -> Tensor | None:
         """The input that these keys and values ``[lanes, heads, width, dim]`` were made of, and nothing done to them since.
 
-        :param calls: Of the linear layers that were called. None is returned where a hook or an adapter has come between: what it
-            does to keys is not in the linear layer's output. It cannot be told of keys that were copied even without one.
+        :param calls: Of the linear layers that were called and have no hook. None is returned where an adapter has come between:
+            what it does to keys is not in the linear layer's output. It cannot be told of keys that were copied even without one.
         """
         given, _ = calls.get(self.keys.part, (None, None))
         for part, rows, is_view in zip((self.keys.part, self.values.part), (keys, values), self.views, strict=True):

@@ -107,7 +107,7 @@ class StoredLayer(KeyValueLayer):
             raise IncompatibleParts(
                 "cache 'stored-input'",
                 "the model",
-                because="a hook or an adapter that came while texts were written changes their keys",
+                because="it has hooks or adapters that came while texts were written, and may change their keys",
                 instead="Change the model between two texts, or use cache='dense'",
             )
         calls.pop(projection.keys.part)

@@ -22,8 +22,8 @@ _STEPS = {
 _TRIED = torch.logspace(-0.3, 0.9, 20, base=10.0)  # of that
 _BENDS = (0.0, 0.3, 0.6, 1.0, 1.6, 2.5, 4.0)
 """How much larger than with equal steps the largest value may be, less one."""
-_TAIL, _GROUP = 32, 32
-"""Values of a component at either end that count for themselves; the others are taken together."""
+_TAIL = 32  # values of a component at either end that count for themselves, at least
+_GROUP = {1: 32, 2: 32, 3: 32, 4: 32, 6: 8, 8: 8}  # others that are taken together while scales are tried, by bits
 
 
 def basis_of(moments: Moments) -> Basis:
@@ -41,8 +41,8 @@ def basis_of(moments: Moments) -> Basis:
     turned = turned.flip(1)
     worth = worth.flip(0).clamp(min=0)
     encode, decode = root @ turned, turned.T @ inverse
-    points, weights = _points((moments.rows.double() - moments.mean) @ encode)
-    steps, bends, lost = zip(*(_curves(points, weights, worth.sqrt(), width) for width in ROUNDED), strict=True)
+    values = ((moments.rows.double() - moments.mean) @ encode).sort(0).values
+    steps, bends, lost = zip(*(_curves(values, worth.sqrt(), width) for width in ROUNDED), strict=True)
     losses = torch.stack([worth, *lost, worth * 2.0**-24])
     return Basis(
         moments.heads,
@@ -56,34 +56,42 @@ def basis_of(moments: Moments) -> Basis:
     )
 
 
-def _points(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Few values ``[points, dim]`` of each component that stand for many, and for how many of them each, ``[points, 1]``, in shares."""
-    values = rows.sort(0).values
-    between = len(values) - 2 * _TAIL
-    groups = max(between, 0) // _GROUP
-    if groups < 2:
-        return values, values.new_full((len(values), 1), 1 / len(values))
-    inside = values[_TAIL : _TAIL + groups * _GROUP].unflatten(0, (groups, _GROUP)).mean(1)
-    points = torch.cat([values[:_TAIL], inside, values[_TAIL + groups * _GROUP :]])
-    weights = values.new_ones((len(points), 1))
-    weights[_TAIL : _TAIL + groups] = _GROUP
-    return points, weights / weights.sum()
+def _points(values: Tensor, group: int) -> tuple[Tensor, Tensor]:
+    """Few values ``[points, dim]`` of each component that stand for many, and for how many of them each, ``[points, 1]``.
+
+    :param values: Ascending, ``[rows, dim]``. :param group: How many between the ends are taken together.
+    """
+    groups = max(0, len(values) - 2 * _TAIL) // group
+    end = _TAIL + groups * group
+    inside = values[_TAIL:end].unflatten(0, (groups, group)).mean(1) if groups else values[:0]
+    points = torch.cat([values[:_TAIL], inside, values[end:]] if groups else [values])
+    weights = points.new_ones((len(points), 1))
+    weights[_TAIL : _TAIL + groups] = group
+    return points, weights
 
 
-def _curves(points: Tensor, weights: Tensor, deviations: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
-    """For each component ``[dim]``, steps and bends (see :class:`Basis`) that are best, and the mean squared error with them."""
-    last = 2**bits - 1
-    middle = last / 2
+def _curves(values: Tensor, deviations: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
+    """For each component ``[dim]``, steps and bends (see :class:`Basis`) that are best, and the mean squared error with them.
+
+    :param values: Of each component, ascending, ``[rows, dim]``. They are found with fewer points, and the error is that of all.
+    """
+    points, weights = _points(values, _GROUP[bits])
+    middle = (2**bits - 1) / 2
     best = torch.full_like(deviations, torch.inf)
     steps, bends = deviations.clone(), torch.zeros_like(deviations)
     for more in _BENDS if bits > 1 else _BENDS[:1]:
-        bend = torch.tensor(more / middle**2).to(deviations)
+        bend = torch.full_like(deviations, more / middle**2)
         for factor in _TRIED.tolist():
             size = (deviations * (_STEPS[bits] * factor / (1 + more))).clamp(min=1e-12)
-            numbers = (unbent(points / size, bend) + middle).round_().clamp_(0, last) - middle
-            values = (numbers + bend * numbers**3) * size
-            lost = ((values - points).square_() * weights).sum(0)
+            lost = (_away(points, size, bend, middle) * weights).sum(0)
             better = lost < best
-            steps, best = torch.where(better, size, steps), torch.where(better, lost, best)
-            bends = torch.where(better, bend, bends)
-    return steps, bends, best
+            steps, bends, best = (
+                torch.where(better, one, other) for one, other in ((size, steps), (bend, bends), (lost, best))
+            )
+    return steps, bends, _away(values, steps, bends, middle).mean(0)
+
+
+def _away(values: Tensor, steps: Tensor, bends: Tensor, middle: float) -> Tensor:
+    """By how much each value is missed, squared."""
+    numbers = (unbent(values / steps, bends) + middle).round_().clamp_(0, 2 * middle) - middle
+    return ((numbers + bends * numbers**3) * steps - values).square_()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from decodeplug.caches import CacheSpec, Dense, LayerPlan, NoCache, Paged, Quantised, Rolling, StoredInput
-from decodeplug.caches.projection import Projection
+from decodeplug.caches.projection import Projection, hooked_everywhere
 from decodeplug.contracts import Session
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.positions import GenerateInputs, ModelInputs
@@ -173,15 +173,15 @@ class Target:
     def _measured_projections(self) -> Sequence[Projection | None]:
         """See :class:`LayerPlan`; none, where layers are not asked for their rows in forwards of ours."""
         with self.lock:
-            if self._projections is None or self._projections[0] != model_state(self.module):
+            state = model_state(self.module), hooked_everywhere()
+            if self._projections is None or self._projections[0] != state:
                 session = self.session()
                 found: Sequence[Projection | None] = ()
-                for handle in self._kept:
-                    handle.remove()
                 if isinstance(session, LaneSession) and self.choice.lanes.own_masks:
                     found = projections.measure(session, self.module, self.vocab_size)
+                _remove(self._kept)
                 self._kept[:] = projections.keep_calls(found)
-                self._projections = model_state(self.module), found
+                self._projections = state, found
             return self._projections[1]
 
     def feeds_in_pieces(self, cache: str | CacheSpec = "dense") -> bool:

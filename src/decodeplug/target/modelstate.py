@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from decodeplug.inference import inference
 
-__all__ = ["is_plain_tensor", "model_state", "next_hook", "only_reads", "reading"]
+__all__ = ["is_hooked", "is_plain_tensor", "model_state", "next_hook", "only_reads", "reading"]
 
 Hook = TypeVar("Hook", bound=Callable[..., Any])
 
@@ -21,7 +21,7 @@ _SWITCHES = ("active_adapters", "disable_adapters", "merged_adapters", "scaling"
 """What layers of adapters say of what they add, and a method that was replaced."""
 _SIMPLE = (bool, int, float, str)
 _PLAIN = {Tensor, nn.Parameter, nn.Buffer}
-_READERS: set[Any] = set()
+_READERS: list[Any] = []
 _READING: list[range] = []
 """Hooks that change nothing, by the numbers that torch gives them."""
 
@@ -74,15 +74,20 @@ def is_plain_tensor(weight: object) -> bool:
 
 def only_reads(hook: Hook) -> Hook:
     """Mark a hook that changes nothing, whenever it was registered."""
-    _READERS.add(hook)
+    _READERS.append(hook)
     return hook
+
+
+def is_hooked(part: nn.Module) -> bool:
+    """Has a module hooks that may change what it is given or gives, or a method in place of its own?"""
+    return "forward" in vars(part) or bool(_hooks(part._forward_hooks) or _hooks(part._forward_pre_hooks))
 
 
 def _hooks(hooks: Mapping[int, Any]) -> list[int]:
     return [
         number
         for number, hook in hooks.items()
-        if hook not in _READERS and not any(number in some for some in _READING)
+        if not any(hook is reader for reader in _READERS) and not any(number in some for some in _READING)
     ]
 
 

@@ -21,7 +21,7 @@ from decodeplug.caches.layers import KeyValueLayer
 from decodeplug.caches.projection import Columns, Projection, hooked_everywhere, is_view_of
 from decodeplug.target.lanes import LaneSession
 from decodeplug.target.masks import looking
-from decodeplug.target.modelstate import is_plain_tensor, only_reads
+from decodeplug.target.modelstate import is_hooked, is_plain_tensor, only_reads
 
 __all__ = ["keep_calls", "measure"]
 
@@ -65,7 +65,7 @@ def measure(session: LaneSession, module: nn.Module, vocab_size: int) -> list[Pr
         return update(keys, values, *args, **kwargs)
 
     for number, layer in enumerate(session.cache.cache.layers):
-        if isinstance(layer, KeyValueLayer):
+        if type(layer) is KeyValueLayer:
             vars(layer)["update"] = partial(look, number, layer.update)
     handles = [part.register_forward_hook(put_out) for part in module.modules() if _is_plain(part)]
     ids = torch.linspace(0, vocab_size - 1, _LANES * _IDS).long().view(_LANES, _IDS).tolist()
@@ -93,15 +93,13 @@ def keep_calls(projections: Sequence[Projection | None]) -> list[Any]:
 @only_reads
 def _keep_call(part: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
     view = looking.get()
-    if view is not None and view.calls is not None:
+    if view is not None and view.calls is not None and not is_hooked(part):
         view.calls[part] = args[0], output
 
 
 def _is_plain(part: nn.Module) -> bool:
     """Is it the product with a weight, and nothing else: no adapter, no hook, no other kind of weight?"""
-    if type(part) not in (nn.Linear, Conv1D) or "forward" in vars(part) or not is_plain_tensor(part.weight):
-        return False
-    return {*part._forward_pre_hooks.values(), *part._forward_hooks.values()} <= {_keep_call}
+    return type(part) in (nn.Linear, Conv1D) and is_plain_tensor(part.weight) and not is_hooked(part)
 
 
 def _projection(calls: Sequence[_Call], keys: Tensor, values: Tensor) -> Projection | None:

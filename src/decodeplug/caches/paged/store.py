@@ -75,9 +75,9 @@ class BlockRows:
         slab = self.slabs[run.slab]
         blocks = placement.blocks(run, self._size, slab)
         if blocks is not None:
-            heads, _, dim = slab.shape
+            heads, total, dim = slab.shape
             # Whole blocks, of all heads in one dim: that is what the kernel divides among threads.
-            found = slab.view(-1, self._size * dim).index_select(0, blocks)
+            found = slab.view(heads * (total // self._size), self._size * dim).index_select(0, blocks)
             return found.view(heads, -1, dim).narrow(1, 0, run.rows)
         return torch.cat([self.of(part, placement) for part in run.parts], dim=1)
 

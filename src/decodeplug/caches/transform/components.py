@@ -89,13 +89,11 @@ class Components:
         basis, on = self.basis, self._on(like)
         parts = {bits: unpack(part, bits) for (bits, _, _), part in zip(on.planes, codes, strict=False)}
         nothing = torch.empty((len(starts), self.ids, 0), dtype=torch.uint8, device=on.mean.device)
-        numbers = _joined(parts, on.counts, nothing).to(on.mean.dtype)
-        first, second, third = on.powers
-        found = torch.addcmul(second, third, numbers)
-        found = torch.addcmul(first, found, numbers).mul_(numbers)
+        numbers = _joined(parts, on.counts, nothing).to(on.mean.dtype).sub_(on.middles)
+        found = torch.addcmul(on.one, numbers * on.bends, numbers).mul_(numbers)
         if len(codes) > len(parts):
             found = torch.cat([found, codes[-1].to(on.mean.dtype)], dim=-1)
-        rows = torch.addmm(on.rest, found.flatten(0, 1), on.decode).view(*found.shape[:2], -1)
+        rows = torch.addmm(on.mean, found.flatten(0, 1), on.decode).view(*found.shape[:2], -1)
         keys, values = rows.split([basis.heads * basis.key_dim, basis.heads * basis.value_dim], dim=-1)
         keys = keys.unflatten(-1, (basis.heads, basis.key_dim))
         if self._turns is not None:
@@ -114,13 +112,11 @@ class Matrices(NamedTuple):
     """What one layer is coded and decoded with.
 
     :ivar mean: ``[dim]``. :ivar encode: ``[dim, rounded]``: to components in steps, those with fewer bits first. With ``bends`` and
-        ``middles`` ``[rounded]`` they become numbers. :ivar zero: ``[1]``, 0.
+        ``middles`` ``[rounded]`` they become numbers. :ivar zero, one: ``[1]``.
     :ivar halves: ``[dim, halves]``: to components that are not rounded.
     :ivar planes: Bits of a part, and of which columns of the numbers it is, ``[columns]``, beginning at which bit.
     :ivar counts: How many components have as many bits as :data:`ROUNDED` says.
-    :ivar powers: ``[rounded]`` each: with how much the number, its square and its cube go into a component in steps; what is the same for
-        all numbers is in ``rest``.
-    :ivar decode: ``[rounded + halves, dim]``. :ivar rest: ``[dim]``, added to what that gives.
+    :ivar decode: ``[rounded + halves, dim]``.
     """
 
     mean: Tensor
@@ -128,12 +124,11 @@ class Matrices(NamedTuple):
     bends: Tensor
     middles: Tensor
     zero: Tensor
+    one: Tensor
     halves: Tensor
     planes: Sequence[tuple[int, Tensor, Tensor]]
     counts: Sequence[int]
-    powers: tuple[Tensor, Tensor, Tensor]
     decode: Tensor
-    rest: Tensor
 
 
 def unbent(values: Tensor, bends: Tensor) -> Tensor:
@@ -162,10 +157,8 @@ def _joined(parts: Mapping[int, Tensor], counts: Sequence[int], nothing: Tensor)
 
 def _matrices(basis: Basis, bits: Tensor, device: torch.device, dtype: torch.dtype) -> Matrices:
     chosen = torch.cat([(bits == width).nonzero().squeeze(1) for width in ROUNDED])
-    widths, row = (
-        bits[chosen],
-        torch.tensor([ROUNDED.index(width) for width in bits[chosen].tolist()], dtype=torch.int64),
-    )
+    widths = bits[chosen]
+    row = torch.tensor([ROUNDED.index(width) for width in widths.tolist()], dtype=torch.int64)
     steps, bends = basis.steps[row, chosen], basis.bends[row, chosen]
     middles = (2.0**widths - 1) / 2
     planes: list[tuple[int, Tensor, Tensor]] = []
@@ -176,19 +169,15 @@ def _matrices(basis: Basis, bits: Tensor, device: torch.device, dtype: torch.dty
             planes.append((part, columns.to(device), shifts.to(device)))
     whole = (bits == 16).nonzero().squeeze(1)
     back = basis.decode[chosen] * steps[:, None]
-    # (n - m) + b (n - m)^3 in powers of n
-    powers = 1 + 3 * bends * middles**2, -3 * bends * middles, bends
-    constant = -middles - bends * middles**3
     return Matrices(
         basis.mean.to(device, dtype),
         (basis.encode[:, chosen] / steps).to(device, dtype),
         bends.to(device, dtype),
         middles.to(device, dtype),
         torch.zeros(1, dtype=dtype, device=device),
+        torch.ones(1, dtype=dtype, device=device),
         basis.encode[:, whole].to(device, dtype),
         planes,
         [int((widths == width).sum()) for width in ROUNDED],
-        (powers[0].to(device, dtype), powers[1].to(device, dtype), powers[2].to(device, dtype)),
         torch.cat([back, basis.decode[whole]]).to(device, dtype),
-        (basis.mean + constant @ back).to(device, dtype),
     )
