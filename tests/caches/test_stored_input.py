@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from caches.stored_texts import held
 from families.outcome import outcome_of
 from torch import Tensor
 
@@ -14,21 +15,12 @@ from decodeplug import Host
 from decodeplug.caches.stored import Inputs, StoredLayer
 from decodeplug.errors import IncompatibleParts
 from decodeplug.target import Target, projections
-from decodeplug.target.lanes import LaneSession
 from decodeplug.target.modelstate import model_state
 from decodeplug.testing import Float64Throughout, bpe_tokenizer, check_cache, tiny_model
 from decodeplug.testing.families import family_model
 
 KINDS = ["gpt2", "bloom"]
 """Keys beside each other, and head by head beside their values; attention by "sdpa", and by the model itself."""
-
-
-def held(target: Target, cache: str, count: int) -> tuple[LaneSession, int]:
-    session = target.session(cache)
-    assert isinstance(session, LaneSession)
-    session.keep([-1], [0])
-    session.forward([list(range(count))], [1])
-    return session, session.bytes()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -200,27 +192,6 @@ def test_a_layer_that_is_called_twice_is_not_taken_for_its_first_call() -> None:
     assert projections._projection([call], keys, values) is not None
     assert projections._projection([again, call], keys, values) is not None
     assert projections._projection([call, again], keys, values) is None
-
-
-@pytest.mark.parametrize("everywhere", [False, True])
-def test_a_hook_that_comes_while_a_text_is_written_ends_it(everywhere: bool) -> None:
-    model: Any = tiny_model("gpt2")
-    target = Target(model)
-    session = held(target, "stored-input", 9)[0]
-
-    def scaled(part: Any, args: Any, output: Tensor) -> Tensor | None:
-        return output * 1.5 if part is model.transformer.h[0].attn.c_attn else None
-
-    register = torch.nn.modules.module.register_module_forward_hook
-    handle = register(scaled) if everywhere else model.transformer.h[0].attn.c_attn.register_forward_hook(scaled)
-    try:
-        with pytest.raises(IncompatibleParts, match="came while texts were written"):
-            session.forward([[7]], [1])
-    finally:
-        handle.remove()
-    session.keep([0], [9])
-    expected = held(target, "dense", 9)[0].forward([[8]], [1])
-    torch.testing.assert_close(session.forward([[8]], [1]), expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("cache", ["stored-input", "paged"])

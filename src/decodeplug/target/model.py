@@ -6,7 +6,6 @@ import threading
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from functools import cache, cached_property, partial
-from itertools import chain
 from typing import Any
 
 import torch
@@ -54,7 +53,7 @@ class Target:
         self.vocab_size: int = _vocab_size(self.module, self.config)
         self.context_window: int | None = _context_window(self.config)
         handles = hooks.attach(self.module, self.inputs.takes_positions or self.choice.path == "steps")
-        self._kept: list[Any] = []
+        self._kept: dict[Any, Any] = {}
         latent.install(self.module)
         self.lock = _lock_of(self.module)
         self.shared: dict[CacheSpec, Any] = {}
@@ -179,8 +178,7 @@ class Target:
                 found: Sequence[Projection | None] = ()
                 if isinstance(session, LaneSession) and self.choice.lanes.own_masks:
                     found = projections.measure(session, self.module, self.vocab_size)
-                _remove(self._kept)
-                self._kept[:] = projections.keep_calls(found)
+                projections.keep_calls(found, self._kept)
                 self._projections = state, found
             return self._projections[1]
 
@@ -226,8 +224,8 @@ def _lock_of(module: Any) -> Any:
         return _LOCKS.setdefault(module, threading.RLock())
 
 
-def _remove(*handles: list[Any]) -> None:
-    for handle in chain.from_iterable(handles):
+def _remove(handles: list[Any], kept: dict[Any, Any]) -> None:
+    for handle in (*handles, *kept.values()):
         handle.remove()
 
 

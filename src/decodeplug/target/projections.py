@@ -80,14 +80,17 @@ def measure(session: LaneSession, module: nn.Module, vocab_size: int) -> list[Pr
     return found
 
 
-def keep_calls(projections: Sequence[Projection | None]) -> list[Any]:
+def keep_calls(projections: Sequence[Projection | None], handles: dict[nn.Module, Any]) -> None:
     """Have the calls of these layers put where a cache finds them, in forwards of caches that ask for it.
 
-    :returns: The handles of the hooks.
+    :param handles: Of the hooks of linear layers; those that have none yet get one.
     """
-    used = [projection for projection in projections if projection is not None and projection.saves]
-    parts = dict.fromkeys(part for one in used for part in (one.keys.part, one.values.part))
-    return [part.register_forward_hook(_keep_call) for part in parts]
+    for projection in projections:
+        for part in (
+            (projection.keys.part, projection.values.part) if projection is not None and projection.saves else ()
+        ):
+            if part not in handles:
+                handles[part] = part.register_forward_hook(_keep_call)
 
 
 @only_reads
