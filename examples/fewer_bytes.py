@@ -1,9 +1,10 @@
 """A long text in caches that take fewer bytes: what each holds of it, and what is written then.
 
-    python examples/fewer_bytes.py [--cache quantised=bits=2] [--cache latent=calibration=FOLDER]
+    python examples/fewer_bytes.py [--cache quantised=bits=2] [--cache latent=calibration=FOLDER] [--model NAME]
 
-"quantised" needs no preparation; a folder for "latent" is made by ``decodeplug cache calibrate``. Both approximate, so the
-answers may differ; with a schema, as here, each of them is valid all the same.
+"quantised" needs no preparation; a folder for "latent" is made by ``decodeplug cache calibrate``; "transformers-quantized" is
+that of transformers. All of them approximate, so the answers may differ; with a schema, as here, each is valid all the same.
+"stored-input" is exact, and wants a model of GPT-2's kind.
 """
 
 from __future__ import annotations
@@ -23,20 +24,23 @@ SCHEMA = {
     "required": ["animal", "place"],
     "additionalProperties": False,
 }
-CACHES = ["dense", "quantised=bits=8", "quantised", "quantised=bits=2"]
+CACHES = ["dense", "quantised=bits=8", "quantised", "quantised=bits=2", "transformers-quantized=backend=fp8"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print each cache, the bytes that it held at most, and the answer."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cache", action="append", help="one to try; repeat the option")
+    parser.add_argument("--model", default="smollm2", help="folder or hub id (default: smollm2)")
     parser.add_argument("--reports", type=int, default=16, help="how long the text is")
     options = parser.parse_args(arguments)
     reports = [
         REPORT.format(number=n, salmon=n % 7 + 2, berries=13 * n % 40 + 5) for n in range(1, options.reports + 1)
     ]
-    messages = [{"role": "user", "content": "".join(reports) + "Who walks, and where does it find berries?"}]
-    with Host.from_pretrained("smollm2") as host:
+    question = "".join(reports) + "Who walks, and where does it find berries?"
+    with Host.from_pretrained(options.model) as host:
+        chats = getattr(host.tokenizer, "chat_template", None) is not None
+        messages = [{"role": "user", "content": question}] if chats else question
         for cache in options.cache or CACHES:
             result = host.generate(messages, constraint=SCHEMA, cache=cache, max_new_tokens=40)
             megabytes = result.trace.cache["peak_bytes"] / 1e6

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import torch
 
 from decodeplug import Host
-from decodeplug.testing import byte_tokenizer, tiny_model
+from decodeplug.testing import bpe_tokenizer, byte_tokenizer, tiny_model
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BY_PRODUCTS = shutil.ignore_patterns("*.egg-info", "__pycache__", "build", ".*_cache")
@@ -90,6 +91,19 @@ def test_a_long_text_takes_fewer_bytes_and_its_answer_is_valid(capsys: pytest.Ca
     assert megabytes[-1] < 0.6 * megabytes[0]
     for line in printed:
         jsonschema.validate(json.loads(line.partition(" ids: ")[2]), module.SCHEMA)
+
+
+def test_inputs_of_a_model_without_rotary_positions_take_half_the_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = bpe_tokenizer()
+    tokenizer.save_pretrained(tmp_path)
+    tiny_model("gpt2", vocab=len(tokenizer), context=2048, dtype=torch.float32).save_pretrained(tmp_path)
+    caches = [f"--cache={name}" for name in ("dense", "stored-input")]
+    printed = run("fewer_bytes", f"--model={tmp_path}", "--reports=2", *caches, capsys=capsys).splitlines()
+    dense, stored = (float(line.split()[1]) for line in printed)
+    assert stored == pytest.approx(dense / 2, abs=0.1)
+    assert printed[0].partition(" ids: ")[2] == printed[1].partition(" ids: ")[2]
 
 
 @pytest.mark.smollm2
