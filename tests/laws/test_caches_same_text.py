@@ -75,7 +75,10 @@ def test_the_table_has_every_strategy() -> None:
 
 @pytest.mark.parametrize(
     ("strategy", "constraint", "cache_name", "batch"),
-    list(itertools.product(STRATEGIES, CONSTRAINTS, CACHES, ["alone", "ragged batch of 5"])),
+    [
+        pytest.param(*cell, marks=[pytest.mark.slow] if cell[2] == "paged=block_size=1" and cell[3] == "alone" else [])
+        for cell in itertools.product(STRATEGIES, CONSTRAINTS, CACHES, ["alone", "ragged batch of 5"])
+    ],
 )
 def test_every_strategy_writes_with_each_cache_what_it_writes_without(
     strategy: str, constraint: str, cache_name: str, batch: str

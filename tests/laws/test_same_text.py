@@ -119,8 +119,9 @@ SLOW = [
     if cell[2] not in BRIEFLY
     and (
         (cell[0] == "beam" and cell[3] == "none")
+        or (cell[3] == "none" and cell[4] == "alone")
         or (cell[3] == CACHES[1] and cell[4] == "alone")
-        or (cell[0] == "sample" and cell[3] == ("none" if cell[4] == "alone" else CACHES[1]))
+        or (cell[0] == "sample" and cell[3] == CACHES[1])
     )
 ]
 """Every constraint is met with each cache by greedy texts in ragged batches; elsewhere by those that are enough to see a difference."""
