@@ -37,7 +37,8 @@ test-all: $(READY)  ## Everything, every family included; writes docs/families.m
 
 gpu: $(READY)  ## The tests of what a GPU computes, on one: .venv needs a torch with CUDA
 	DECODEPLUG_TEST_DEVICE=cuda $(BIN)/python -m pytest -m "not slow" tests/gpu tests/laws tests/selectors \
-		tests/processors tests/host tests/testing tests/target tests/smollm2
+		tests/processors tests/host tests/testing tests/target tests/smollm2 tests/caches/test_coded.py \
+		tests/caches/test_transform.py tests/caches/test_stored_input.py
 
 families: $(READY)  ## Measure every model family and write docs/families.md
 	$(BIN)/python -m tests.families.report
