@@ -114,12 +114,12 @@ class Sealed(torch.Tensor):
         return ["inner"], None
 
     @staticmethod
-    def __tensor_unflatten__(*args: Any) -> Any:
-        raise NotImplementedError
+    def __tensor_unflatten__(inner: dict[str, torch.Tensor], *rest: Any) -> Sealed:
+        return Sealed(inner["inner"])
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        raise NotImplementedError("only what it is made of can be read")
+        raise TypeError(f"{func} is not for sealed tensors")  # copying one would need it
 
 
 class SealedLayer(DynamicLayer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from decodeplug.cli import app, main
-from decodeplug.testing import byte_tokenizer, tiny_model
+from decodeplug.testing import byte_tokenizer
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder as ``save_pretrained`` writes it."""
-    path = tmp_path_factory.mktemp("model")
-    tokenizer = byte_tokenizer()
-    tiny_model(vocab=len(tokenizer)).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
+def folder(saved: Callable[[Any], Path]) -> Path:
+    return saved(byte_tokenizer())
 
 
 def run(*arguments: str) -> Any:

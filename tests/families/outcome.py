@@ -21,6 +21,14 @@ CI = (
 )  # fmt: skip
 """A dozen and some of different kinds."""
 
+STORED = (
+    "bart", "bert", "bert-generation", "big_bird", "bigbird_pegasus", "biogpt", "blenderbot", "blenderbot-small",
+    "bloom", "camembert", "ctrl", "data2vec-text", "electra", "ernie", "git", "gpt-sw3", "gpt2", "gpt_neo",
+    "marian", "mbart", "megatron-bert", "mpt", "mvp", "opt", "pegasus", "plbart", "rembert", "roberta",
+    "roberta-prelayernorm", "roc_bert", "trocr", "whisper", "xglm", "xlm-roberta", "xlm-roberta-xl", "xmod",
+)  # fmt: skip
+"""Those whose layers can be kept by their input: positions do not turn their keys, and each query head has a key head."""
+
 REFUSED = {
     "gemma4_unified_assistant": "drafts for a Gemma 4",
 }

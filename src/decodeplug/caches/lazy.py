@@ -74,8 +74,9 @@ class LazyRows(Tensor):
 
 
 def forget_rows(layers: Iterable[Any]) -> None:
-    """Let go of keys and values that take memory of their own, and are no view of what the cache holds: a model may look at its layers
-    between two forwards, and need their shapes.
+    """Let go of keys and values that take memory of their own, and are no view of what the cache holds.
+
+    A model may look at its layers between two forwards, and needs no more than shapes then.
 
     :param layers: Their ``keys`` and ``values`` are replaced by tensors without memory.
     """

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module
 from transformers.pytorch_utils import Conv1D
 
-__all__ = ["Calls", "Columns", "Projection", "hooked_everywhere", "is_view_of"]
+__all__ = ["Calls", "Columns", "Projection", "is_view_of"]
 
 Calls = dict[nn.Module, tuple[Tensor, Tensor]]
 """Linear layer -> what it was given last, and what it made of that."""
@@ -18,11 +17,6 @@ Calls = dict[nn.Module, tuple[Tensor, Tensor]]
 def is_view_of(rows: Tensor, out: Tensor) -> bool:
     """Do two tensors lie in the same memory?"""
     return rows.untyped_storage().data_ptr() == out.untyped_storage().data_ptr()
-
-
-def hooked_everywhere() -> bool:
-    """Has torch hooks for the modules of all models? What they do to outputs is done before anybody else sees these."""
-    return bool(module._global_forward_hooks or module._global_forward_pre_hooks)
 
 
 @dataclass(frozen=True, eq=False)

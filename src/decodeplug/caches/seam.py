@@ -29,7 +29,7 @@ class LayerPlan:
     :ivar state: What the model's outputs depend on beside its inputs: equal as long as its weights are the same.
     :ivar splits: May a prompt be fed from any place on?
     :ivar model: The model itself.
-    :ivar projections: For each layer, how its keys and values are made of its input; None: in another way than by a matrix.
+    :ivar projections: For each layer, by which matrix its keys and values are made of an input that is fewer numbers; None: by none.
         It is measured by a forward when it is first asked for, and again when ``state`` has changed.
     """
 
@@ -50,8 +50,8 @@ class CacheSpec(Protocol):
     """A cache that can be named in a recipe: its claims, and how to open one.
 
     One with ``knows_texts = True`` opens a :class:`KnowingCache`. One with a method ``check(plan)`` is asked before the first
-    token; it raises :class:`IncompatibleParts` for a model that it was not made for. One with a method ``make_for_lane(config)`` gives each lane a cache of transformers'
-    own, which it is fed with as ``generate()`` does; it is not opened.
+    token; it raises :class:`IncompatibleParts` for a model that it was not made for. One with a method
+    ``make_for_lane(config)`` gives each lane a cache of transformers' own, which is fed as ``generate()`` feeds it; it is not opened.
     """
 
     name: ClassVar[str]
@@ -73,7 +73,9 @@ class LaneCache(Protocol):
     hides every slot behind a row's own position.
 
     One with an attribute ``calls``, a dict, finds in it, for each linear layer of ``LayerPlan.projections``, what it was given and
-    made in the forward in progress. One with ``takes_spare_lanes = True`` may be shown more lanes by the model than it was begun with; what is behind those is
+    made in the forward in progress, where no hook is on it.
+
+    One with ``takes_spare_lanes = True`` may be shown more lanes by the model than it was begun with; what is behind those is
     not kept.
     """
 

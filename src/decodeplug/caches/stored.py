@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from decodeplug.caches.absorbed import attend_absorbed
-from decodeplug.caches.dense import KINDS, DenseLanes
+from decodeplug.caches.dense import DenseLanes
 from decodeplug.caches.layers import KeyValueLayer, SlotBuffer
 from decodeplug.caches.lazy import LazyRows, forget_rows
-from decodeplug.caches.projection import Calls, Projection, hooked_everywhere
+from decodeplug.caches.projection import Calls, Projection
 from decodeplug.caches.seam import LayerPlan
 from decodeplug.caches.slots import Slots
 from decodeplug.errors import IncompatibleParts
@@ -44,7 +44,7 @@ class StoredInput:
 
         :raises IncompatibleParts: Because of what its keys are.
         """
-        if not any(projection is not None and projection.saves for projection in plan.projections()):
+        if not any(plan.projections()):
             raise IncompatibleParts(
                 f"cache {self.name!r}",
                 type(plan.model).__name__,
@@ -73,8 +73,7 @@ class StoredLanes(DenseLanes):
     def make_layers(self, plan: LayerPlan) -> list[Any]:
         layers = super().make_layers(plan)
         for number, projection in enumerate(plan.projections()):
-            plain = KINDS[plan.kinds[number]] is KeyValueLayer
-            if plain and projection is not None and projection.saves:
+            if projection is not None:
                 layers[number] = StoredLayer(self.slots, projection, self.calls)
         return layers
 
@@ -102,7 +101,7 @@ class StoredLayer(KeyValueLayer):
         """
         lanes, _, width, _ = key_states.shape
         projection, calls = self.projection, self.calls
-        given = None if hooked_everywhere() else projection.made(calls, key_states, value_states)
+        given = projection.made(calls, key_states, value_states)
         if given is None:
             raise IncompatibleParts(
                 "cache 'stored-input'",

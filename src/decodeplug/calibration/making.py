@@ -73,8 +73,8 @@ def calibrate(
     documents = [ids[begin : begin + length] for begin in range(0, len(ids) - length + 1, length)]
     if not documents:
         raise BadOption(_PART, ids=len(ids), wanted=f"more text: at least {length:,} ids")
-    count = min(most, len(documents))
-    documents = [documents[place * len(documents) // count] for place in range(count)]
+    taken = min(most, len(documents))
+    documents = [documents[place * len(documents) // taken] for place in range(taken)]
     if length - queries - window <= FIRST:
         raise UnsupportedModel(type(target.module).__name__, because=f"its window of {length} ids is too short")
     moments, count = gather(host, documents, window=window, queries=queries, seed=seed, tell=tell, stop=stop)

@@ -63,8 +63,10 @@ def _points(values: Tensor, group: int) -> tuple[Tensor, Tensor]:
     """
     groups = max(0, len(values) - 2 * _TAIL) // group
     end = _TAIL + groups * group
-    inside = values[_TAIL:end].unflatten(0, (groups, group)).mean(1) if groups else values[:0]
-    points = torch.cat([values[:_TAIL], inside, values[end:]] if groups else [values])
+    if not groups:
+        return values, values.new_ones((len(values), 1))
+    inside = values[_TAIL:end].unflatten(0, (groups, group)).mean(1)
+    points = torch.cat([values[:_TAIL], inside, values[end:]])
     weights = points.new_ones((len(points), 1))
     weights[_TAIL : _TAIL + groups] = group
     return points, weights

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from decodeplug.caches import CacheSpec, Dense, LayerPlan, NoCache, Paged, Quantised, Rolling, StoredInput
-from decodeplug.caches.projection import Projection, hooked_everywhere
+from decodeplug.caches.projection import Projection
 from decodeplug.contracts import Session
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.positions import GenerateInputs, ModelInputs
@@ -172,7 +172,7 @@ class Target:
     def _measured_projections(self) -> Sequence[Projection | None]:
         """See :class:`LayerPlan`; none, where layers are not asked for their rows in forwards of ours."""
         with self.lock:
-            state = model_state(self.module), hooked_everywhere()
+            state = model_state(self.module)
             if self._projections is None or self._projections[0] != state:
                 session = self.session()
                 found: Sequence[Projection | None] = ()

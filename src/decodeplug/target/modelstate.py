@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as every
 from torch.utils.hooks import RemovableHandle
 
 from decodeplug.inference import inference
@@ -21,6 +22,8 @@ _SWITCHES = ("active_adapters", "disable_adapters", "merged_adapters", "scaling"
 """What layers of adapters say of what they add, and a method that was replaced."""
 _SIMPLE = (bool, int, float, str)
 _PLAIN = {Tensor, nn.Parameter, nn.Buffer}
+_EVERYWHERE = every._global_forward_hooks, every._global_forward_pre_hooks
+"""Hooks of all modules there are."""
 _READERS: list[Any] = []
 _READING: list[range] = []
 """Hooks that change nothing, by the numbers that torch gives them."""
@@ -64,7 +67,8 @@ def model_state(module: nn.Module) -> Hashable:
         (id(part), *_hooks(part._forward_hooks), *_hooks(part._forward_pre_hooks), *_settings(part))
         for part in module.modules()
     )
-    return seen, tuple(tuple(torch.stack(some).tolist()) for some in numbers.values()), parts
+    everywhere = tuple(number for hooks in _EVERYWHERE for number in _hooks(hooks))
+    return seen, tuple(tuple(torch.stack(some).tolist()) for some in numbers.values()), parts, everywhere
 
 
 def is_plain_tensor(weight: object) -> bool:
@@ -80,7 +84,8 @@ def only_reads(hook: Hook) -> Hook:
 
 def is_hooked(part: nn.Module) -> bool:
     """Has a module hooks that may change what it is given or gives, or a method in place of its own?"""
-    return "forward" in vars(part) or bool(_hooks(part._forward_hooks) or _hooks(part._forward_pre_hooks))
+    hooks = part._forward_hooks, part._forward_pre_hooks, *_EVERYWHERE
+    return "forward" in vars(part) or any(map(_hooks, hooks))
 
 
 def _hooks(hooks: Mapping[int, Any]) -> list[int]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from decodeplug.caches.layers import KeyValueLayer
-from decodeplug.caches.projection import Columns, Projection, hooked_everywhere, is_view_of
+from decodeplug.caches.projection import Columns, Projection, is_view_of
 from decodeplug.target.lanes import LaneSession
 from decodeplug.target.masks import looking
 from decodeplug.target.modelstate import is_hooked, is_plain_tensor, only_reads
@@ -42,7 +42,7 @@ class _Call:
 
 
 def measure(session: LaneSession, module: nn.Module, vocab_size: int) -> list[Projection | None]:
-    """One for each layer of the cache; None: its keys or values are made in another way.
+    """One for each layer of the cache; None: its keys or values are made in another way, or are no more numbers than the input.
 
     :param session: Over the model, without lanes, with the cache "dense"; it is of no use afterwards.
     """
@@ -85,12 +85,10 @@ def keep_calls(projections: Sequence[Projection | None], handles: dict[nn.Module
 
     :param handles: Of the hooks of linear layers; those that have none yet get one.
     """
-    for projection in projections:
-        for part in (
-            (projection.keys.part, projection.values.part) if projection is not None and projection.saves else ()
-        ):
-            if part not in handles:
-                handles[part] = part.register_forward_hook(_keep_call)
+    parts = [part for one in projections if one is not None for part in (one.keys.part, one.values.part)]
+    for part in parts:
+        if part not in handles:
+            handles[part] = part.register_forward_hook(_keep_call)
 
 
 @only_reads
@@ -106,9 +104,9 @@ def _is_plain(part: nn.Module) -> bool:
 
 
 def _projection(calls: Sequence[_Call], keys: Tensor, values: Tensor) -> Projection | None:
-    """What was found to make these, if it is one matrix, whose input is still what it was."""
+    """What was found to make these, if it is one matrix, whose input is still what it was, and fewer numbers."""
     key, value = _columns(calls, keys), _columns(calls, values)
-    if key is None or value is None or hooked_everywhere():
+    if key is None or value is None:
         return None
     call, other = key[0], value[0]
     same = torch.equal(call.given.nan_to_num(), call.copy.nan_to_num()) and call.given is other.given
@@ -117,7 +115,8 @@ def _projection(calls: Sequence[_Call], keys: Tensor, values: Tensor) -> Project
         return None
     if {call.given.dtype, call.part.weight.dtype, other.part.weight.dtype} != {keys.dtype}:
         return None
-    return Projection(key[1], value[1], (is_view_of(keys, call.out), is_view_of(values, other.out)))
+    found = Projection(key[1], value[1], (is_view_of(keys, call.out), is_view_of(values, other.out)))
+    return found if found.saves else None
 
 
 def _columns(calls: Sequence[_Call], rows: Tensor) -> tuple[_Call, Columns] | None:
