@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from decodeplug.errors import BadOption
 from decodeplug.lane import Job
-from decodeplug.same import same
 from decodeplug.score import part_name
 from decodeplug.users import Users
 
@@ -107,11 +106,11 @@ class Stay:
 class Admission:
     """Lets requests with one cache join a batch as others leave it, in the order of their line.
 
-    :param line: Holds at least one request: the first one's cache is that of the batch. One with another cache is left
-        in the line, and all behind it.
+    :param line: Holds at least one request: the first one's cache and interventions are those of the batch. One with
+        others is left in the line, and all behind it.
     :param users: Of drafters, over all runs of the host.
     :param opened: Told of each request when it joins.
-    :ivar joining: Jobs for the next turn. Who takes them empties it.
+    :ivar first: The request that was first in it. :ivar joining: Jobs for the next turn. Who takes them empties it.
     :ivar inspected: Jobs in the batch that somebody inspects.
     :ivar judged: Requests in the batch whose texts a panel follows, and it.
     :ivar facts: What the cache says of itself, once there is one.
@@ -121,6 +120,7 @@ class Admission:
     def __init__(self, line: Line, limits: Limits, users: Users, opened: Callable[[Ready], None]) -> None:
         first = line.first()
         assert first is not None, "nobody waits"
+        self.first = first
         self.cache: Any = first.cache
         self.limits = limits
         self.joining: list[Job] = []
@@ -146,7 +146,7 @@ class Admission:
         if self._line.first() is None:
             return
         lanes = sum(stay.lanes for stay in self._stays)
-        while (ready := self._line.first()) is not None and same(ready.cache, self.cache):
+        while (ready := self._line.first()) is not None and ready.runs_with(self.first):
             stay = Stay(ready)
             if lanes and not self._fits(stay, lanes):
                 break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from decodeplug.blame import fail
@@ -21,9 +21,12 @@ from decodeplug.turn import Turn
 from decodeplug.users import drafters_of
 from decodeplug.values import NO_DRAFT, Draft, LaneView
 from decodeplug.walk import MaskFiller, cut_draft
+from decodeplug.watching import follow
 from decodeplug.widths import WidthCosts
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from decodeplug.errors import CacheFull
     from decodeplug.target import Target
 
@@ -34,15 +37,22 @@ class Batch:
     """Jobs on their way through the loop.
 
     :param joining: Jobs that join at the next turn; emptied then. Whoever drives the loop adds to it.
-    :param feeding: How long prompts are fed.
+    :param hidden: Of what taps saw of some ids, the hidden states that drafters read. :param feeding: How long prompts are fed.
     """
 
     def __init__(
-        self, joining: list[Job], target: Target, *, filler: MaskFiller, costs: WidthCosts, feeding: Feeding
+        self,
+        joining: list[Job],
+        target: Target,
+        hidden: Callable[[Tensor], Tensor],
+        *,
+        filler: MaskFiller,
+        costs: WidthCosts,
+        feeding: Feeding,
     ) -> None:
         self.joining = joining
         self._vocab_size, self._device = target.vocab_size, target.device
-        self._filler, self._costs, self._feeding = filler, costs, feeding
+        self._filler, self._costs, self._feeding, self._hidden = filler, costs, feeding, hidden
         self._steady: Turn | None = None
         self._running: set[Job] = set()
         self._going: tuple[list[int], list[Lane], list[int]] = [], [], []
@@ -173,13 +183,15 @@ class Batch:
                     continue
             step = _step(turn, index, clipped, choice, forks=picked is not None and picked.forks)
             begun, lane.prefilled = lane.hidden if len(lane.ids) == job.prompt_length else None, 0
+            if job.watchers and turn.watched:
+                follow(turn, index, lane, len(turn.feeds[index]) - step.rejected)
             turn.steps.append((job, step))
             job.trace.steps.append(step)
             spent = self._spent(turn, index) if step.drafted else None
             _extend(lane, turn.drafts[index], step.kept, clipped, choice, spent)
             if job.needs_hidden:
                 fed = len(turn.feeds[index]) - step.rejected
-                lane.hidden = behind(begun, turn.hidden[index][:fed]) if turn.hidden else None
+                lane.hidden = behind(begun, self._hidden(turn.watched[index][:fed])) if turn.watched else None
             lane.finish_reason = lane.finish_reason or job.interrupted()
             if picked is not None:
                 note(lane, picked.extension, step)
@@ -190,7 +202,7 @@ class Batch:
         if last is not None and last.plan.joint is not None:
             settle(last, last.plan.joint, first, parents, going, lengths)
         if turn.pieces:
-            go_on(turn.lanes, turn.pieces, turn.hidden, turn.reused, parents, going, lengths)
+            go_on(turn, self._hidden, parents, going, lengths)
         self._going = parents, going, lengths
         turn.ends = self._steady is None or len(going) < len(turn.lanes)
         # What a forward cost, where a drafter will ask; that of a prompt says nothing of a draft's.

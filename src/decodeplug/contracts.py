@@ -8,14 +8,16 @@ position whose next token is being chosen: one lane with ``n`` drafted tokens ha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from decodeplug.selecting import JointSelector, Proposal, Rows, Selector
+from decodeplug.session import Session
 from decodeplug.values import Draft, LaneView, Seen, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 __all__ = [
     "Ask",
@@ -23,6 +25,7 @@ __all__ = [
     "ConstraintSpec",
     "Drafter",
     "Inspector",
+    "Intervention",
     "JointSelector",
     "Processor",
     "Proposal",
@@ -214,58 +217,16 @@ class Strategy(Protocol):
 
 
 @runtime_checkable
-class Session(Protocol):
-    """The model and its cache, as the loop sees them."""
-
-    max_draft: int | None
-    """Drafted tokens a forward may carry: None for any number, 0 for none at all."""
-    hidden: Sequence[Tensor]
-    """For each lane ``[fed, hidden]``: what the output layer read in the last forward. Empty unless asked for."""
-
-    reused: Sequence[int]
-    """For each lane, how many ids of the last forward were not computed, since the cache knew them. Empty: none."""
-
-    def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()) -> Tensor:
-        """One call of the model over all lanes, each with its own number of new ids.
-
-        :param feeds: For each lane, the ids that the cache does not hold; may be empty.
-        :param wants: For each lane, of how many trailing ids the logits are wanted.
-        :param whole: Lanes all of whose ids have to be computed, also where the cache knows some of another text.
-        :returns: ``[sum(wants), vocab]`` raw logits, lane after lane, in the model's dtype.
-        :raises CacheFull: There is no room for a lane; what the lanes held before is there still.
-        """
-        ...
-
-    def keep_hidden(self) -> None:
-        """From now on, have hidden states for ``hidden``."""
-        ...
-
-    def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
-        """Drop, reorder and fork: the one verb by which the cache changes shape.
-
-        :param parents: For each lane from now on, the lane before that it continues;
-            -1 for a new, empty one.
-        :param lengths: For each, how many of its parent's ids shall be held at most.
-        :returns: How many the cache really holds (it may hold fewer, if its state
-            cannot be rewound: what is missing is pending again and fed again).
-        """
-        ...
-
-    def bytes(self) -> int:
-        """Bytes that the cache holds now."""
-        ...
-
-    def facts(self) -> Mapping[str, int]:
-        """What else the cache says of itself: ``copied_bytes`` so far, and what is of its kind."""
-        ...
-
-
-@runtime_checkable
 class Inspector(Protocol):
     """Reads what happens and reports at the end. Never changes ids, leaves no hook behind.
 
-    One with ``needs_whole_prompt = True`` has every id of its request's prompt computed: a cache does not go on from
-    what it knows of another text.
+    What an inspector may have besides:
+
+    - ``needs_whole_prompt = True``: every id of its request's prompt is computed, and a cache does not go on from what
+      it knows of another text.
+    - ``tap(model) -> Tap``: what it looks at in every forward, id by id. Then ``see(watched: Watched)`` is called before
+      ``report``, with what was seen of the ids that the request returns, and apart from them of drafts that were
+      rejected and hypotheses that were given up. Its request's whole prompt is computed.
     """
 
     name: ClassVar[str]
@@ -280,4 +241,20 @@ class Inspector(Protocol):
 
     def report(self) -> Any:
         """What ``r.reports[name]`` shall be."""
+        ...
+
+
+@runtime_checkable
+class Intervention(Protocol):
+    """Changes what the model computes for its request, and only for it.
+
+    Requests whose interventions are equal (``==``) run together; others run after one another, and share nothing that a cache
+    knows of texts. One with ``check(model)`` is asked that before the first token, and raises what speaks against it.
+    """
+
+    name: ClassVar[str]
+
+    def attach(self, model: Any) -> Any:
+        """A context manager that is open during each forward of the request, entered anew every turn; it puts everything
+        back, also after an exception."""
         ...

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from decodeplug.lane import Job, Lane
+from decodeplug.watching import follow_piece
+
+if TYPE_CHECKING:
+    from decodeplug.turn import Turn
 
 __all__ = ["Feeding", "behind", "go_on"]
 
@@ -75,10 +80,8 @@ class Feeding:
 
 
 def go_on(
-    lanes: Sequence[Lane],
-    pieces: Mapping[int, int],
-    hidden: Sequence[Tensor],
-    reused: Sequence[int],
+    turn: Turn,
+    hidden: Callable[[Tensor], Tensor],
     parents: list[int],
     going: list[Lane],
     lengths: list[int],
@@ -87,10 +90,9 @@ def go_on(
 
     When one id of a prompt is left, the hypotheses that have it in common continue the lane that was fed the rest.
 
-    :param lanes: Those of the turn. :param pieces: What :meth:`Feeding.pieces` said of them.
-    :param hidden: For each lane ``[fed, hidden]``, the model's states; empty where no drafter wants them.
-    :param reused: For each lane, how many of its ids were not computed; empty: none.
+    :param hidden: Of what taps saw of some ids, the model's hidden states ``[ids, hidden]``.
     """
+    lanes, pieces, watched, reused = turn.lanes, turn.pieces, turn.watched, turn.reused
     first = 0
     last: Job | None = None
     for index, count in pieces.items():
@@ -99,8 +101,10 @@ def go_on(
         if job is not last:  # the lanes of a job are neighbours
             first, last = index, job
             job.trace.forwards += count > 0
-        if hidden and count and job.needs_hidden:
-            lane.hidden = behind(lane.hidden, hidden[index])
+        if watched and count and job.needs_hidden:
+            lane.hidden = behind(lane.hidden, hidden(watched[index]))
+        if watched and count and job.watchers:
+            follow_piece(lane, watched[index])
         known = reused[index] if reused else 0
         job.reused += known
         lane.prefilled += count - known
@@ -108,7 +112,9 @@ def go_on(
         if lane.finish_reason is None and job.error is None:
             held = job.lanes[0].held + pieces[first]
             joins = held == job.prompt_length - 1 and len(lane.ids) == job.prompt_length
-            lane.hidden = lanes[first].hidden if joins else lane.hidden
+            if joins:
+                lane.hidden = lanes[first].hidden
+                lane.trail = lane.trail if index == first else lanes[first].trail.fork()
             parents.append(first if joins else index)
             going.append(lane)
             lengths.append(held if joins else lane.held + count)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from decodeplug.beyond import Beyond
 from decodeplug.constraining import Constraining
-from decodeplug.contracts import ConstraintSpec, Processor, Selector, Strategy
+from decodeplug.contracts import ConstraintSpec, Intervention, Processor, Selector, Strategy
 from decodeplug.errors import BadOption, DecodeplugError, PluginError
 from decodeplug.guessing import Guessing
 from decodeplug.jury import Jury
@@ -26,6 +26,7 @@ from decodeplug.prompts import beginning, prompt_ids
 from decodeplug.registry import Registry
 from decodeplug.request import Request
 from decodeplug.rules import Rules
+from decodeplug.same import same
 from decodeplug.score import in_order, part_name
 from decodeplug.text import TextState, decoder
 from decodeplug.trace import Trace
@@ -49,6 +50,11 @@ class Ready:
     spec: ConstraintSpec | None
     cache: Any
     panel: Panel | None = None
+    interventions: tuple[Intervention, ...] = ()
+
+    def runs_with(self, other: Ready) -> bool:
+        """Are they computed by the same model, with one cache?"""
+        return same(self.cache, other.cache) and same(self.interventions, other.interventions)
 
 
 class Fit:
@@ -117,6 +123,7 @@ class Fit:
         if constraint is not None and self.vocabulary is not None:
             # Byte for byte: a tokenizer may tidy up what was enforced.
             decode = partial(self.vocabulary.decode, spoken=getattr(constraint, "spoken_ids", frozenset()))
+        inspectors = [self.registry.build("inspector", part) for part in request.inspectors]
         job = Job(
             prompt=ids,
             plan=Plan(processors, selector),
@@ -128,7 +135,8 @@ class Fit:
             drafter=self.guessing.open(drafters, request, ids),
             constraint=promised or constraint,
             end_ids=end_ids,
-            inspectors=[self.registry.build("inspector", part) for part in request.inspectors],
+            inspectors=inspectors,
+            watchers=[(part, part.tap(self.target.module)) for part in inspectors if hasattr(part, "tap")],
             samples=samples,
             logprobs=bool(request.logprobs) or bool(processors) or jury is not None,
             top_logprobs=int(request.logprobs) if request.logprobs is not True else 0,
@@ -143,7 +151,19 @@ class Fit:
                 "all of the prompt is computed, also what the cache knows of it: a drafter or an inspector reads it"
             )
         self._open_lanes(job, hypotheses)
-        return Ready(asked, job, spec, cache, None if jury is None else Panel(jury, job))
+        interventions = self.interventions(request.interventions)
+        return Ready(asked, job, spec, cache, None if jury is None else Panel(jury, job), interventions)
+
+    def interventions(self, given: Sequence[Any]) -> tuple[Intervention, ...]:
+        """Interventions from names or objects.
+
+        :raises DecodeplugError: One cannot change this model.
+        """
+        parts = tuple(self.registry.build("intervention", part) for part in given)
+        for part in parts:
+            if hasattr(part, "check"):
+                part.check(self.target.module)
+        return parts
 
     def _processors(
         self, request: Request, strategy: Strategy, prompt_length: int, end_ids: frozenset[int]

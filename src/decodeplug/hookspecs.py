@@ -47,7 +47,7 @@ def decodeplug_register(registry: Registry) -> None:
 
     :param registry: Call ``registry.processor("min-p", MinP)``; likewise
         ``drafter``, ``constraint``, ``selector``, ``strategy``, ``cache``,
-        ``inspector``, ``engine`` and ``grammar``.
+        ``inspector``, ``intervention``, ``engine`` and ``grammar``.
     :raises NameTaken: Another distribution offers that name; both are named, and
         the host is not built. Any other exception leaves this plugin out, with all
         that it offered so far, and a ``PluginWarning`` names it.

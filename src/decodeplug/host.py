@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -205,14 +205,15 @@ class Host:
 
         return CustomGenerate(self, options)
 
-    def score(self, prompt: Any, continuation: Any) -> list[float]:
+    def score(self, prompt: Any, continuation: Any, *, interventions: Sequence[Any] = ()) -> list[float]:
         """Log-probability of each token of a continuation, one forward, before processors.
 
         :param prompt: As for ``generate``.
         :param continuation: Text (tokenised without special tokens) or ids.
+        :param interventions: As for ``generate``.
         :returns: ``[tokens]`` natural log; their sum is that of the whole continuation.
         """
-        return self._runner.score(prompt, continuation)
+        return self._runner.score(prompt, continuation, interventions)
 
     def parts(self) -> list[Offer]:
         """Every part that the plugins of this host offer, by kind and name."""

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from decodeplug.drawing import Drawing
 from decodeplug.values import LaneView, Record
+from decodeplug.watching import Fed, Trail
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from decodeplug.contracts import Constraint, Drafter, Inspector, JointSelector, Processor, Selector
     from decodeplug.rules import Rules
+    from decodeplug.taps import Tap, Taps
     from decodeplug.text import TextState
     from decodeplug.trace import Trace
     from decodeplug.widths import WidthCosts
@@ -55,6 +57,7 @@ class Lane:
     :ivar score: What a joint selector gave it. :ivar sources: Who proposed each new id; where lanes fork only,
         else the trace knows.
     :ivar prefilled: Ids that it was fed in turns that chose no token: the beginning of a long prompt.
+    :ivar trail: What taps of inspectors saw of its ids.
     """
 
     job: Job
@@ -72,6 +75,7 @@ class Lane:
     sources: list[str] = field(default_factory=list)
     finish_reason: str | None = None
     prefilled: int = 0
+    trail: Trail = field(default_factory=Trail)
 
     def fork(self) -> Lane:
         """Another lane that says the same so far."""
@@ -82,6 +86,7 @@ class Lane:
             raw_logprobs=list(self.raw_logprobs),
             top_logprobs=list(self.top_logprobs),
             sources=list(self.sources),
+            trail=self.trail.fork(),
         )
 
     def brief(self) -> LaneView:
@@ -125,6 +130,8 @@ class Job:
     :ivar reused: Ids of its prompt that the cache knew from other texts. :ivar waits: It holds nothing, until the cache has
         room for it.
     :ivar returns: How many of these are wanted.
+    :ivar watchers: Inspectors with what they look through. :ivar taps: Those of the run that it is in. :ivar fed: What they
+        saw in each forward.
     """
 
     prompt: Sequence[int]
@@ -150,6 +157,9 @@ class Job:
     cancelled: bool = False
     reused: int = 0
     waits: bool = False
+    watchers: Sequence[tuple[Inspector, Tap]] = ()
+    taps: Taps | None = None
+    fed: list[Fed] = field(default_factory=list[Fed])
 
     def interrupted(self) -> str | None:
         """Why this job must stop now though its text has not ended, or None."""
@@ -175,7 +185,8 @@ class Job:
     @property
     def needs_whole_prompt(self) -> bool:
         """Must each id of its prompt be computed, also where the cache knows it from another text?"""
-        return self.needs_hidden or any(getattr(one, "needs_whole_prompt", False) for one in self.inspectors)
+        asking = any(getattr(one, "needs_whole_prompt", False) for one in self.inspectors)
+        return asking or self.needs_hidden or bool(self.watchers)
 
     @property
     def prompt_length(self) -> int:

@@ -41,7 +41,7 @@ def decode(session: Session, batch: Batch) -> Generator[Turn, None, None]:
             batch.give_up(turn, full)
         else:
             turn.forward_s, turn.cache_bytes = time.perf_counter() - began, session.bytes()
-            turn.hidden, turn.reused = session.hidden, session.reused
+            turn.watched, turn.reused = session.watched, session.reused
             # score and select: on the device, one transfer at the end
             chosen = choose(logits, turn.groups, len(lanes), turn.await_masks())
             del logits  # large, and the next forward's are made in its place

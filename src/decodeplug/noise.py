@@ -20,7 +20,7 @@ from torch import Tensor
 
 from decodeplug.precision import widest
 
-__all__ = ["NoiseKey", "apart", "gumbel", "perturb", "uniform"]
+__all__ = ["NoiseKey", "apart", "gumbel", "normal", "perturb", "uniform"]
 
 NoiseKey = tuple[int, int, int]
 """Request seed, number of the hypothesis within its request, absolute position."""
@@ -79,6 +79,21 @@ def uniform(keys: Sequence[NoiseKey], device: torch.device) -> Tensor:
     made_on = torch.device("cpu") if device.type == "mps" else device
     numbers = (_shift(_mix_tensor(_row_keys(keys, made_on)), 12).double() + 0.5) * 2.0**-52
     return numbers.to(device=device, dtype=widest(device))
+
+
+def normal(seed: int, use: int, positions: Tensor, count: int) -> Tensor:
+    """Standard normal noise, a row of it for each position.
+
+    :param seed: Of the noise. :param use: What it is for: other uses get noise that has nothing to do with it.
+    :param positions: ``[rows]`` int64; their device is used, and nothing is read back from it.
+    :returns: ``[rows, count]`` float64 (float32 on MPS).
+    """
+    if positions.device.type == "mps":
+        return normal(seed, use, positions.cpu(), count).to(positions.device, torch.float32)
+    places = torch.arange(1, count + 1, device=positions.device) * _signed(_STEP)
+    rows = _mix_tensor((positions + 1) * _signed(_STEP) ^ _signed(_mix(_mix(seed + _STEP) ^ (use + 1) * _STEP)))
+    numbers = (_shift(_mix_tensor(rows[:, None] + places), 12).double() + 0.5) * 2.0**-52
+    return torch.special.ndtri(numbers)
 
 
 def gumbel(keys: Sequence[NoiseKey], tokens: Tensor) -> Tensor:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from decodeplug.hidden import HiddenTap
+from decodeplug.placing import placing
+from decodeplug.taps import Taps
 
 __all__ = ["GenerateInputs", "ModelInputs", "StepInputs", "columns_wanted", "pad_feeds", "prompts_kept"]
 
@@ -46,7 +46,6 @@ class ModelInputs:
         if getattr(module.config, "return_dict", True) is False:
             self.fixed["return_dict"] = True
         self.device: torch.device = module.get_input_embeddings().weight.device
-        self.tap = HiddenTap(module)
         self._table = torch.arange(TABLE, device=self.device).unsqueeze(0)
         self._ones = torch.ones((1, TABLE), dtype=torch.bool, device=self.device)
 
@@ -77,7 +76,7 @@ class ModelInputs:
         *,
         keep: int | Tensor = 0,
         use_cache: bool = True,
-        tapped: bool = False,
+        taps: Taps | None = None,
     ) -> Any:
         """Run the model.
 
@@ -85,7 +84,7 @@ class ModelInputs:
         :param mask: ``[lanes, length]`` over all slots, old and new; linear layers must get none.
         :param keep: How many last columns, or which columns, logits are wanted of; 0 is all.
             A model that cannot choose gives all columns.
-        :param tapped: Let ``tap`` see the hidden states.
+        :param taps: What looks at the forward.
         :returns: The model's output; ``output.logits`` ``[lanes, columns, vocab]``.
         """
         given = dict(self.fixed)
@@ -99,10 +98,14 @@ class ModelInputs:
             given["cache"] = cache
         if self.takes_use_cache:
             given["use_cache"] = use_cache
-        if not tapped:
-            return self.call(input_ids=ids, **given)
-        with self.tap:
-            return self.call(input_ids=ids, **given)
+        token = placing.set(positions)
+        try:
+            if not taps:
+                return self.call(input_ids=ids, **given)
+            with taps.opened():
+                return self.call(input_ids=ids, **given)
+        finally:
+            placing.reset(token)
 
 
 class StepInputs:
@@ -211,11 +214,10 @@ class GenerateInputs:
         self.module, self.call, self.make_cache = module, call, make_cache
         self.dtype: torch.dtype = module.dtype
         self.device: torch.device = module.get_input_embeddings().weight.device
-        self.tap = HiddenTap(module)
         self.takes_positions = "position_ids" in inspect.signature(module.forward).parameters
 
     def step(
-        self, ids: Sequence[int], state: dict[str, Any] | None, width: int, *, tapped: bool = False
+        self, ids: Sequence[int], state: dict[str, Any] | None, width: int, taps: Taps
     ) -> tuple[Tensor, dict[str, Any]]:
         """Feed the last ``width`` of ``ids``, which are all ids of the lane.
 
@@ -234,8 +236,13 @@ class GenerateInputs:
         given = self.module.prepare_inputs_for_generation(
             all_ids, next_sequence_length=None if first else width, is_first_iteration=first, **state
         )
-        with self.tap if tapped else nullcontext():
-            output = self.call(**given, return_dict=True)
+        rows = given["input_ids"].shape[1]
+        token = placing.set(torch.arange(len(ids) - rows, len(ids), device=self.device)[None])
+        try:
+            with taps.opened():
+                output = self.call(**given, return_dict=True)
+        finally:
+            placing.reset(token)
         state["output"] = _without_logits(output)
         return output.logits[0], state
 

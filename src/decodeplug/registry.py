@@ -17,7 +17,18 @@ from decodeplug.spec import Spec, normal_name
 
 __all__ = ["KINDS", "Factory", "Kind", "Offer", "Registry"]
 
-KINDS = ("processor", "constraint", "drafter", "selector", "strategy", "cache", "inspector", "engine", "grammar")
+KINDS = (
+    "processor",
+    "constraint",
+    "drafter",
+    "selector",
+    "strategy",
+    "cache",
+    "inspector",
+    "intervention",
+    "engine",
+    "grammar",
+)
 """The kinds of parts, in the order of ``docs/house.md``."""
 
 Kind = str
@@ -140,6 +151,10 @@ class Registry:
     def inspector(self, name: str, factory: Factory) -> None:
         """Offer an inspector."""
         self._offer("inspector", name, factory)
+
+    def intervention(self, name: str, factory: Factory) -> None:
+        """Offer an intervention."""
+        self._offer("intervention", name, factory)
 
     def engine(self, name: str, factory: Factory) -> None:
         """Offer an engine."""

@@ -56,6 +56,8 @@ class Request:
         behind a system prompt; "sinks": of each id the first ids and the last ones are seen. The last two may have a window of
         their own: "sinks=window=512".
     :param inspectors: Names or objects; what they report is in ``result.reports``.
+    :param interventions: Likewise, what is changed in the model while it computes this text, such as ``"moe-top-k=1"``. Requests with
+        others are computed by the model as it is.
     :param max_new_tokens: New tokens at most; None is what the context window leaves.
     :param stop: Strings that end the text; they are not part of it.
     :param end_ids: Ids that end this text; None is the model's own.
@@ -94,6 +96,7 @@ class Request:
     cache: Any = "dense"
     window_policy: Any = "error"
     inspectors: Sequence[Any] = ()
+    interventions: Sequence[Any] = ()
     max_new_tokens: int | None = None
     stop: str | Sequence[str] | None = ()
     end_ids: Sequence[int] | None = None
@@ -127,7 +130,7 @@ class Request:
         self.__post_init__()
 
     def __post_init__(self) -> None:
-        for name in ("processors", "inspectors", "drafters", "stopping_criteria"):
+        for name in ("processors", "inspectors", "interventions", "drafters", "stopping_criteria"):
             value = getattr(self, name)
             if value is None and name in ("drafters", "processors"):
                 continue

@@ -12,7 +12,7 @@ import torch
 from decodeplug.admission import Admission
 from decodeplug.batch import Batch
 from decodeplug.blame import fail, named
-from decodeplug.contracts import Inspector
+from decodeplug.contracts import Intervention
 from decodeplug.errors import DecodeplugError
 from decodeplug.feeding import Feeding
 from decodeplug.inference import inference
@@ -20,10 +20,12 @@ from decodeplug.lane import Job, Lane
 from decodeplug.loop import decode
 from decodeplug.result import Result
 from decodeplug.score import part_name
+from decodeplug.taps import HiddenTap, Taps
 from decodeplug.target import SharedPrompts, next_hook, reading
 from decodeplug.text import find_stop
 from decodeplug.trace import Trace
 from decodeplug.turn import Turn
+from decodeplug.watching import Trail, watched_of
 
 if TYPE_CHECKING:
     from decodeplug.fit import Ready
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 Score = Callable[["Ready", Lane], list[float]]
 """Log-probabilities of what a lane of a request has written, as the request would have reported them."""
 
-__all__ = ["failed_result", "lane_text", "path_of", "result_of", "turns"]
+__all__ = ["failed_result", "intervening", "lane_text", "path_of", "result_of", "turns"]
 
 
 def turns(
@@ -45,19 +47,24 @@ def turns(
     The lock is held during a turn, not between two, so a stream that nobody reads does
     not stop other callers. Closing the iterator ends the run and frees the cache.
     """
-    cache = admission.cache
-    session = SharedPrompts(target.session(cache))
+    cache, interventions = admission.cache, admission.first.interventions
+    session = SharedPrompts(target.session(cache, apart=bool(interventions)))
     admission.facts = session.facts
     feeding = Feeding(admission.limits.max_batch_tokens, lambda: target.feeds_in_pieces(cache))
-    batch = Batch(admission.joining, target, filler=filler, costs=costs, feeding=feeding)
+    taps, hidden = Taps(), HiddenTap(target.module)
+    session.watch(taps)
+    read_hidden = partial(taps.of, hidden)
+    batch = Batch(admission.joining, target, read_hidden, filler=filler, costs=costs, feeding=feeding)
     loop = decode(session, batch)
     try:
         while True:
             admission.refill()  # not under the lock: it may wait for whoever makes the requests
-            if admission.joining and any(job.needs_hidden for job in admission.joining):
-                session.keep_hidden()
+            for job in admission.joining:
+                job.taps = taps
+                for tap in [tap for _, tap in job.watchers] + [hidden] * job.needs_hidden:
+                    taps.add(tap)
             with lock:
-                turn = _next(loop, admission.inspected, target.model)
+                turn = _next(loop, admission, target)
             if turn is None:
                 break
             admission.note(turn.cache_bytes)
@@ -70,35 +77,49 @@ def turns(
 
 
 @inference
-def _next(loop: Generator[Turn, None, None], inspected: Sequence[Job], model: Any) -> Turn | None:
-    if not inspected:
+def _next(loop: Generator[Turn, None, None], admission: Admission, target: Target) -> Turn | None:
+    inspected, interventions = admission.inspected, admission.first.interventions
+    if not inspected and not interventions:
         return next(loop, None)
-    with _inspected(inspected, model):
-        return next(loop, None)
+    jobs = [ready.job for ready in admission.running]
+    with contextlib.ExitStack() as stack:
+        for part in interventions:
+            _open(stack, part, jobs, target.module)
+        first = next_hook()
+        for job in inspected:
+            for part in job.inspectors if job.error is None else ():
+                _open(stack, part, [job], target.model)
+        with reading(first):
+            return next(loop, None)
+
+
+def _open(stack: contextlib.ExitStack, part: Any, jobs: Sequence[Job], model: Any) -> None:
+    """Attach a part up to the end of the turn: between two, others may run the model. Jobs whose part fails end."""
+
+    def close(*exception: Any) -> None:
+        try:
+            context.__exit__(None, None, None)
+        except Exception as error:
+            for job in jobs:
+                fail(job, part, "attach", error)
+
+    try:
+        context = part.attach(model)
+        context.__enter__()
+    except Exception as error:
+        for job in jobs:
+            fail(job, part, "attach", error)
+    else:
+        stack.push(close)
 
 
 @contextlib.contextmanager
-def _inspected(jobs: Sequence[Job], model: Any) -> Generator[None, None, None]:
-    """Inspectors are attached during a turn only: between two, others may run the model."""
-    opened: list[tuple[Job, Inspector, Any]] = []
-    first = next_hook()
-    for job in jobs:
-        for inspector in job.inspectors if job.error is None else ():
-            try:
-                context = inspector.attach(model)
-                context.__enter__()
-                opened.append((job, inspector, context))
-            except Exception as error:
-                fail(job, inspector, "attach", error)
-    try:
-        with reading(first):
-            yield
-    finally:
-        for job, inspector, context in reversed(opened):
-            try:
-                context.__exit__(None, None, None)
-            except Exception as error:
-                fail(job, inspector, "attach", error)
+def intervening(parts: Sequence[Intervention], model: Any) -> Generator[None, None, None]:
+    """The model is what interventions make of it while this is open."""
+    with contextlib.ExitStack() as stack:
+        for part in parts:
+            stack.enter_context(part.attach(model))
+        yield
 
 
 @torch.inference_mode(False)  # what they do with a step is their own affair
@@ -124,6 +145,10 @@ def result_of(ready: Ready, score: Score) -> Result:
     results = list(map(read, job.lanes)) if panel is None else panel.verdict(read)
     first = results[0]
     first.alternatives = results[1:]
+    places = {result.hypothesis: place for place, result in enumerate(results)}
+    _tell_watchers(
+        job, job.lanes if panel is None else sorted(job.lanes, key=lambda lane: places.get(lane.hypothesis, 0))
+    )
     reports = {}
     for inspector in job.inspectors:
         try:
@@ -136,6 +161,20 @@ def result_of(ready: Ready, score: Score) -> Result:
     if first.error is not None:
         first.finish_reason = "error"
     return first
+
+
+def _tell_watchers(job: Job, lanes: Sequence[Lane]) -> None:
+    """Give inspectors what their taps saw of the lanes that are returned, the best first, and let go of it."""
+    for inspector, tap in job.watchers if job.error is None else ():
+        try:
+            watched = watched_of(job, lanes, tap)
+            if watched is not None:
+                inspector.see(watched)  # pyright: ignore[reportAttributeAccessIssue]
+        except Exception as error:
+            fail(job, inspector, "see", error)
+    job.fed = []
+    for lane in (*job.lanes, *job.finished):
+        lane.trail = Trail()
 
 
 def failed_result(error: DecodeplugError) -> Result:

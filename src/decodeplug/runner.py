@@ -21,8 +21,7 @@ from decodeplug.prompts import prompt_ids
 from decodeplug.replay import replayed
 from decodeplug.request import Request
 from decodeplug.result import Result
-from decodeplug.run import failed_result, path_of, result_of, turns
-from decodeplug.same import same
+from decodeplug.run import failed_result, intervening, path_of, result_of, turns
 from decodeplug.scheduler import Scheduler
 from decodeplug.stream import Stream
 from decodeplug.submitted import Submitted
@@ -69,7 +68,7 @@ class Runner:
         for request in requests:
             checked("generate_batch", request)
         outcomes = [self._ready(request, return_errors) for request in requests]
-        waiting = _by_cache([outcome for outcome in outcomes if isinstance(outcome, Ready)])
+        waiting = _by_company([outcome for outcome in outcomes if isinstance(outcome, Ready)])
         found: dict[int, Result] = {}
         loops = self._loops(Line.of(waiting), limits)
         with torch.inference_mode(), contextlib.closing(loops):  # once for all turns
@@ -122,14 +121,15 @@ class Runner:
                 if turn is not None:
                     yield turn
 
-    def score(self, prompt: Any, continuation: Any) -> list[float]:
+    def score(self, prompt: Any, continuation: Any, interventions: Sequence[Any] = ()) -> list[float]:
         """Log-probability of each token of a continuation."""
+        parts = self._fit.interventions(interventions)
         fit = self._fit
         ids = prompt_ids(prompt, fit.tokenizer, self._target.vocab_size, {})
         if isinstance(continuation, str) and fit.tokenizer is not None:
             continuation = fit.tokenizer(continuation, add_special_tokens=False)["input_ids"]
         rest = prompt_ids(continuation, None, self._target.vocab_size, {})
-        with self._lock, torch.inference_mode():
+        with self._lock, torch.inference_mode(), intervening(parts, self._target.module):
             session = self._target.session("none")
             session.keep([-1], [0])
             logits = session.forward([[*ids, *rest[:-1]]], [len(rest)])
@@ -142,7 +142,9 @@ class Runner:
         if not lane.new_ids:
             return []
         if job.constraint is None and not job.plan.processors and not self._target.can_rewind:
-            return self.score(job.prompt, lane.new_ids)  # in one forward, where a draft would have to be one id
+            return self.score(
+                job.prompt, lane.new_ids, ready.interventions
+            )  # in one forward, where a draft would have to be one id
         if job.constraint is not None:
             self._refuse_if_closed()  # who fills masks is gone
         again = replayed(ready, lane)
@@ -224,12 +226,12 @@ class Runner:
         return result
 
 
-def _by_cache(ready: Sequence[Ready]) -> list[Ready]:
-    """Requests with equal caches, which run together, behind one another."""
+def _by_company(ready: Sequence[Ready]) -> list[Ready]:
+    """Requests with equal caches and interventions, which run together, behind one another."""
     groups: list[list[Ready]] = []
     for item in ready:
         for group in groups:
-            if same(group[0].cache, item.cache):
+            if group[0].runs_with(item):
                 group.append(item)
                 break
         else:

@@ -13,6 +13,7 @@ from decodeplug.lane import Job, Lane
 from decodeplug.trace import Step
 from decodeplug.values import Draft
 from decodeplug.walk import Masks
+from decodeplug.watching import Fed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +30,7 @@ class Turn:
         of them, the last ones, logits are wanted.
     :ivar pieces: Lanes that are fed a part of their prompt, and how much; they choose no token.
     :ivar whole: Lanes all of whose ids are computed; see ``Session.forward``. :ivar reused: What the session says of it.
+    :ivar watched: What taps saw of the ids of each lane; empty without any. :ivar fed: The same by lane, where an inspector looks.
     :ivar ends: A request may be done with it.
     """
 
@@ -44,7 +46,8 @@ class Turn:
     wait_s: float = 0.0
     choose_s: float = 0.0
     cache_bytes: int = 0
-    hidden: Sequence[Tensor] = ()
+    watched: Sequence[Tensor] = ()
+    fed: dict[int, Fed] = field(default_factory=dict[int, Fed])
     whole: Sequence[int] = ()
     reused: Sequence[int] = ()
     filled: Masks | None = None
@@ -54,6 +57,7 @@ class Turn:
     def again(self) -> Turn:
         """The same turn with what is pending now. Nobody keeps a turn that is over."""
         self.feeds, self.steps, self.draft_s = [lane.ids[lane.held :] for lane in self.lanes], [], 0.0
+        self.fed = {}
         return self
 
     def await_masks(self) -> Masks | None:

@@ -102,8 +102,9 @@ def test_values_and_errors_import_nothing_of_ours(name: str) -> None:
 
 
 def test_contracts_import_values_only() -> None:
-    assert imported(SOURCE / "contracts.py") <= {"values", "selecting", "errors"}
+    assert imported(SOURCE / "contracts.py") <= {"values", "selecting", "session", "errors"}
     assert imported(SOURCE / "selecting.py") <= {"values"}
+    assert imported(SOURCE / "session.py") <= {"taps"}
 
 
 def test_the_loop_imports_no_host() -> None:

@@ -77,8 +77,8 @@ class Watch:
         self.turns: list[list[int]] = []
         plain = host.target.session
 
-        def session(cache: Any = "dense") -> Any:
-            opened = plain(cache)
+        def session(cache: Any = "dense", **options: Any) -> Any:
+            opened = plain(cache, **options)
             forward = opened.forward
 
             def watched(feeds: Any, wants: Any, whole: Any = ()) -> Any:

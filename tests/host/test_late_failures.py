@@ -131,11 +131,11 @@ def test_what_ends_a_run_does_not_end_those_that_have_not_begun(
         opened = host.target.session
         calls = []
 
-        def session(cache: Any = "dense") -> Any:
+        def session(cache: Any = "dense", **options: Any) -> Any:
             calls.append(cache)
             if len(calls) == 1:
                 raise MemoryError("no room")
-            return opened(cache)
+            return opened(cache, **options)
 
         monkeypatch.setattr(host.target, "session", session)
         handles = [host.submit(GOOD) for _ in range(3)]
@@ -150,8 +150,8 @@ def test_who_was_only_looked_at_goes_on_when_the_run_of_another_ends(
     with Host(model, tokenizer, plugins=[], max_batch=1) as host:
         opened, forwards = host.target.session, []
 
-        def session(cache: Any = "dense") -> Any:
-            inner = opened(cache)
+        def session(cache: Any = "dense", **options: Any) -> Any:
+            inner = opened(cache, **options)
             forward = inner.forward
 
             def failing(*given: Any) -> Any:

@@ -3,70 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from functools import cache
-from typing import Any
 
 import pytest
-from heads.guessing import random_heads
+from laws.strategy_table import CONSTRAINTS, STRATEGIES, expected, host, requests, texts
 
-from decodeplug import Host, Request, Result, json_schema
+from decodeplug import Host
 from decodeplug.discovery import Plugins
-from decodeplug.drafters import HeadDrafts
-from decodeplug.testing import bpe_tokenizer, like, tiny_model
+from decodeplug.testing import bpe_tokenizer, tiny_model
 
-STRATEGIES: dict[str, dict[str, Any]] = {
-    "greedy": {},
-    "sample": {"processors": ["temperature=0.9", "top-p=0.95"], "num_return_sequences": 3},
-    "beam": {"num_beams": 4, "num_return_sequences": 4},
-    "beam, drawn": {"num_beams": 3, "num_return_sequences": 2, "do_sample": True},
-    "speculative": {"drafters": ["assistant=num_tokens=3"]},
-    "mtp": {},
-    "self-consistency": {"n": 4, "answer": "[a-z]+", "weights": "likelihood"},
-    "best-of-n": {"n": 3},
-}
 CACHES = ["dense", "paged=block_size=4", "paged=block_size=1", "paged", "stored-input"]
 KINDS = {"stored-input": "gpt2"}
 """Cache -> the kind of model, where it is not a model of Llama's kind."""
-CONSTRAINTS = {
-    "free": None,
-    "schema": json_schema({"type": "array", "items": {"enum": ["red", "blue", 12]}, "maxItems": 4}),
-}
-SHARED = "Once there was a small bear who lived in the forest. She said: where is the river? There, the others said. "
-PROMPTS = [
-    f"{SHARED}Who?",
-    f"{SHARED}Where is the red bear, and where is the moon?",
-    "2024",
-    f"{SHARED}Who?",
-    SHARED[:40],
-]
-
-
-@cache
-def host(kind: str = "llama") -> Host:
-    return Host(tiny_model(kind, vocab=len(bpe_tokenizer())), bpe_tokenizer(), plugins=[])
-
-
-def requests(strategy: str, constraint: str, cache_name: str, kind: str = "llama") -> list[Request]:
-    options = {"strategy": strategy.partition(",")[0], **STRATEGIES[strategy]}
-    if strategy == "speculative":
-        options["assistant"] = like(host(kind).model, strength=0.3)
-    if strategy == "mtp":
-        options["drafters"] = [HeadDrafts(heads=random_heads(host(kind).model, "recurrent"))]
-    return [
-        Request(prompt, constraint=CONSTRAINTS[constraint], cache=cache_name, seed=seed, max_new_tokens=14, **options)
-        for seed, prompt in enumerate(PROMPTS)
-    ]
-
-
-def texts(results: list[Result]) -> list[list[list[int]]]:
-    return [[text.token_ids for text in (result, *result.alternatives)] for result in results]
-
-
-@cache
-def expected(strategy: str, constraint: str, kind: str) -> list[list[list[int]]]:
-    """Without a cache, one after the other."""
-    asked = requests(strategy, constraint, "none", kind)
-    return texts([host(kind).generate_batch([request])[0] for request in asked])
 
 
 def test_the_table_has_every_strategy() -> None:

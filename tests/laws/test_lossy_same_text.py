@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from laws.test_caches_same_text import PROMPTS, SHARED, STRATEGIES, host, requests, texts
+from laws.strategy_table import PROMPTS, SHARED, STRATEGIES, host, requests, texts
 
 from decodeplug import Request, Result
 from decodeplug.caches import Latent, Quantised

@@ -11,6 +11,7 @@ from target.random_walk import compare
 from torch import nn
 
 from decodeplug.positions import columns_wanted
+from decodeplug.taps import HiddenTap, Taps
 from decodeplug.target import Target, rows
 from decodeplug.target.rows import RowCosts
 from decodeplug.testing.families import family_model
@@ -148,17 +149,20 @@ def test_padding_changes_no_logit_and_no_lane(family: str) -> None:
 
 @pytest.mark.parametrize("family", ["llama", "gemma3_text", "gpt2", "bert"])
 def test_a_padded_draft_of_one_lane_gives_the_logits_of_its_own_width(family: str) -> None:
-    wide, narrow = _wider(family_model(family))[0].session(), Target(family_model(family)).session()
+    targets = _wider(family_model(family))[0], Target(family_model(family))
+    wide, narrow = (target.session() for target in targets)
     feeds = [list(range(5, 17)), [20, 21], [22], [23, 24, 25], [26, 27]]
-    for session in (wide, narrow):
-        session.keep_hidden()
+    for session, target in zip((wide, narrow), targets, strict=True):
+        taps = Taps()
+        taps.add(HiddenTap(target.module))
+        session.watch(taps)
         session.keep([-1], [0])
     held = 0
     for feed in feeds:
         want = min(len(feed), 2)
         torch.testing.assert_close(wide.forward([feed], [want]), narrow.forward([feed], [want]), rtol=0, atol=1e-9)
-        torch.testing.assert_close(wide.hidden[0], narrow.hidden[0], rtol=0, atol=1e-9)
-        assert wide.hidden[0].shape[0] == len(feed)
+        torch.testing.assert_close(wide.watched[0], narrow.watched[0], rtol=0, atol=1e-9)
+        assert wide.watched[0].shape[0] == len(feed)
         held += len(feed)
         assert wide.keep([0], [held]) == narrow.keep([0], [held]) == [held]
 

@@ -11,6 +11,7 @@ from families.precision import StaysInFloat64
 from target.random_walk import compare
 
 from decodeplug.contracts import Session
+from decodeplug.taps import Taps
 from decodeplug.target import SharedPrompts, Target
 from decodeplug.testing import check_cache
 from decodeplug.testing.families import family_model
@@ -41,7 +42,7 @@ class Counted:
 
     def __init__(self, inner: Session) -> None:
         self.inner, self.max_draft, self.fed, self.kept = inner, inner.max_draft, 0, list[list[int]]()
-        self.hidden: Sequence[torch.Tensor] = ()
+        self.watched: Sequence[torch.Tensor] = ()
         self.reused: Sequence[int] = ()
 
     def forward(
@@ -50,8 +51,8 @@ class Counted:
         self.fed += sum(map(len, feeds))
         return self.inner.forward(feeds, wants, whole)
 
-    def keep_hidden(self) -> None:
-        self.inner.keep_hidden()
+    def watch(self, taps: Taps) -> None:
+        self.inner.watch(taps)
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
         self.kept.append(list(parents))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from decodeplug.contracts import Session
+from decodeplug.taps import Taps
 
 __all__ = ["Around"]
 
@@ -17,16 +18,16 @@ class Around:
     :param inner: Feeds the model.
     """
 
-    hidden: Sequence[Tensor]
+    watched: Sequence[Tensor]
     reused: Sequence[int]
 
     def __init__(self, inner: Session) -> None:
         self.inner = inner
         self.max_draft = inner.max_draft
-        self.hidden, self.reused = (), ()
+        self.watched, self.reused = (), ()
 
-    def keep_hidden(self) -> None:
-        self.inner.keep_hidden()
+    def watch(self, taps: Taps) -> None:
+        self.inner.watch(taps)
 
     def bytes(self) -> int:
         return self.inner.bytes()

@@ -58,7 +58,7 @@ class CrossingSession(Around):
             lane.ids, lane.beyond = text, lane.beyond or crosses
         if not any(crossing):
             logits = self.inner.forward(feeds, wants)
-            self.hidden = self.inner.hidden
+            self.watched = self.inner.watched
             return logits
         everyone = range(len(lanes))
         pieces: list[list[Tensor]] = [[] for _ in lanes]
@@ -79,11 +79,11 @@ class CrossingSession(Around):
             logits = self.inner.forward(part, some)
             for lane, piece in zip(everyone, logits.split(some), strict=True):
                 pieces[lane].append(piece)
-            for lane, states in zip(everyone, self.inner.hidden, strict=False):
+            for lane, states in zip(everyone, self.inner.watched, strict=False):
                 seen[lane].append(states[-1:] if again else states)
             parents = [-1 if first == 0 and crossing[lane] else lane for lane in everyone]
             self.inner.keep(parents, [len(text) for text in texts])
-        self.hidden = [torch.cat(states) for states in seen] if seen[0] else []
+        self.watched = [torch.cat(states) for states in seen] if seen[0] else []
         return torch.cat([piece for lane in pieces for piece in lane])
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:

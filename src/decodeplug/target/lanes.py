@@ -12,6 +12,7 @@ from torch import Tensor
 from decodeplug.caches import KnowingCache, LaneCache, PiecewiseCache
 from decodeplug.inference import inference
 from decodeplug.positions import ModelInputs, StepInputs, columns_wanted, pad_feeds, prompts_kept
+from decodeplug.taps import Taps
 from decodeplug.target.grouping import LaneTraits, by_need, wastes
 from decodeplug.target.masks import View, looking
 from decodeplug.target.rows import RowCosts
@@ -44,16 +45,16 @@ class LaneSession:
         self._piecewise = cache if isinstance(cache, PiecewiseCache) else None
         self.max_draft = traits.max_draft
         self.prompts: list[int] = []
-        self.hidden: Sequence[Tensor] = []
+        self.watched: Sequence[Tensor] = []
         self.reused: Sequence[int] = ()
-        self._tapped = False
+        self.taps = Taps()
         self.has_whole_prompts = False
         self._steps = StepInputs(inputs, masked=traits.masked)
 
     @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()) -> Tensor:
         counts = list(map(len, feeds))
-        self.hidden = []
+        self.watched = []
         if not any(counts):
             return torch.empty((0, self.vocab_size), dtype=self.inputs.dtype, device=self.inputs.device)
         for lane, count in enumerate(counts):
@@ -97,13 +98,13 @@ class LaneSession:
                 cache.learn()
             for lane, piece in enumerate(logits.split(some)):
                 pieces[lane] = piece if left[lane] else pieces[lane]
-            for lane, states in enumerate(self.hidden):
+            for lane, states in enumerate(self.watched):
                 seen[lane] = states if left[lane] else seen[lane]
             waiting = later
         self.reused = known
-        if self.hidden:
-            nothing = self.hidden[0][:0]
-            self.hidden = [nothing if states is None else states for states in seen]
+        if self.watched:
+            nothing = self.watched[0][:0]
+            self.watched = [nothing if states is None else states for states in seen]
         return torch.cat([piece for piece in pieces if piece is not None])
 
     def _feed(
@@ -125,9 +126,9 @@ class LaneSession:
                 )
                 for lane, piece in zip(lanes, logits.split(mine), strict=True):
                     pieces[lane].append(piece)
-                for lane, states in zip(lanes, self.hidden, strict=False):
+                for lane, states in zip(lanes, self.watched, strict=False):
                     seen[lane].append(states)
-        self.hidden = [torch.cat(states) if states else self.hidden[0][:0] for states in seen] if self.hidden else []
+        self.watched = [torch.cat(states) if states else self.watched[0][:0] for states in seen] if self.watched else []
         return torch.cat([piece for lane in pieces for piece in lane])
 
     def _rounds(
@@ -201,12 +202,12 @@ class LaneSession:
             picked = torch.tensor([rows, columns], dtype=torch.int64).to(inputs.device, non_blocking=True)
         token = looking.set(view)
         try:
-            logits = inputs(ids, positions, mask, cache.cache, keep=chosen, tapped=self._tapped).logits
-            states = inputs.tap.take() if self._tapped else None
+            logits = inputs(ids, positions, mask, cache.cache, keep=chosen, taps=self.taps).logits
+            states = self.taps.take(batch)
         finally:
             looking.reset(token)
         cache.commit()
-        self.hidden = [] if states is None else [row[:count] for row, count in zip(states, counts, strict=False)]
+        self.watched = [] if states is None else [row[:count] for row, count in zip(states, counts, strict=False)]
         if view is not None and view.saw_bidirectional:
             self.has_whole_prompts = True
         if not inputs.takes_keep:
@@ -231,8 +232,8 @@ class LaneSession:
         self.prompts = prompts_kept(self.prompts, parents, lengths)
         return held
 
-    def keep_hidden(self) -> None:
-        self._tapped = True
+    def watch(self, taps: Taps) -> None:
+        self.taps = taps
 
     def bytes(self) -> int:
         return self.cache.bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from functools import cache, cached_property, partial
 from typing import Any
 
@@ -115,21 +116,22 @@ class Target:
         if check is not None:
             check(plan or self.plan(spec))
 
-    def session(self, cache: str | CacheSpec = "dense") -> Session:
+    def session(self, cache: str | CacheSpec = "dense", *, apart: bool = False) -> Session:
         """Open a session without lanes.
 
         :param cache: "dense", "none" (recompute everything at every forward: the
             oracle), or a cache spec.
+        :param apart: It shares nothing with other sessions: its forwards are not those of the model as it is.
         :raises BadOption: There is no cache of that name.
         :raises IncompatibleParts: See :meth:`refuse_cache`.
         """
         spec = NAMED.get(cache) if isinstance(cache, str) else cache
         if spec is None:
             raise BadOption("cache", cache=cache, wanted=f"one of {', '.join(NAMED)}, or a cache spec")
-        plan = self.plan(spec)
+        plan = replace(self.plan(spec), shared={}) if apart else self.plan(spec)
         self.refuse_cache(spec, plan)
         if isinstance(spec, Rolling):
-            return RollingSession(self.session(spec.inner), spec)
+            return RollingSession(self.session(spec.inner, apart=apart), spec)
         choice = self.choice
         if (make := getattr(spec, "make_for_lane", None)) is not None:
             return self._as_generate_does(wide=False, remember=True, make_cache=make)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from decodeplug.inference import inference
 from decodeplug.positions import ModelInputs, prompts_kept
+from decodeplug.taps import Taps
 from decodeplug.target.masks import MaskRule, View, looking
 
 __all__ = ["RecomputeSession"]
@@ -29,20 +30,20 @@ class RecomputeSession:
     ) -> None:
         self.inputs, self.vocab_size, self.rule, self.lock = inputs, vocab_size, rule, lock
         self.prompts: list[int] = []
-        self.hidden: Sequence[Tensor] = []
+        self.watched: Sequence[Tensor] = []
         self.reused: Sequence[int] = ()
-        self._tapped = False
+        self.taps = Taps()
 
     @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()) -> Tensor:
-        rows, self.hidden = [], []
+        rows, self.watched = [], []
         for lane, (feed, want) in enumerate(zip(feeds, wants, strict=True)):
             if not feed:
-                self.hidden = [*self.hidden, torch.empty(0)] if self._tapped else []
+                self.watched = [*self.watched, torch.empty(0)] if self.taps else []
                 continue
             if not self.prompts[lane]:
                 self.prompts[lane] = len(feed) - max(want, 1) + 1
-            if want or self._tapped:
+            if want or self.taps:
                 rows.append(self._logits(feed, want, self.prompts[lane]))
         if rows:
             return torch.cat(rows)
@@ -58,20 +59,20 @@ class RecomputeSession:
             with self.lock:
                 mask = inputs.nothing_masked(1, width)
                 logits = inputs(
-                    inputs.ids([feed]), positions, mask, keep=max(want, 1), use_cache=False, tapped=self._tapped
+                    inputs.ids([feed]), positions, mask, keep=max(want, 1), use_cache=False, taps=self.taps
                 ).logits
-                states = inputs.tap.take() if self._tapped else None
+                states = self.taps.take(1)
         finally:
             looking.reset(token)
-        self.hidden = [] if states is None else [*self.hidden, states[0]]
+        self.watched = [] if states is None else [*self.watched, states[0]]
         return logits[0, logits.shape[1] - want :]
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
         self.prompts = prompts_kept(self.prompts, parents, lengths)
         return [0] * len(parents)
 
-    def keep_hidden(self) -> None:
-        self._tapped = True
+    def watch(self, taps: Taps) -> None:
+        self.taps = taps
 
     def bytes(self) -> int:
         return 0

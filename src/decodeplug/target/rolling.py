@@ -54,7 +54,7 @@ class RollingSession(Around):
     :param inner: Feeds the model. :param rule: Which ids are seen.
     """
 
-    hidden: Sequence[Tensor]
+    watched: Sequence[Tensor]
 
     def __init__(self, inner: Session, rule: Rolling) -> None:
         super().__init__(inner)
@@ -79,13 +79,13 @@ class RollingSession(Around):
             logits = self.inner.forward(self._in_sight(now, again=again), asked, whole)
             for pieces, piece in zip(rows, logits.split(asked), strict=True):
                 pieces.append(piece)
-            for states, found, stage in zip(seen, self.inner.hidden, now, strict=False):
+            for states, found, stage in zip(seen, self.inner.watched, now, strict=False):
                 states.append(found[len(found) - (0 if stage is None else stage.fresh) :])
             if not any(left):
                 break
             again = True
         self.reused = self.inner.reused if is_simple else ()
-        self.hidden = [
+        self.watched = [
             _padded(torch.cat(states), len(feed)) for states, feed in zip(seen, feeds, strict=True) if states
         ]
         return torch.cat([piece for pieces in rows for piece in pieces])
@@ -145,6 +145,6 @@ class RollingSession(Around):
 
 
 def _padded(states: Tensor, count: int) -> Tensor:
-    """States ``[fed, hidden]`` of ``count`` ids: zeros for those that were never computed."""
+    """What was seen ``[fed, features]`` of ``count`` ids: zeros for those that were never computed."""
     missing = count - len(states)
     return states if missing <= 0 else torch.cat([states.new_zeros((missing, *states.shape[1:])), states])

@@ -46,7 +46,7 @@ class SharedPrompts(Around):
             self._places = places = None if places == list(range(len(places))) else places
         if places is None:
             logits = self.inner.forward(feeds, wants, whole)
-            self.hidden, self.reused = self.inner.hidden, self.inner.reused
+            self.watched, self.reused = self.inner.watched, self.inner.reused
             return logits
         fed, wanted = _by_place(places, feeds, wants)
         try:
@@ -54,8 +54,8 @@ class SharedPrompts(Around):
         except CacheFull as full:
             full.lane = places.index(full.lane)
             raise
-        hidden, reused = self.inner.hidden, self.inner.reused
-        self.hidden = [hidden[place] if place >= 0 else hidden[0][:0] for place in places] if hidden else ()
+        watched, reused = self.inner.watched, self.inner.reused
+        self.watched = [watched[place] if place >= 0 else watched[0][:0] for place in places] if watched else ()
         self.reused = [reused[place] if place >= 0 else 0 for place in places] if reused else ()
         return _spread(logits, places, wants, wanted)
 

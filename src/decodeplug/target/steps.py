@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from decodeplug.inference import inference
 from decodeplug.positions import GenerateInputs
+from decodeplug.taps import Taps
 
 __all__ = ["StepSession"]
 
@@ -52,20 +53,20 @@ class StepSession:
         self.inputs, self.vocab_size, self.lock, self.wide, self.remember = inputs, vocab_size, lock, wide, remember
         self.max_draft: int | None = None if wide or not remember else 0
         self.lanes: list[Lane] = []
-        self.hidden: Sequence[Tensor] = []
+        self.watched: Sequence[Tensor] = []
         self.reused: Sequence[int] = ()
         self.copied_bytes = 0
-        self._tapped = False
+        self.taps = Taps()
 
     @inference
     def forward(self, feeds: Sequence[Sequence[int]], wants: Sequence[int], whole: Collection[int] = ()) -> Tensor:
-        rows, self.hidden = [], []
+        rows, self.watched = [], []
         for lane, feed, want in zip(self.lanes, feeds, wants, strict=True):
             if feed:
                 with self.lock:
                     rows.extend(self._feed(lane, list(feed), want))
-            elif self._tapped:
-                self.hidden = [*self.hidden, torch.empty(0)]
+            elif self.taps:
+                self.watched = [*self.watched, torch.empty(0)]
         if rows:
             return torch.cat(rows)
         return torch.empty((0, self.vocab_size), dtype=self.inputs.dtype, device=self.inputs.device)
@@ -84,12 +85,12 @@ class StepSession:
         for width in widths:
             lane.ids += feed[:width]
             feed = feed[width:]
-            logits, lane.state = self.inputs.step(lane.ids, lane.state, width, tapped=self._tapped)
+            logits, lane.state = self.inputs.step(lane.ids, lane.state, width, self.taps)
             rows.append(logits[-width:])
-            states = self.inputs.tap.take() if self._tapped else None
+            states = self.taps.take(1)
             seen += [] if states is None else [states[0, -width:]]
         logits = torch.cat(rows)
-        self.hidden = [*self.hidden, torch.cat(seen)] if seen else []
+        self.watched = [*self.watched, torch.cat(seen)] if seen else []
         return [logits[len(logits) - want :]]
 
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
@@ -123,8 +124,8 @@ class StepSession:
         # Quantised tensors of other packages are replaced and never written to, and some cannot be copied.
         return copy.deepcopy(state, {id(tensor): tensor for tensor in found if is_traceable_wrapper_subclass(tensor)})
 
-    def keep_hidden(self) -> None:
-        self._tapped = True
+    def watch(self, taps: Taps) -> None:
+        self.taps = taps
 
     def bytes(self) -> int:
         return sum(_bytes(_tensors(lane.state, set())) for lane in self.lanes)

@@ -14,6 +14,7 @@ from decodeplug.testing.laws_caches import check_cache
 from decodeplug.testing.laws_constraints import check_constraint
 from decodeplug.testing.laws_drafters import check_drafter, check_drafter_changes_nothing, lane_views
 from decodeplug.testing.laws_inspectors import check_inspector
+from decodeplug.testing.laws_interventions import check_intervention
 from decodeplug.testing.laws_processors import check_processor
 from decodeplug.testing.laws_sampling import assert_follows, chi_square
 from decodeplug.testing.laws_selectors import check_selector
@@ -34,6 +35,7 @@ __all__ = [
     "check_drafter",
     "check_drafter_changes_nothing",
     "check_inspector",
+    "check_intervention",
     "check_processor",
     "check_selector",
     "check_strategy",

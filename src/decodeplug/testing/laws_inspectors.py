@@ -9,7 +9,7 @@ import torch
 
 from decodeplug.testing.claim import claim, declared_name
 
-__all__ = ["check_inspector"]
+__all__ = ["check_inspector", "check_untouched", "traces"]
 
 
 def check_inspector(
@@ -34,7 +34,7 @@ def check_inspector(
 
     name = declared_name(make())
     host.generate(prompts[0], max_new_tokens=1)  # what the host itself sets up is not the inspector's doing
-    before = _traces(host.model)
+    before = traces(host.model)
     for prompt in prompts:
         given = {"max_new_tokens": max_new_tokens, **options}
         plain = host.generate(prompt, **given)
@@ -44,9 +44,9 @@ def check_inspector(
             f"inspector {name} changes the text of {prompt!r}: {watched.token_ids} instead of {plain.token_ids}",
         )
         claim(name in watched.reports, f"inspector {name} left no report; there are {sorted(watched.reports)}")
-        _check_untouched(name, host.model, before, "after a run")
+        check_untouched(f"inspector {name}", host.model, before, "after a run")
     _check_exception(make(), name, host.model)
-    _check_untouched(name, host.model, before, "after a run that failed")
+    check_untouched(f"inspector {name}", host.model, before, "after a run that failed")
 
 
 def _check_exception(inspector: Any, name: str, model: Any) -> None:
@@ -60,31 +60,36 @@ def _check_exception(inspector: Any, name: str, model: Any) -> None:
     claim(False, f"inspector {name} swallowed an exception (KeyboardInterrupt) in attach")
 
 
-def _traces(model: Any) -> dict[str, Any]:
-    """All that an inspector could leave in a model, by where it is."""
-    traces: dict[str, Any] = {"the configuration": str(model.config)}
+def traces(model: Any) -> dict[str, Any]:
+    """All that a part could leave in a model, by where it is."""
+    found: dict[str, Any] = {"the configuration": str(model.config)}
     for path, module in model.named_modules():
         where = path or "the model"
         for attribute, value in vars(module).items():
             if attribute.endswith(("_hooks", "_hooks_with_kwargs", "_hooks_always_called")) and isinstance(value, dict):
                 # transformers hooks its own layers, for good, when hidden states or router logits are first asked for.
                 own = [key for key, hook in value.items() if not _is_of_transformers(hook)]
-                traces[f"{attribute} of {where}"] = tuple(own)
-        traces[f"forward of {where}"] = vars(module).get("forward")
-        traces[f"training mode of {where}"] = module.training
+                found[f"{attribute} of {where}"] = tuple(own)
+        found[f"forward of {where}"] = vars(module).get("forward")
+        found[f"training mode of {where}"] = module.training
+        plain = {name: value for name, value in vars(module).items() if isinstance(value, bool | int | float | str)}
+        # Of rotary frequencies, transformers remembers the longest text.
+        found[f"attributes of {where}"] = {name: plain[name] for name in plain if "seq_len" not in name}
     for path, parameter in model.named_parameters():
-        traces[f"parameter {path}"] = (parameter.data_ptr(), parameter._version)
-    return traces
+        found[f"parameter {path}"] = (parameter.data_ptr(), parameter._version)
+    return found
 
 
 def _is_of_transformers(hook: Any) -> bool:
     return (getattr(hook, "__module__", None) or "").partition(".")[0] == "transformers"
 
 
-def _check_untouched(name: str, model: Any, before: dict[str, Any], when: str) -> None:
-    now = _traces(model)
-    for what in sorted(before.keys() | now.keys()):
-        claim(
-            before.get(what) == now.get(what),
-            f"inspector {name} left something behind {when}: {what} is not what it was",
-        )
+def check_untouched(who: str, model: Any, before: dict[str, Any], when: str) -> None:
+    """Claim that a model is as :func:`traces` found it before.
+
+    :param who: The part, as messages name it. :param when: At which time it is looked at, likewise.
+    """
+    now = traces(model)
+    # The configuration comes first: much else follows it.
+    for what in sorted(before.keys() | now.keys(), key=lambda what: (what != "the configuration", what)):
+        claim(before.get(what) == now.get(what), f"{who} left something behind {when}: {what} is not what it was")
