@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check test-all gpu families conformance plugins docs bench clean
+.PHONY: help demo test check test-all gpu browser families conformance plugins docs bench clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -23,16 +23,16 @@ demo: $(READY)  ## Watch SmolLM2 write a teddy bear as valid JSON
 	$(BIN)/decodeplug demo
 
 test: $(READY)  ## Run the tests, without the slow ones
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m "not slow and not browser" -n 2 --dist worksteal
 
 check: $(READY)  ## Format, lint, types and the fast tests: before every commit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-	$(BIN)/python -m pytest -m "not slow and not smollm2" -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m "not slow and not smollm2 and not browser" -n 2 --dist worksteal
 
 test-all: $(READY)  ## Everything, every family included; writes docs/families.md
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m "not browser" -n 2 --dist worksteal
 	$(MAKE) families
 
 gpu: $(READY)  ## The tests of what a GPU computes, on one: .venv needs a torch with CUDA
@@ -40,8 +40,13 @@ gpu: $(READY)  ## The tests of what a GPU computes, on one: .venv needs a torch 
 		tests/processors tests/host tests/testing tests/target tests/smollm2 tests/caches/test_coded.py \
 		tests/caches/test_transform.py tests/caches/test_stored_input.py
 
-families: $(READY)  ## Measure every model family and write docs/families.md
+browser: $(READY)  ## The page of a routing in headless Chromium, which must be installed
+	$(PIP) -c constraints.txt -e '.[browser]'
+	$(BIN)/python -m pytest -m browser tests/browser
+
+families: $(READY)  ## Measure every model family and write docs/families.md and docs/moe_families.md
 	$(BIN)/python -m tests.families.report
+	$(BIN)/python -m tests.routing.report
 
 conformance: $(READY)  ## JSON schemas against the JSON Schema Test Suite: SUITE=folder, ARGS=--verbose
 	$(BIN)/python -m tests.conformance.report $(if $(SUITE),--suite "$(SUITE)") $(ARGS)
@@ -62,6 +67,7 @@ bench: $(READY)  ## Benchmarks side by side with their peers, in an environment 
 	$(BENCH_VENV)/bin/python benchmarks/beams.py
 	$(BENCH_VENV)/bin/python benchmarks/paged.py
 	$(BENCH_VENV)/bin/python benchmarks/latent.py
+	$(BENCH_VENV)/bin/python benchmarks/routing.py
 	$(if $(CALIBRATION),$(BENCH_VENV)/bin/python benchmarks/lossy.py --calibration $(CALIBRATION))
 	$(BENCH_VENV)/bin/python benchmarks/speculation.py $(if $(HEADS),--heads $(HEADS))
 	$(BENCH_VENV)/bin/python benchmarks/batching.py

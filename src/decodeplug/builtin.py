@@ -68,6 +68,15 @@ _CACHES = {
     "stored-input": "StoredInput",
     "transformers-quantized": "TransformersQuantized",
 }
+_INSPECTORS = {"moe-routing": "MoERouting"}
+_INTERVENTIONS = {
+    "moe-top-k": "TopExperts",
+    "moe-ablate": "Ablate",
+    "moe-force": "ForceExperts",
+    "moe-temperature": "RouterTemperature",
+    "moe-noise": "RouterNoise",
+    "moe-replay": "ReplayRouting",
+}
 
 
 @hookimpl
@@ -84,5 +93,9 @@ def decodeplug_register(registry: Registry) -> None:
         registry.strategy(name, f"decodeplug.strategies:{attribute}")
     for name, attribute in _CACHES.items():
         registry.cache(name, f"decodeplug.caches:{attribute}")
+    for name, attribute in _INSPECTORS.items():
+        registry.inspector(name, f"decodeplug.routing:{attribute}")
+    for name, attribute in _INTERVENTIONS.items():
+        registry.intervention(name, f"decodeplug.routing:{attribute}")
     for grammar in library():
         registry.grammar(normal_name(grammar.name), factory(grammar))

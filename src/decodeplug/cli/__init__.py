@@ -14,6 +14,7 @@ from decodeplug.cli.demo import demo
 from decodeplug.cli.doctor import doctor
 from decodeplug.cli.generate import generate
 from decodeplug.cli.grammars import grammars
+from decodeplug.cli.moe import moe
 from decodeplug.cli.new import new
 from decodeplug.cli.output import complain
 from decodeplug.cli.plugins import plugins
@@ -41,6 +42,7 @@ app.command("train-heads")(train_heads)
 app.command("verify-lossless")(verify_lossless)
 app.add_typer(schema, name="schema")
 app.add_typer(cache, name="cache")
+app.add_typer(moe, name="moe")
 
 
 @app.callback()

@@ -77,6 +77,9 @@ CLAMPS = Quirk(
     "several ids at once are computed with clamped time steps, single ids without", single_steps=True, replay=True
 )
 IGNORES_STATE = Quirk("its layers ignore their state when several ids are fed behind the prompt", single_steps=True)
+MIXES_TOKENS = Quirk(
+    "its router mixes the tokens of a forward, so each is computed as generate() does it", path="steps", replay=True
+)
 TWO_RANGES = Quirk("a text is fed again when it outgrows the short frequencies", starts_over=True)
 OWN_CACHE = "it insists on a cache class of its own"
 
@@ -131,6 +134,8 @@ QUIRKS: dict[str, Quirk] = {
 def quirk_of(module: Any) -> Quirk:
     """The quirk of a model: by its own model type, or by that of the language model inside it."""
     text = module.config.get_text_config(decoder=True)
+    if text.model_type == "doge" and text.is_moe:
+        return MIXES_TOKENS
     quirk = QUIRKS.get(module.config.model_type) or QUIRKS.get(text.model_type, NO_QUIRK)
     if quirk is NO_QUIRK and (getattr(text, "time_step_limit", None) or [0.0])[0] > 0:
         return CLAMPS

@@ -13,7 +13,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from decodeplug.testing.device import chosen_device
 from decodeplug.testing.recipes import FLOAT32_ONLY, RECIPES
 
-__all__ = ["families", "family_config", "family_model"]
+__all__ = ["common_options", "families", "family_config", "family_model", "readied"]
 
 COMMON: dict[str, Any] = {
     "vocab_size": 512, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -45,7 +45,7 @@ def family_config(family: str, **overrides: Any) -> Any:
         part, name = key.split(".", 1)
         nested.setdefault(part, {})[name] = recipe.pop(key)
     text = getattr(default, "text_config", None)
-    options = _options(text if text is not None else default, recipe)
+    options = common_options(text if text is not None else default, recipe)
     parts: dict[str, Any] = {
         part: type(getattr(default, part))(**{name: value for name, value in values.items() if value is not ...})
         for part, values in nested.items()
@@ -56,7 +56,8 @@ def family_config(family: str, **overrides: Any) -> Any:
     return build(text_config=type(text)(**options), **parts)
 
 
-def _options(default: Any, recipe: dict[str, Any]) -> dict[str, Any]:
+def common_options(default: Any, recipe: dict[str, Any]) -> dict[str, Any]:
+    """The common sizes, by the names that a config has for them, and what a recipe adds."""
     aliases = getattr(default, "attribute_map", {})
     options = {}
     for name, value in COMMON.items():
@@ -83,6 +84,11 @@ def family_model(family: str, *, dtype: torch.dtype | None = None, seed: int = 0
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(family_config(family, **overrides))
+    return readied(model, dtype)
+
+
+def readied(model: Any, dtype: torch.dtype = torch.float64) -> Any:
+    """A fresh model with larger matrices, in eval mode, where tests compute."""
     model = model.to(chosen_device(), dtype).eval()
     with torch.no_grad():
         for parameter in model.parameters():
