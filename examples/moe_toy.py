@@ -26,14 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from decodeplug.routing import Routing, balance, collapse, mean_probs, specialisation
+from decodeplug.routing import Routing, auxiliary_loss, balance, collapse, specialisation
 from decodeplug.routing.training import RoutingWatch
 from decodeplug.testing import byte_tokenizer
 from transformers import MixtralConfig, MixtralForCausalLM
 
 from svg_bars import grouped_bars
 
-WIDTH, BATCH, RATE = 128, 16, 2e-3
+WIDTH, BATCH, RATE, K = 128, 16, 2e-3, 2
 HELD = 16  # rows of each kind that are not learned from
 KINDS = ("arithmetic", "code", "prose")
 
@@ -58,20 +58,29 @@ def rows_of(text: str) -> torch.Tensor:
     return data[: len(data) // WIDTH * WIDTH].view(-1, WIDTH)
 
 
-def model_of(aux_loss: float, seed: int) -> Any:
-    """A Mixtral of four layers and 1.7 million weights; the loss that balances it has the given factor."""
+def model_of(seed: int) -> Any:
+    """A Mixtral of four layers and 1.8 million weights."""
     torch.manual_seed(seed)
     config = MixtralConfig(
         vocab_size=259, hidden_size=128, intermediate_size=128, num_hidden_layers=4, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=1024, num_local_experts=8, num_experts_per_tok=2,
-        output_router_logits=aux_loss > 0, router_aux_loss_coef=aux_loss,
+        num_key_value_heads=2, max_position_embeddings=1024, num_local_experts=8, num_experts_per_tok=K, router_aux_loss_coef=0.0,
         pad_token_id=256, bos_token_id=257, eos_token_id=258, tie_word_embeddings=True,
     )  # fmt: skip
     return MixtralForCausalLM(config)
 
 
-def learn(model: Any, rows: torch.Tensor, *, minutes: float, steps: int, seed: int) -> list[float]:
-    """Train until the steps are done or the time is over; the loss of each step."""
+def balancing_loss(router_logits: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The sum of the balancing losses of the layers.
+
+    ``router_aux_loss_coef`` of transformers adds one loss over all layers together, under which the imbalance of one layer can
+    make up for that of another.
+    """
+    probs = torch.stack([logits.softmax(-1) for logits in router_logits], 1)
+    return auxiliary_loss(probs.topk(K).indices, probs).sum()
+
+
+def learn(model: Any, rows: torch.Tensor, *, aux_loss: float, minutes: float, steps: int, seed: int) -> list[float]:
+    """Train until the steps are done or the time is over; the loss of each step, without that which balances."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.01)
     draw, until, losses = torch.Generator().manual_seed(seed), time.monotonic() + 60 * minutes, []
     model.train()
@@ -79,12 +88,13 @@ def learn(model: Any, rows: torch.Tensor, *, minutes: float, steps: int, seed: i
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 20)
         some = rows[torch.randint(0, len(rows), (BATCH,), generator=draw)]
-        loss = model(input_ids=some, labels=some, use_cache=False).loss
+        output = model(input_ids=some, labels=some, use_cache=False, output_router_logits=aux_loss > 0)
+        loss = output.loss
         optimizer.zero_grad()
-        loss.backward()
+        (loss + aux_loss * balancing_loss(output.router_logits) if aux_loss else loss).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         if step % 50 == 0:
             print(f"step {step}: loss {losses[-1]:.3f}", file=sys.stderr, flush=True)
         if time.monotonic() > until:
@@ -119,10 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     every = {kind: rows_of(text) for kind, text in texts(options.seed).items()}
     held = {kind: rows[-HELD:] for kind, rows in every.items()}
-    model = model_of(options.aux_loss, options.seed)
+    model = model_of(options.seed)
     began = time.monotonic()
     rows = torch.cat([rows[:-HELD] for rows in every.values()])
-    losses = learn(model, rows, minutes=options.minutes, steps=options.steps, seed=options.seed)
+    limits = {"minutes": options.minutes, "steps": options.steps, "seed": options.seed}
+    losses = learn(model, rows, aux_loss=options.aux_loss, **limits)
     routing, labels, loss = measured(model, held)
     seen, told, alarms = balance(routing), specialisation(routing, labels), collapse(routing)
     facts = {
@@ -138,12 +149,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "bits_of_kind": [round(one, 3) for one in told.information.tolist()],
         "bits_by_chance": [round(one, 3) for one in told.by_chance.tolist()],
         "alarms": [str(alarm) for alarm in alarms],
-        "least_probable": round(float(mean_probs(routing.probs).min()), 5),
         "mean_entropy": round(statistics.fmean(seen.entropy.tolist()), 3),
         "mean_peak": round(statistics.fmean(seen.peak.tolist()), 2),
     }
     options.out.mkdir(parents=True, exist_ok=True)
-    model.config.output_router_logits = False  # of use in training only
     model.save_pretrained(options.out)
     byte_tokenizer().save_pretrained(options.out)
     (options.out / "facts.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -53,6 +53,14 @@ class Opened:
         assert self.said == []
         assert self.asked == [self.url]
 
+    def painted_ms(self) -> float:
+        """When something was first drawn. It is asked for again and again: the page's policy lets no script wait for it."""
+        painted = None
+        while painted is None:
+            self.page.wait_for_timeout(50)
+            painted = self.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
+        return painted
+
     def background(self, selector: str) -> str:
         return self.page.eval_on_selector(selector, "node => getComputedStyle(node).backgroundColor")
 
@@ -92,8 +100,7 @@ def test_it_fits_and_asks_for_nothing(
     wide = opened.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert wide[0] <= wide[1], "it has to be scrolled sideways"
     assert opened.page.evaluate("document.documentElement.dataset.theme") == theme
-    painted = opened.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-    assert painted < 2000
+    assert opened.painted_ms() < 2000
     folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
     opened.page.screenshot(path=str(folder / f"{which}-{size}-{theme}.png"), full_page=True)
     opened.close()
