@@ -156,8 +156,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model.save_pretrained(options.out)
     byte_tokenizer().save_pretrained(options.out)
     (options.out / "facts.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    figure(options.out / "load.svg", "Share of the tokens of each expert", routing)
-    kinds(options.out / "kinds.svg", "Share of each expert, by kind of text, last layer", told.shares[-1])
+    balanced = f"balancing loss times {options.aux_loss}" if options.aux_loss else "no balancing loss"
+    figure(options.out / "load.svg", f"Tokens for which each expert is chosen, {balanced}", routing)
+    most = int(told.excess.argmax())
+    kinds(options.out / "kinds.svg", f"Choices of layer {most}, by kind of text, {balanced}", told.shares[most])
     print(json.dumps(facts, indent=2))
     return 0
 

@@ -12,6 +12,8 @@ from decodeplug.discovery import Plugins
 from decodeplug.testing import bpe_tokenizer, tiny_model
 
 CACHES = ["dense", "paged=block_size=4", "paged=block_size=1", "paged", "stored-input"]
+OFTEN = {"paged=block_size=1", "paged"}
+"""What the other blocks say, too: alone, they are left to the slow tests."""
 KINDS = {"stored-input": "gpt2"}
 """Cache -> the kind of model, where it is not a model of Llama's kind."""
 
@@ -23,7 +25,7 @@ def test_the_table_has_every_strategy() -> None:
 @pytest.mark.parametrize(
     ("strategy", "constraint", "cache_name", "batch"),
     [
-        pytest.param(*cell, marks=[pytest.mark.slow] if cell[2] == "paged=block_size=1" and cell[3] == "alone" else [])
+        pytest.param(*cell, marks=[pytest.mark.slow] if cell[2] in OFTEN and cell[3] == "alone" else [])
         for cell in itertools.product(STRATEGIES, CONSTRAINTS, CACHES, ["alone", "ragged batch of 5"])
     ],
 )

@@ -12,7 +12,7 @@ from routing.recomputed import mixtral_routing
 CACHES = ["dense", "paged=block_size=4"]
 INTERVENTIONS = ("moe-top-k=1", "moe-noise=0.5")
 TABLE = [
-    pytest.param(*cell, marks=[pytest.mark.slow] if cell[3] == "alone" else [])
+    pytest.param(*cell, marks=[pytest.mark.slow] if cell[3] == "alone" or cell[1:3] == ("schema", "dense") else [])
     for cell in itertools.product(STRATEGIES, CONSTRAINTS, CACHES, ["alone", "ragged batch of 5"])
 ]
 
