@@ -55,12 +55,14 @@ class OftenRight:
 
 
 def bias_choices(model: Any) -> None:
-    """Give corrections that only count for the choice a value: at 0, as they are built, they would show nothing."""
+    """Give corrections that only count for the choice, and routers that are built with zeros, a value: else they would show nothing."""
     random = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, values in [*model.named_buffers(), *model.named_parameters()]:
             if name.rpartition(".")[2] in ("e_score_correction_bias", "expert_bias", "balancing_biases"):
                 values += 0.2 * torch.randn(values.shape, generator=random, dtype=torch.float64).to(values)
+            elif values.dim() == 2 and values.is_floating_point() and not values.any():
+                values += 0.3 * torch.randn(values.shape, generator=random, dtype=torch.float64).to(values)
 
 
 def routers_of(model: Any, routing: Routing) -> list[Any]:

@@ -90,6 +90,13 @@ class TopExperts(Rerouting):
         for _, layer in self.chosen(model):
             if self._of(layer) > layer.count:
                 raise BadOption(self.name, k=self.k, wanted=f"at most the {layer.count} experts of {layer.name}")
+            if self._of(layer) == 1 and type(layer.router).__name__ == "LongcatFlashTopkRouter":
+                raise IncompatibleParts(
+                    self.name,
+                    type(model).__name__,
+                    because=f"the experts of {layer.name} cannot be told of a single choice, in transformers itself",
+                    instead="Use moe-top-k=2",
+                )
 
     @contextlib.contextmanager
     def attach(self, model: Any) -> Generator[None, None, None]:

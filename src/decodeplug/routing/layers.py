@@ -146,10 +146,9 @@ def _first_output(router: nn.Module, output: Any, choice: Choice) -> None:
 
 
 def _llama4(router: Any, output: Any, choice: Choice) -> None:
-    """Its experts compute every row, those that are not chosen on zeros."""
-    weights, logits = output
-    choice.scores, choice.experts = logits, torch.topk(logits, router.top_k, dim=-1).indices
-    choice.weights = weights.gather(-1, choice.experts)
+    """Its experts compute every row, those that are not chosen on zeros: their weight is 0."""
+    weights, choice.scores = output
+    choice.weights, choice.experts = torch.topk(weights, router.top_k, dim=-1)
 
 
 def _jetmoe(router: Any, output: Any, choice: Choice) -> None:

@@ -175,7 +175,7 @@ def k_of(layer: RoutedLayer, k: int) -> Generator[None, None, None]:
     try:
         yield
     finally:
-        for part, name, value in before:
+        for part, name, value in reversed(before):  # a router may be the block that it is in
             setattr(part, name, value)
 
 
