@@ -255,6 +255,6 @@ class Intervention(Protocol):
     name: ClassVar[str]
 
     def attach(self, model: Any) -> Any:
-        """A context manager that is open during each forward of the request, entered anew every turn; it puts everything
+        """A context manager that is open during each turn of the request, entered anew every time; it puts everything
         back, also after an exception."""
         ...

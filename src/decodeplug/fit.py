@@ -14,9 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from decodeplug.beyond import Beyond
+from decodeplug.caches.rolling import Rolling
 from decodeplug.constraining import Constraining
 from decodeplug.contracts import ConstraintSpec, Intervention, Processor, Selector, Strategy
-from decodeplug.errors import BadOption, DecodeplugError, PluginError
+from decodeplug.errors import BadOption, DecodeplugError, IncompatibleParts, PluginError
 from decodeplug.guessing import Guessing
 from decodeplug.jury import Jury
 from decodeplug.lane import Job, Lane, Plan
@@ -152,6 +153,14 @@ class Fit:
             )
         self._open_lanes(job, hypotheses)
         interventions = self.interventions(request.interventions)
+        for part in interventions:
+            if isinstance(cache, Rolling) and getattr(part, "by_position", False):
+                raise IncompatibleParts(
+                    f"intervention {part_name(part)!r}",
+                    "window_policy='sinks'",
+                    because="what is in sight is computed at other positions than those of the text",
+                    instead="Use window_policy='error' or 'truncate-left'",
+                )
         return Ready(asked, job, spec, cache, None if jury is None else Panel(jury, job), interventions)
 
     def interventions(self, given: Sequence[Any]) -> tuple[Intervention, ...]:

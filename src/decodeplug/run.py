@@ -83,6 +83,8 @@ def _next(loop: Generator[Turn, None, None], admission: Admission, target: Targe
         return next(loop, None)
     jobs = [ready.job for ready in admission.running]
     with contextlib.ExitStack() as stack:
+        if interventions:  # nobody else's forward may run in the changed model
+            stack.enter_context(target.lock)
         for part in interventions:
             _open(stack, part, jobs, target.module)
         first = next_hook()

@@ -129,7 +129,7 @@ class Runner:
         if isinstance(continuation, str) and fit.tokenizer is not None:
             continuation = fit.tokenizer(continuation, add_special_tokens=False)["input_ids"]
         rest = prompt_ids(continuation, None, self._target.vocab_size, {})
-        with self._lock, torch.inference_mode(), intervening(parts, self._target.module):
+        with self._lock, torch.inference_mode(), self._target.lock, intervening(parts, self._target.module):
             session = self._target.session("none")
             session.keep([-1], [0])
             logits = session.forward([[*ids, *rest[:-1]]], [len(rest)])

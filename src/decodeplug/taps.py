@@ -37,7 +37,7 @@ class Taps:
 
     def __init__(self) -> None:
         self._taps: list[Tap] = []
-        self._sizes: list[int] = []
+        self._kinds: list[tuple[int, torch.dtype]] = []
 
     def __bool__(self) -> bool:
         return bool(self._taps)
@@ -60,7 +60,7 @@ class Taps:
         if not self._taps:
             return None
         seen = [tap.take(lanes) for tap in self._taps]
-        self._sizes = [one.shape[-1] for one in seen]
+        self._kinds = [(one.shape[-1], one.dtype) for one in seen]
         return seen[0] if len(seen) == 1 else torch.cat(_in_one_dtype(seen), -1)
 
     def opened_for(self, tap: Tap) -> Tap:
@@ -68,10 +68,11 @@ class Taps:
         return self._taps[self._taps.index(tap)]
 
     def of(self, tap: Tap, rows: Tensor) -> Tensor:
-        """``[rows, its features]``: what one of them saw, of rows that were taken before."""
+        """``[rows, its features]``: what one of them saw, of rows that were taken before, in its own dtype."""
         place = self._taps.index(tap)
-        first = sum(self._sizes[:place])
-        return rows[..., first : first + self._sizes[place]]
+        first = sum(size for size, _ in self._kinds[:place])
+        size, dtype = self._kinds[place]
+        return rows[..., first : first + size].to(dtype)
 
 
 def _in_one_dtype(seen: Sequence[Tensor]) -> list[Tensor]:

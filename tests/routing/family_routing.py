@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,7 +26,9 @@ ROUTERS = ("router", "gate")
 
 @dataclass
 class Outcome:
-    """What was compared: texts, choices of experts, those that were wrong, and the largest difference of a weight or probability."""
+    """What was compared: texts, choices of experts, those that were wrong, the largest difference of a weight or probability, and
+    which sets of a layer's experts there were.
+    """
 
     path: str = ""
     layers: int = 0
@@ -34,6 +36,7 @@ class Outcome:
     choices: int = 0
     wrong: int = 0
     worst: float = 0.0
+    sets: set[tuple[int, ...]] = field(default_factory=set)
 
 
 class OftenRight:
@@ -60,7 +63,9 @@ def bias_choices(model: Any) -> None:
     with torch.no_grad():
         for name, values in [*model.named_buffers(), *model.named_parameters()]:
             if name.rpartition(".")[2] in ("e_score_correction_bias", "expert_bias", "balancing_biases"):
-                values += 0.2 * torch.randn(values.shape, generator=random, dtype=torch.float64).to(values)
+                values += 0.05 * torch.randn(values.shape, generator=random, dtype=torch.float64).to(values)
+            elif name.endswith(".tid2eid"):
+                values.copy_(torch.randint(0, 4, values.shape, generator=random))
             elif values.dim() == 2 and values.is_floating_point() and not values.any():
                 values += 0.3 * torch.randn(values.shape, generator=random, dtype=torch.float64).to(values)
 
@@ -110,6 +115,7 @@ def compare(outcome: Outcome, host: Host, result: Any, routing: Routing) -> None
         k = right.shape[-1]
         found, order = found[:, -k:], order[:, -k:]
         outcome.choices += right.numel()
+        outcome.sets.update((layer, *chosen) for chosen in right.long().tolist())
         outcome.wrong += int((found != right).sum())
         off = (weights.gather(-1, order) - one.weights.cpu().gather(-1, place)).abs().max()
         count = one.probs.shape[-1]

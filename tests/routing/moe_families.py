@@ -119,6 +119,7 @@ BUILT_OTHERWISE: dict[str, Callable[[], Any]] = {
     ),
     "deepseek_v2": partial(family_model, "deepseek_v2", topk_method="group_limited_greedy", **GROUPS),
     "deepseek_v3": partial(family_model, "deepseek_v3", **GROUPS),
+    "deepseek_v4": partial(family_model, "deepseek_v4", mlp_layer_types=["hash_moe", "moe"]),
     "doge": partial(family_model, "doge", is_moe=True, num_experts=16, num_experts_per_tok=3),
     "ernie4_5_vl_moe": partial(
         with_senses,

@@ -52,6 +52,8 @@ def _row(family: str) -> tuple[str, str | None]:
     except Exception as failed:
         return "", f"**failed**: {type(failed).__name__}: {str(failed).strip().splitlines()[-1]}"
     marked = " (32)" if model.dtype == torch.float32 else ""
+    if len(outcome.sets) < 3 * outcome.layers:
+        return "", f"**shows nothing**: {len(outcome.sets)} sets of experts in {outcome.layers} layers"
     if outcome.wrong or outcome.worst > (1e-4 if marked else 1e-9):
         return "", f"**wrong**: {outcome.wrong} of {outcome.choices} choices, difference {outcome.worst:.0e}"
     return (

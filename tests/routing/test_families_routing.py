@@ -16,6 +16,7 @@ def _holds(family: str) -> None:
     model = build(family)
     outcome = outcome_of(model)
     assert outcome.choices > 100
+    assert len(outcome.sets) >= 3 * outcome.layers, "tokens hardly differ in their experts, so this shows little"
     assert outcome.wrong == 0
     assert outcome.worst < (1e-4 if model.dtype == torch.float32 else 1e-9)
 

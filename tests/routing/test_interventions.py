@@ -148,6 +148,28 @@ def test_they_compose(host: Host, model: Any) -> None:
     assert host.generate(PROMPT, max_new_tokens=16, interventions=parts).token_ids == wanted.token_ids
 
 
+def test_the_last_one_has_the_last_word(host: Host) -> None:
+    given = {"max_new_tokens": 4, "inspectors": ["moe-routing"]}
+    forced = host.generate(PROMPT, interventions=[Ablate(3), ForceExperts(3)], **given).reports["moe-routing"]
+    assert forced.load[:, 3].tolist() == [len(forced.token_ids)] * 3
+    ablated = host.generate(PROMPT, interventions=[ForceExperts(3), Ablate(3)], **given).reports["moe-routing"]
+    assert ablated.load[:, 3].tolist() == [0] * 3
+
+
+def test_what_leaves_too_few_experts_or_another_number_is_said(host: Host) -> None:
+    with pytest.raises(BadOption, match="as many as it chooses"):
+        host.generate(PROMPT, interventions=[Ablate(3), TopExperts("all")], max_new_tokens=1)
+    given = {"max_new_tokens": 4, "inspectors": ["moe-routing"]}
+    single = host.generate(PROMPT, interventions=[TopExperts(1)], **given).reports["moe-routing"]
+    with pytest.raises(BadOption, match="one with 2, as here"):
+        host.generate(PROMPT, interventions=[ReplayRouting(single)], max_new_tokens=1)
+    assert host.generate(PROMPT, **given).reports["moe-routing"].experts.shape[-1] == 2
+    with pytest.raises(IncompatibleParts, match="sinks"):
+        host.generate(
+            PROMPT * 3, interventions=[ReplayRouting(single)], window_policy="sinks=window=32", max_new_tokens=1
+        )
+
+
 @pytest.mark.parametrize(
     "intervention",
     [TopExperts(1), TopExperts("all"), Ablate([0, 1]), ForceExperts([5]), RouterTemperature(5.0), RouterNoise(2.0)],
@@ -184,7 +206,7 @@ def test_a_cache_does_not_learn_from_a_changed_model(model: Any) -> None:
         ("moe-top-k=7", "at most the 6 experts"),
         ("moe-top-k=0", "at least 1"),
         ({"name": "moe-ablate", "experts": [6]}, "numbers from 0 to 5"),
-        ({"name": "moe-ablate", "experts": [0, 1, 2, 3, 4, 5]}, "fewer than all"),
+        ({"name": "moe-ablate", "experts": [0, 1, 2, 3, 4, 5]}, "at least 2 of the 6 experts"),
         ("moe-force", "at least one"),
         ("moe-temperature=0", "above 0"),
         ("moe-noise=-1", "at least 0"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -123,6 +124,8 @@ def test_repetition_of_independent_draws_is_that_of_chance() -> None:
 def test_overlap_of_layers() -> None:
     experts = routing_of(random_logits(10_000, layers=2, seed=6)).experts
     assert float(overlap(experts)[0, 1]) == pytest.approx(2 / 8, abs=0.01)
+    fewer = torch.tensor([[[0, 1], [0, -1]]])
+    assert overlap(fewer).tolist() == [[1.0, 0.5], [1.0, 1.0]]
     twice = torch.cat([experts[:, :1], experts[:, :1].flip(-1)], 1)
     assert torch.equal(overlap(twice), torch.ones((2, 2), dtype=torch.float64))
 
@@ -148,6 +151,35 @@ def test_the_alarm_rings_for_collapse_and_not_for_chance() -> None:
     assert "layer 1" in str(alarms[0])
     lenient = Thresholds(entropy=0.0, dead=1.0, peak=1.0)
     assert collapse(routing_of(collapsed), lenient) == []
+
+
+@pytest.mark.parametrize(
+    ("experts", "k", "tokens"), [(4, 1, 14), (4, 2, 6), (8, 2, 5), (8, 2, 10), (16, 4, 12), (64, 6, 40)]
+)
+def test_even_routing_rings_as_seldom_as_it_says(experts: int, k: int, tokens: int) -> None:
+    layers = 4000
+    rings = {alarm.layer for alarm in collapse(routing_of(random_logits(tokens, layers, experts), k))}
+    assert len(rings) <= 14  # three signs of at most 0.001 each: 12 of 4,000 at most are expected, and far fewer come
+
+
+def test_what_was_never_computed_does_not_count() -> None:
+    routing = routing_of(random_logits(60, seed=3))
+    gone = torch.arange(60) % 3 == 1
+    part = replace(
+        routing,
+        experts=torch.where(gone[:, None, None], -1, routing.experts),
+        probs=torch.where(gone[:, None, None], 0.0, routing.probs),
+    )
+    rest = replace(
+        routing, experts=routing.experts[~gone], probs=routing.probs[~gone], weights=routing.weights[~gone],
+        token_ids=routing.token_ids[~gone],
+    )  # fmt: skip
+    found, wanted = balance(part), balance(rest)
+    for name in ("entropy", "confidence", "variation", "peak", "loss"):
+        torch.testing.assert_close(getattr(found, name), getattr(wanted, name), msg=name)
+    assert fractions(part.experts, 8).sum(-1).tolist() == pytest.approx([2.0] * 3)
+    always = torch.where(torch.arange(10)[:, None, None] < 5, 0, -1)
+    assert [float(one[0]) for one in repetition(always)] == [1.0, 1.0]
 
 
 def test_a_few_tokens_are_no_reason_for_an_alarm() -> None:

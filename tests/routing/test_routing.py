@@ -118,6 +118,21 @@ def test_beside_heads_that_read_hidden_states(host: Host, model: Any) -> None:
     assert_is_right(model, result, result.reports["moe-routing"])
 
 
+def test_hidden_states_keep_their_dtype_beside_it() -> None:
+    class Reads:
+        name, prior, needs_hidden = "reads", 0.5, True
+        dtypes: ClassVar[set[torch.dtype]] = set()
+
+        def draft(self, lane: Any, room: int) -> Any:
+            if lane.hidden is not None:
+                self.dtypes.add(lane.hidden.dtype)
+            return Draft()
+
+    with Host(tiny_model("mixtral", dtype=torch.bfloat16), byte_tokenizer(), plugins=[]) as host:
+        host.generate(PROMPTS[0], drafters=[Reads()], inspectors=["moe-routing"], max_new_tokens=4)
+    assert Reads.dtypes == {torch.bfloat16}
+
+
 def test_a_prompt_that_the_cache_knows_is_computed_again(host: Host, model: Any) -> None:
     cache = "paged=block_size=4"
     host.generate(PROMPTS[1], cache=cache, max_new_tokens=3)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from routing.recomputed import mixtral_routing
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerState, TrainingArguments
 
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.routing.training import RoutingCallback, RoutingWatch
@@ -72,6 +72,34 @@ def test_a_trainer_logs_the_measures_and_learns_the_same(tmp_path: Path) -> None
     for one, other in zip(alone.parameters(), watched.parameters(), strict=True):
         assert torch.equal(one, other)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in watched.modules())
+
+
+def test_a_watch_can_be_asked_again_and_again(model: Any) -> None:
+    with RoutingWatch(model) as watch:
+        for length in (3, 5):
+            model(torch.arange(length, device=model.device)[None])
+            routing = watch.routing()
+            assert routing is not None
+            assert routing.token_ids.tolist() == list(range(length))
+
+
+def test_a_step_that_fails_leaves_nothing_in_the_model(model: Any) -> None:
+    class FailsError(RuntimeError):
+        pass
+
+    def fail(*_: Any) -> None:
+        raise FailsError
+
+    before = traces(model)
+    callback, state = RoutingCallback(every=1), TrainerState(global_step=0)
+    nothing: Any = None
+    for _ in range(2):  # what fails is tried again
+        callback.on_step_begin(nothing, state, nothing, model=model)
+        handle = model.model.layers[1].register_forward_hook(fail)
+        with pytest.raises(FailsError):
+            model(torch.tensor([[1, 2]], device=model.device))
+        handle.remove()
+        assert traces(model) == before
 
 
 def test_what_cannot_be_measured_is_refused() -> None:

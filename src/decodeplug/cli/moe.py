@@ -113,7 +113,7 @@ def what_if(
         return
     rows = [
         ("perplexity of the text", f"{found.perplexity:.4f}", f"{found.changed_perplexity:.4f}"),
-        ("tokens computed by the same experts", "100.0 %", f"{found.same_experts:.1%}"),
+        ("choices of experts that stay", "100.0 %", f"{found.same_experts:.1%}"),
     ]
     say_table("what if", ["", "as it is", " and ".join(intervention)], rows)
     if prompt is not None:

@@ -16,8 +16,8 @@ __all__ = ["Comparison", "compare"]
 class Comparison:
     """A model as it is beside a model with interventions.
 
-    :ivar perplexity: Of the prompt and of what the model as it is writes behind it: ``exp`` of the mean of minus the natural
-        log-probability of each token behind the first. :ivar changed_perplexity: Of the same tokens, by the changed model.
+    :ivar perplexity: Of the prompt and of what the model as it is writes behind it, but for the last token: ``exp`` of the mean
+        of minus the natural log-probability of each token behind the first. :ivar changed_perplexity: Of the same tokens, by the changed model.
     :ivar same_experts: The share of choices of the model as it is that the changed one makes for the same tokens, too.
     :ivar text: What the model as it is writes. :ivar changed_text: What the changed one writes.
     :ivar same_tokens: How many tokens both write before they part.
@@ -50,7 +50,8 @@ def compare(host: Any, prompt: Any, interventions: Sequence[Any], **options: Any
     # The last one is left out: of a text that is only looked at, it is not part of it.
     before = host.score(ids[:1], ids[1:-1])
     after = host.score(ids[:1], ids[1:-1], interventions=interventions)
-    again = host.generate(ids[:-1], inspectors=watched, interventions=interventions, max_new_tokens=1)
+    options["max_new_tokens"] = 1
+    again = host.generate(ids[:-1], inspectors=watched, interventions=interventions, **options)
     pairs = zip(plain.token_ids, changed.token_ids, strict=False)
     same = next((place for place, (one, other) in enumerate(pairs) if one != other), None)
     return Comparison(

@@ -173,8 +173,8 @@ class RouterTemperature(Rerouting):
 
 @dataclass(frozen=True, slots=True)
 class RouterNoise(Rerouting):
-    """Normal noise is added to the router's logits. It is a function of seed, layer and position, so drafts and batches see
-    the same.
+    """Normal noise is added to the router's logits. It is a function of seed, layer and position (of what is in sight, where
+    that is less than the text), so drafts and batches see the same.
 
     :param scale: Its standard deviation. :param seed: Of the noise.
     :raises BadOption: The scale is negative.
@@ -203,6 +203,7 @@ class ReplayRouting(Rerouting):
     """
 
     name: ClassVar[str] = "moe-replay"
+    by_position: ClassVar[bool] = True
 
     routing: Routing
 
@@ -241,5 +242,6 @@ def _check_experts(name: str, experts: Sequence[int] | int, layers: Sequence[tup
     for _, layer in layers:
         if not numbers or any(not 0 <= number < layer.count for number in numbers):
             raise BadOption(name, experts=experts, wanted=f"numbers from 0 to {layer.count - 1}, at least one")
-        if name == Ablate.name and len(set(numbers)) >= layer.count:
-            raise BadOption(name, experts=experts, wanted=f"fewer than all {layer.count} experts")
+        k = getattr(layer.router, "top_k", 1)
+        if name == Ablate.name and layer.count - len(set(numbers)) < k:
+            raise BadOption(name, experts=experts, wanted=f"at least {k} of the {layer.count} experts to be left")

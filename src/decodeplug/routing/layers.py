@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -60,10 +62,15 @@ class RoutedLayer:
         :param choice: Gives what is filled in.
         """
 
+        thread = threading.get_ident()  # others may run the model, too
+
         def routed(router: nn.Module, given: Any, output: Any) -> None:
-            self.read(router, output, choice())
+            if threading.get_ident() == thread:
+                self.read(router, output, choice())
 
         def told(experts: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if threading.get_ident() != thread:
+                return
             seen = choice()
             seen.experts = _argument(args, kwargs, 1, _INDEX)
             seen.weights = _argument(args, kwargs, 2, _WEIGHTS)
@@ -80,7 +87,11 @@ class RoutedLayer:
         """
         assert self.experts is not None
 
+        thread = threading.get_ident()
+
         def told(experts: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if threading.get_ident() != thread:
+                return None
             chosen, weights = _argument(args, kwargs, 1, _INDEX), _argument(args, kwargs, 2, _WEIGHTS)
             others = change(chosen, weights)
             named = {name: others[name in _WEIGHTS] for name in kwargs if name in (*_INDEX, *_WEIGHTS)}
@@ -113,14 +124,20 @@ def _routed(model: nn.Module, name: str, part: nn.Module) -> RoutedLayer | None:
     if (read := _OWN_ROUTERS.get(kind)) is not None:
         where = name if read is read_doge else where
         return RoutedLayer(index, where, _blocks(model, where), part, None, read, *_sizes(part, None))
-    takes = inspect.signature(part.forward).parameters
-    if not (set(_INDEX) & set(takes) and set(_WEIGHTS) & set(takes)):
+    if not _is_told(type(part)):
         return None
     block = model.get_submodule(where)
     router = next((child for child in (getattr(block, one, None) for one in _ROUTERS) if child is not None), None)
     if router is None or type(router).__name__ in _OWN_ROUTERS:
         return None
     return RoutedLayer(index, where, _blocks(model, where), router, part, _first_output, *_sizes(router, part))
+
+
+@cache
+def _is_told(kind: type[nn.Module]) -> bool:
+    """Is a module of this kind told which experts were chosen?"""
+    takes = set(inspect.signature(kind.forward).parameters)
+    return bool(takes.intersection(_INDEX) and takes.intersection(_WEIGHTS))
 
 
 def _blocks(model: nn.Module, name: str) -> Sequence[nn.Module]:

@@ -3,7 +3,8 @@
 All of them take ``experts`` ``[tokens, layers, k]`` int64, where -1 is nobody, and give one value for each layer. They work
 on any device, and in training as well as afterwards.
 
-Words: ``N`` experts, ``k`` of them for each token; *load* is how often an expert was chosen.
+Words: ``N`` experts, ``k`` of them for each token; *load* is how often an expert was chosen. Tokens that a layer never computed, whose
+experts are all -1 and whose probabilities are all 0, do not count.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def fractions(experts: Tensor, count: int, mask: Tensor | None = None) -> Tensor
     :returns: ``[layers, N]`` float64.
     """
     chosen = experts if mask is None else experts[mask]
-    return load_of(chosen, count).to(torch.float64) / max(1, len(chosen))
+    computed = (chosen >= 0).any(-1).sum(0).clamp(min=1)
+    return load_of(chosen, count).to(torch.float64) / computed[:, None]
 
 
 def mean_probs(probs: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -81,7 +83,8 @@ def mean_probs(probs: Tensor, mask: Tensor | None = None) -> Tensor:
     :param probs: ``[tokens, layers, N]``. :param mask: As of :func:`fractions`. :returns: ``[layers, N]`` float64.
     """
     counted = probs if mask is None else probs[mask]
-    return counted.to(torch.float64).sum(0) / max(1, len(counted))
+    computed = (counted > 0).any(-1).sum(0).clamp(min=1)
+    return counted.to(torch.float64).sum(0) / computed[:, None]
 
 
 def auxiliary_loss(
@@ -113,7 +116,7 @@ def balance(routing: Routing) -> Balance:
     most = sizes.log().clamp(min=1e-300)
     return Balance(
         entropy=_entropy(load / load.sum(-1, keepdim=True).clamp(min=1)) / most,
-        confidence=1 - _entropy(probs).mean(0) / most,
+        confidence=1 - _entropy(probs).sum(0) / (probs > 0).any(-1).sum(0).clamp(min=1) / most,
         variation=spread.sqrt() / mean.clamp(min=1e-300),
         peak=load.max(-1).values / mean.clamp(min=1e-300),
         dead=((load == 0) & exists).sum(-1),
@@ -139,9 +142,10 @@ def repetition(experts: Tensor) -> tuple[Tensor, Tensor]:
         ``[layers]`` float64, NaN for a single token.
     """
     before, after = experts[:-1], experts[1:]
+    computed = ((before >= 0).any(-1) & (after >= 0).any(-1)).sum(0).to(torch.float64)
     same = (before[..., 0] == after[..., 0]) & (after[..., 0] >= 0)
     shared = ((before[..., :, None] == after[..., None, :]) & (after[..., None, :] >= 0)).any(-1).any(-1)
-    return same.to(torch.float64).mean(0), shared.to(torch.float64).mean(0)
+    return same.sum(0) / computed, shared.sum(0) / computed
 
 
 def repetition_by_chance(count: int, k: int) -> tuple[float, float]:
@@ -150,7 +154,7 @@ def repetition_by_chance(count: int, k: int) -> tuple[float, float]:
 
 
 def overlap(experts: Tensor) -> Tensor:
-    """``[layers, layers]`` float64: of the experts of a token in one layer, the share that has the same number in another.
+    """``[layers, layers]`` float64: of the experts of a token in one layer (row), the share that has the same number in another.
 
     By chance it is k/N. Numbers mean something across layers only where experts began as copies of one another.
     """
@@ -159,9 +163,9 @@ def overlap(experts: Tensor) -> Tensor:
     for one in range(layers):
         for other in range(one):
             first, second = experts[:, one], experts[:, other]
-            common = ((first[:, :, None] == second[:, None, :]) & (first[:, :, None] >= 0)).sum((-1, -2))
-            share = (common / (first >= 0).sum(-1).clamp(min=1)).to(torch.float64).mean()
-            shares[one, other] = shares[other, one] = share
+            common = ((first[:, :, None] == second[:, None, :]) & (first[:, :, None] >= 0)).sum().to(torch.float64)
+            shares[one, other] = common / (first >= 0).sum().clamp(min=1)
+            shares[other, one] = common / (second >= 0).sum().clamp(min=1)
     return shares
 
 

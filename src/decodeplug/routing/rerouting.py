@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import threading
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from decodeplug.errors import BadOption
 from decodeplug.noise import normal
 from decodeplug.placing import placing
 from decodeplug.routing.layers import RoutedLayer
@@ -20,36 +22,51 @@ from decodeplug.routing.report import Routing
 __all__ = ["Change", "Noisy", "Raised", "Recorded", "Scaled", "k_of", "rerouted"]
 
 
-class Change(TorchFunctionMode):
+class Change:
     """What is changed in one run of one router. Derive from it.
 
     :param layer: Whose router runs. :param number: Its place among the mixture-of-experts layers.
     """
 
     def __init__(self, layer: RoutedLayer, number: int) -> None:
-        super().__init__()
         self.layer, self.number = layer, number
 
     def logits(self, logits: Tensor) -> Tensor:
         """The router's logits ``[..., experts]``, or others in their place."""
         return logits
 
-    def ranking(self, ranked: Tensor, one_by_one: bool) -> Tensor:
+    def ranking(self, ranked: Tensor, k: int, one_by_one: bool) -> Tensor:
         """What experts are chosen by, ``[..., experts]``: the largest ones are. What they count stays what it was.
 
+        :param k: How many of them will be.
         :param one_by_one: They are chosen one after the other, and those that were chosen are at ``-inf``. Else it is those
             of groups that may not be chosen from.
         """
         return ranked
 
+
+class _Run(TorchFunctionMode):
+    """One run of a router, with all that is changed in it, in the order of the interventions."""
+
+    def __init__(self, layer: RoutedLayer) -> None:
+        super().__init__()
+        self.layer = layer
+        self.changes: list[Change] = []
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, getattr(func, "__name__", "")
         if name in ("linear", "mm"):
             output = func(*args, **kwargs)
-            return self.logits(output) if output.shape[-1] == self.layer.outputs else output
+            if output.shape[-1] == self.layer.outputs:
+                for change in self.changes:
+                    output = change.logits(output)
+            return output
         by_dim = name == "topk" or (name == "max" and isinstance(kwargs.get("dim", (*args, None)[1]), int))
         if by_dim and args[0].shape[-1] == self.layer.count:
-            ranked = self.ranking(args[0], name == "max")
+            k = kwargs.get("k", (*args, 1)[1]) if name == "topk" else 1
+            ranked = args[0]
+            for change in self.changes:
+                ranked = change.ranking(ranked, k, name == "max")
             if ranked is not args[0]:
                 chosen = func(ranked, *args[1:], **kwargs)
                 # The same pair, with the values that the chosen ones had.
@@ -58,25 +75,40 @@ class Change(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+class _Open(threading.local):
+    """The run in progress, of each thread."""
+
+    run: _Run | None = None
+
+
+_OPEN = _Open()
+
+
+def _close(*_: Any) -> None:
+    run, _OPEN.run = _OPEN.run, None
+    if run is not None:
+        run.__exit__(None, None, None)
+
+
 @contextlib.contextmanager
 def rerouted(
     layers: Sequence[tuple[int, RoutedLayer]], change: Callable[[RoutedLayer, int], Change]
 ) -> Generator[None, None, None]:
-    """While it is open, routers of some layers run with a change.
+    """While it is open, routers of some layers run with a change, where this thread runs them.
 
     :param layers: Places among the mixture-of-experts layers, and the layers.
     """
-    opened: list[Change] = []
-
-    def close() -> None:
-        while opened:
-            opened.pop().__exit__(None, None, None)
+    thread = threading.get_ident()
 
     def begin(layer: RoutedLayer, number: int) -> Callable[..., None]:
         def enter(*_: Any) -> None:
-            close()
-            opened.append(change(layer, number))
-            opened[-1].__enter__()
+            if threading.get_ident() != thread:
+                return
+            if _OPEN.run is None or _OPEN.run.layer.router is not layer.router:
+                _close()
+                _OPEN.run = _Run(layer)
+                _OPEN.run.__enter__()
+            _OPEN.run.changes.append(change(layer, number))
 
         return enter
 
@@ -88,10 +120,10 @@ def rerouted(
             told: Any = layer.router.register_forward_hook
             if layer.experts is not None:
                 told = layer.experts.register_forward_pre_hook
-            handles.append(told(lambda *_: close()))
+            handles.append(told(_close))
         yield
     finally:
-        close()
+        _close()
         for handle in handles:
             handle.remove()
 
@@ -103,7 +135,11 @@ class Raised(Change):
         super().__init__(layer, number)
         self._experts, self._value = list(experts), value
 
-    def ranking(self, ranked: Tensor, one_by_one: bool) -> Tensor:
+    def ranking(self, ranked: Tensor, k: int, one_by_one: bool) -> Tensor:
+        left = self.layer.count - len(set(self._experts))
+        if self._value < 0 and k > left:
+            wanted = f"at least {k} experts of {self.layer.name} to be left, as many as it chooses"
+            raise BadOption("moe-ablate", experts=self._experts, wanted=wanted)
         if one_by_one:
             raised = ranked.clone()
             some = raised[..., self._experts]
@@ -145,9 +181,12 @@ class Recorded:
 
     def __init__(self, routing: Routing, number: int) -> None:
         self._experts, self._weights = routing.experts[:, number], routing.weights[:, number]
+        self._k = int((self._experts >= 0).sum(-1).max()) if len(self._experts) else 0
 
     def __call__(self, chosen: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         positions, k = _positions(chosen), chosen.shape[-1]
+        if self._k and k != self._k:
+            raise BadOption("moe-replay", routing=f"{self._k} experts for each token", wanted=f"one with {k}, as here")
         experts, counts = self._experts[:, :k].to(chosen.device), self._weights[:, :k].to(weights)
         is_known = (positions < len(experts))[:, None]
         places = positions.clamp(max=len(experts) - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -55,7 +56,7 @@ class RoutingTap:
     def __enter__(self) -> RoutingTap:
         self._choices = [Choice() for _ in self.layers]
         for number, layer in enumerate(self.layers):
-            self._handles += layer.watch(partial(self._choices.__getitem__, number))
+            self._handles += layer.watch(partial(self._choice, number))
             if scoring_of(layer.router) is None:
                 self._handles += self._learn(number, layer)
         return self
@@ -69,7 +70,7 @@ class RoutingTap:
     @torch.no_grad()
     def take(self, lanes: int) -> Tensor:
         """``[lanes, width, layers * (2 k + experts)]``."""
-        choices, self._choices = self._choices, []
+        choices, self._choices = self._choices, [Choice() for _ in self.layers]
         missing = [layer.name for layer, one in zip(self.layers, choices, strict=True) if one.experts is None]
         if missing:
             raise UnsupportedModel(
@@ -91,6 +92,9 @@ class RoutingTap:
         numbers, weights, probs = by_layer.split([k, k, self._experts], -1)
         return Rows(numbers.round().long() - 1, weights, probs)
 
+    def _choice(self, number: int) -> Choice:
+        return self._choices[number]
+
     def _probabilities(self, choices: Sequence[Choice]) -> Tensor:
         """``[rows, layers, experts]``; layers in a row with one kind of scores are computed at once."""
         pieces = []
@@ -106,12 +110,18 @@ class RoutingTap:
     def _learn(self, number: int, layer: RoutedLayer) -> list[Any]:
         """Hooks that see how the router makes scores; up to where the experts are told, for some blocks do it there."""
 
+        thread = threading.get_ident()
+
         def begin(*_: Any) -> None:
+            if threading.get_ident() != thread:
+                return
             self._stop_learning()
             self._scoring = Scoring()
             self._scoring.__enter__()
 
         def end(*_: Any) -> None:
+            if threading.get_ident() != thread:
+                return
             scoring, scores = self._scoring, self._choices[number].scores
             self._stop_learning()
             if scoring is not None and scores is not None:

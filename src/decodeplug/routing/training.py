@@ -35,7 +35,7 @@ class RoutingWatch:
         self._handle: Any = None
 
     def __enter__(self) -> RoutingWatch:
-        self._handle = self._model.register_forward_pre_hook(self._note, with_kwargs=True)
+        self._handle = self._model.register_forward_pre_hook(self.note, with_kwargs=True)
         self._tap.__enter__()
         return self
 
@@ -54,15 +54,44 @@ class RoutingWatch:
         kept = real.flatten()
         return Routing.from_rows(self._tap, rows[kept], ids.flatten()[kept].tolist(), 0)
 
-    def _note(self, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def note(self, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Take down what the model is called with."""
         ids = kwargs.get("input_ids", args[0] if args else None)
         mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
         self._ids = ids
         self._mask = mask if isinstance(mask, Tensor) and ids is not None and mask.shape == ids.shape else None
 
 
+class OneForward:
+    """Watches the next forward of a model, and leaves nothing behind it, whether it fails or not."""
+
+    def __init__(self, model: Any) -> None:
+        self.watch = RoutingWatch(model)
+        self._is_open = False
+        self._handles: list[Any] = [
+            model.register_forward_pre_hook(self._begin, with_kwargs=True),
+            model.register_forward_hook(self._end, always_call=True),
+        ]
+
+    def close(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        if self._is_open:
+            self.watch.__exit__(None, None, None)
+            self._is_open = False
+
+    def _begin(self, model: Any, args: Any, kwargs: Any) -> None:
+        self.watch.__enter__()
+        self.watch.note(model, args, kwargs)  # the forward that has begun calls no further hook
+        self._is_open = True
+
+    def _end(self, *_: Any) -> None:
+        self.close()
+
+
 class RoutingCallback(TrainerCallback):
-    """Measures routing every few steps of a ``Trainer``, and adds it to what is logged.
+    """Measures routing every few steps of a ``Trainer``, in the first forward of the step, and adds it to what is logged.
 
     Logged are ``moe_entropy``, ``moe_peak``, ``moe_dead`` and ``moe_loss``: the means over the layers of the measures of
     :class:`decodeplug.routing.Balance`, and ``moe_alarms``, how many layers have collapsed.
@@ -82,22 +111,19 @@ class RoutingCallback(TrainerCallback):
         whole_number("RoutingCallback", "every", every, 1)
         self.every, self.thresholds, self.tell = every, thresholds, tell
         self.history: list[dict[str, Any]] = []
-        self._watch: RoutingWatch | None = None
+        self._watch: OneForward | None = None
         self._latest: dict[str, float] = {}
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        self._close()
         if state.global_step % self.every == 0:
-            self._watch = RoutingWatch(kwargs["model"])
-            self._watch.__enter__()
+            self._watch = OneForward(kwargs["model"])
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        watch, self._watch = self._watch, None
-        if watch is None:
-            return
-        watch.__exit__(None, None, None)
-        routing = watch.routing()
+        one = self._close()
+        routing = None if one is None else one.watch.routing()
         if routing is None or not len(routing.token_ids):
             return
         seen, alarms = balance(routing), collapse(routing, self.thresholds)
@@ -120,6 +146,10 @@ class RoutingCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self._watch is not None:  # a step was begun and not ended
-            self._watch.__exit__(None, None, None)
-            self._watch = None
+        self._close()
+
+    def _close(self) -> OneForward | None:
+        one, self._watch = self._watch, None
+        if one is not None:
+            one.close()
+        return one
