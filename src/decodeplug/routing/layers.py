@@ -56,29 +56,28 @@ class RoutedLayer:
     count: int
     outputs: int
 
-    def watch(self, choice: Callable[[], Choice]) -> list[Any]:
-        """Hook router and experts; returns the handles.
+    def watcher(self, choice: Callable[[], Choice | None]) -> Callable[[], list[Any]]:
+        """Makes hooks of router and experts; what is returned puts them in place and returns the handles.
 
-        :param choice: Gives what is filled in.
+        :param choice: Gives what is filled in; None: nothing is.
         """
 
-        thread = threading.get_ident()  # others may run the model, too
-
         def routed(router: nn.Module, given: Any, output: Any) -> None:
-            if threading.get_ident() == thread:
-                self.read(router, output, choice())
+            if (seen := choice()) is not None:
+                self.read(router, output, seen)
 
         def told(experts: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if threading.get_ident() != thread:
-                return
-            seen = choice()
-            seen.experts = _argument(args, kwargs, 1, _INDEX)
-            seen.weights = _argument(args, kwargs, 2, _WEIGHTS)
+            if (seen := choice()) is not None:
+                seen.experts = _argument(args, kwargs, 1, _INDEX)
+                seen.weights = _argument(args, kwargs, 2, _WEIGHTS)
 
-        handles: list[Any] = [self.router.register_forward_hook(routed)]
-        if self.experts is not None:
-            handles.append(self.experts.register_forward_pre_hook(told, with_kwargs=True))
-        return handles
+        def place() -> list[Any]:
+            handles: list[Any] = [self.router.register_forward_hook(routed)]
+            if self.experts is not None:
+                handles.append(self.experts.register_forward_pre_hook(told, with_kwargs=True))
+            return handles
+
+        return place
 
     def tell(self, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Any:
         """Have the experts told something else than was chosen; returns the handle. Where there are experts to be told.

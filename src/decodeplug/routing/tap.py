@@ -44,7 +44,8 @@ class RoutingTap:
         self._choices: list[Choice] = []
         self._handles: list[Any] = []
         self._scoring: Scoring | None = None
-        self._experts = 0
+        self._experts = self._thread = 0
+        self._watchers = [layer.watcher(partial(self._choice, number)) for number, layer in enumerate(self.layers)]
         self.counts: Sequence[int] = ()
 
     def __eq__(self, other: object) -> bool:
@@ -54,9 +55,9 @@ class RoutingTap:
         return id(self.model)
 
     def __enter__(self) -> RoutingTap:
-        self._choices = [Choice() for _ in self.layers]
+        self._choices, self._thread = [Choice() for _ in self.layers], threading.get_ident()
         for number, layer in enumerate(self.layers):
-            self._handles += layer.watch(partial(self._choice, number))
+            self._handles += self._watchers[number]()
             if scoring_of(layer.router) is None:
                 self._handles += self._learn(number, layer)
         return self
@@ -76,7 +77,7 @@ class RoutingTap:
             raise UnsupportedModel(
                 type(self.model).__name__, because=f"its routing cannot be read: no expert was called in {missing[0]}"
             )
-        experts = _stacked([one.experts + 1 for one in choices if one.experts is not None])
+        experts = _stacked([one.experts for one in choices if one.experts is not None], -1) + 1
         weights = _stacked([one.weights for one in choices if one.weights is not None])
         probs = self._probabilities(choices)
         self._experts = probs.shape[-1]
@@ -92,8 +93,9 @@ class RoutingTap:
         numbers, weights, probs = by_layer.split([k, k, self._experts], -1)
         return Rows(numbers.round().long() - 1, weights, probs)
 
-    def _choice(self, number: int) -> Choice:
-        return self._choices[number]
+    def _choice(self, number: int) -> Choice | None:
+        """What is filled in by the thread that has opened it: others may run the model, too."""
+        return self._choices[number] if threading.get_ident() == self._thread else None
 
     def _probabilities(self, choices: Sequence[Choice]) -> Tensor:
         """``[rows, layers, experts]``; layers in a row with one kind of scores are computed at once."""
@@ -110,17 +112,15 @@ class RoutingTap:
     def _learn(self, number: int, layer: RoutedLayer) -> list[Any]:
         """Hooks that see how the router makes scores; up to where the experts are told, for some blocks do it there."""
 
-        thread = threading.get_ident()
-
         def begin(*_: Any) -> None:
-            if threading.get_ident() != thread:
+            if threading.get_ident() != self._thread:
                 return
             self._stop_learning()
             self._scoring = Scoring()
             self._scoring.__enter__()
 
         def end(*_: Any) -> None:
-            if threading.get_ident() != thread:
+            if threading.get_ident() != self._thread:
                 return
             scoring, scores = self._scoring, self._choices[number].scores
             self._stop_learning()
@@ -138,8 +138,10 @@ class RoutingTap:
             self._scoring = None
 
 
-def _stacked(pieces: Sequence[Tensor]) -> Tensor:
-    """``[rows, layers, values]`` of one piece ``[..., values]`` for each layer; shorter ones have zeros behind."""
+def _stacked(pieces: Sequence[Tensor], missing: int = 0) -> Tensor:
+    """``[rows, layers, values]`` of one piece ``[..., values]`` for each layer; shorter ones have ``missing`` behind."""
+    if len({piece.shape for piece in pieces}) == 1:  # as a rule: each operation counts, for there is one in every step
+        return torch.stack(list(pieces), -2).flatten(0, -3)
     flat = [piece.reshape(-1, piece.shape[-1]) for piece in pieces]
     most = max(piece.shape[-1] for piece in flat)
-    return torch.stack([nn.functional.pad(one, (0, most - one.shape[-1])) for one in flat], 1)
+    return torch.stack([nn.functional.pad(one, (0, most - one.shape[-1]), value=missing) for one in flat], 1)
