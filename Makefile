@@ -46,7 +46,7 @@ browser: $(READY)  ## The page of a routing in headless Chromium, which must be 
 
 families: $(READY)  ## Measure every model family and write docs/families.md and docs/moe_families.md
 	$(BIN)/python -m tests.families.report
-	$(BIN)/python -m tests.routing.report
+	$(BIN)/python -m tests.routing.families_page
 
 conformance: $(READY)  ## JSON schemas against the JSON Schema Test Suite: SUITE=folder, ARGS=--verbose
 	$(BIN)/python -m tests.conformance.report $(if $(SUITE),--suite "$(SUITE)") $(ARGS)
@@ -67,7 +67,7 @@ bench: $(READY)  ## Benchmarks side by side with their peers, in an environment 
 	$(BENCH_VENV)/bin/python benchmarks/beams.py
 	$(BENCH_VENV)/bin/python benchmarks/paged.py
 	$(BENCH_VENV)/bin/python benchmarks/latent.py
-	$(BENCH_VENV)/bin/python benchmarks/routing.py
+	$(BENCH_VENV)/bin/python benchmarks/routing_overhead.py
 	$(if $(CALIBRATION),$(BENCH_VENV)/bin/python benchmarks/lossy.py --calibration $(CALIBRATION))
 	$(BENCH_VENV)/bin/python benchmarks/speculation.py $(if $(HEADS),--heads $(HEADS))
 	$(BENCH_VENV)/bin/python benchmarks/batching.py

@@ -1,6 +1,6 @@
 """Measure the routing of every mixture-of-experts family and write ``docs/moe_families.md``.
 
-Run it from the top of the repository: ``python -m tests.routing.report``.
+Run it from the top of the repository: ``python -m tests.routing.families_page``.
 """
 
 from __future__ import annotations

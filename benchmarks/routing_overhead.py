@@ -1,6 +1,6 @@
 """What the inspection of routing costs: steps of one model with the inspector and without, in turns.
 
-    python benchmarks/routing.py [--repeats N] [--tokens N] [--device cuda] [--markdown] [--json FILE]
+    python benchmarks/routing_overhead.py [--repeats N] [--tokens N] [--device cuda] [--markdown] [--json FILE]
 
 A Mixtral-shaped model of 24 layers, hidden size 64, 8 experts of which 2 compute each token, random weights, fp32. Wall seconds
 over forwards; both take turns in one run, and both write the same ids.
