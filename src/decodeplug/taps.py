@@ -61,7 +61,7 @@ class Taps:
             return None
         seen = [tap.take(lanes) for tap in self._taps]
         self._kinds = [(one.shape[-1], one.dtype) for one in seen]
-        return seen[0] if len(seen) == 1 else torch.cat(_in_one_dtype(seen), -1)
+        return seen[0] if len(seen) == 1 else torch.cat(_alike(seen), -1)
 
     def opened_for(self, tap: Tap) -> Tap:
         """The one that is opened for it: itself, or one that equals it."""
@@ -75,11 +75,12 @@ class Taps:
         return rows[..., first : first + size].to(dtype)
 
 
-def _in_one_dtype(seen: Sequence[Tensor]) -> list[Tensor]:
+def _alike(seen: Sequence[Tensor]) -> list[Tensor]:
+    """In the widest of their dtypes, on the device of the first."""
     dtype = seen[0].dtype
     for one in seen[1:]:
         dtype = torch.promote_types(dtype, one.dtype)
-    return [one.to(dtype) for one in seen]
+    return [one.to(seen[0].device, dtype, non_blocking=True) for one in seen]
 
 
 class HiddenTap:

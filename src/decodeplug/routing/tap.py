@@ -139,9 +139,13 @@ class RoutingTap:
 
 
 def _stacked(pieces: Sequence[Tensor], missing: int = 0) -> Tensor:
-    """``[rows, layers, values]`` of one piece ``[..., values]`` for each layer; shorter ones have ``missing`` behind."""
+    """``[rows, layers, values]`` of one piece ``[..., values]`` for each layer; shorter ones have ``missing`` behind.
+
+    Where layers are on several devices, all of it is on that of the first.
+    """
+    pieces = [piece.to(pieces[0].device, non_blocking=True) for piece in pieces]
     if len({piece.shape for piece in pieces}) == 1:  # as a rule: each operation counts, for there is one in every step
-        return torch.stack(list(pieces), -2).flatten(0, -3)
+        return torch.stack(pieces, -2).flatten(0, -3)
     flat = [piece.reshape(-1, piece.shape[-1]) for piece in pieces]
     most = max(piece.shape[-1] for piece in flat)
     return torch.stack([nn.functional.pad(one, (0, most - one.shape[-1]), value=missing) for one in flat], 1)
