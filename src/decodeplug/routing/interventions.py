@@ -111,15 +111,15 @@ class TopExperts(Rerouting):
 
 
 @dataclass(frozen=True, slots=True)
-class Ablate(Rerouting):
-    """Some experts are never chosen; the router takes the next best.
+class Ranked(Rerouting):
+    """What has some experts ranked first, or last.
 
     :param experts: Their numbers.
     """
 
-    name: ClassVar[str] = "moe-ablate"
-
     fixed: ClassVar[Mapping[str, str]] = _NOT_RANKED
+    rank: ClassVar[float]
+
     experts: Sequence[int] | int = ()
 
     def check(self, model: Any) -> None:
@@ -128,28 +128,29 @@ class Ablate(Rerouting):
 
     def attach(self, model: Any) -> Any:
         numbers = _numbers(self.experts) or []
-        return rerouted(self.chosen(model), lambda layer, number: Raised(layer, number, numbers, -math.inf))
+        return rerouted(self.chosen(model), lambda layer, number: Raised(layer, number, numbers, self.rank))
 
 
 @dataclass(frozen=True, slots=True)
-class ForceExperts(Rerouting):
+class Ablate(Ranked):
+    """Some experts are never chosen; the router takes the next best. As many as a token gets must be left.
+
+    :param experts: Their numbers.
+    """
+
+    name: ClassVar[str] = "moe-ablate"
+    rank: ClassVar[float] = -math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class ForceExperts(Ranked):
     """Some experts are always chosen, and the router fills up with the best of the others.
 
     :param experts: Their numbers; of more than a layer chooses, any.
     """
 
     name: ClassVar[str] = "moe-force"
-
-    fixed: ClassVar[Mapping[str, str]] = _NOT_RANKED
-    experts: Sequence[int] | int = ()
-
-    def check(self, model: Any) -> None:
-        Rerouting.check(self, model)
-        _check_experts(self.name, self.experts, self.chosen(model))
-
-    def attach(self, model: Any) -> Any:
-        numbers = _numbers(self.experts) or []
-        return rerouted(self.chosen(model), lambda layer, number: Raised(layer, number, numbers, math.inf))
+    rank: ClassVar[float] = math.inf
 
 
 @dataclass(frozen=True, slots=True)
