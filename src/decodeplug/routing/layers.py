@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,8 @@ __all__ = ["Choice", "RoutedLayer", "read_doge", "routed_layers"]
 _INDEX = ("top_k_index", "router_indices", "selected_experts")
 _WEIGHTS = ("top_k_weights", "routing_weights")
 _ROUTERS = ("router", "gate")
+_TOLD_AS_IT_IS: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+"""Routers whose experts were told the very tensors that they put out: then one hook sees all, unless somebody hooks the experts."""
 _SENSES = ("vision", "visual", "audio")
 """In the paths of modules that have no part in a text."""
 
@@ -65,15 +68,19 @@ class RoutedLayer:
         def routed(router: nn.Module, given: Any, output: Any) -> None:
             if (seen := choice()) is not None:
                 self.read(router, output, seen)
+                if self.experts is not None and isinstance(output, tuple) and len(output) > 2:
+                    seen.weights, seen.experts = output[1], output[2]
 
         def told(experts: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if (seen := choice()) is not None:
-                seen.experts = _argument(args, kwargs, 1, _INDEX)
-                seen.weights = _argument(args, kwargs, 2, _WEIGHTS)
+                chosen, weights = _argument(args, kwargs, 1, _INDEX), _argument(args, kwargs, 2, _WEIGHTS)
+                if seen.experts is chosen and seen.weights is weights:
+                    _TOLD_AS_IT_IS.add(self.router)
+                seen.experts, seen.weights = chosen, weights
 
         def place() -> list[Any]:
             handles: list[Any] = [self.router.register_forward_hook(routed)]
-            if self.experts is not None:
+            if self.experts is not None and (self.router not in _TOLD_AS_IT_IS or self.experts._forward_pre_hooks):
                 handles.append(self.experts.register_forward_pre_hook(told, with_kwargs=True))
             return handles
 
