@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -32,7 +31,7 @@ class Rows(NamedTuple):
 
 class RoutingTap:
     """See :class:`decodeplug.taps.Tap`. One row is, for each layer, the numbers of the chosen experts plus 1, their weights,
-    and the router's probabilities: in float32, or float64 where the model has such weights.
+    and the router's scores, of which probabilities are made when it is unpacked: in float32, or float64 where the model has such weights.
 
     :ivar counts: How many experts each layer has; known after a forward.
     :raises IncompatibleParts: The model has no mixture-of-experts layers that are known.
@@ -79,35 +78,32 @@ class RoutingTap:
             )
         experts = _stacked([one.experts for one in choices if one.experts is not None], -1) + 1
         weights = _stacked([one.weights for one in choices if one.weights is not None])
-        probs = self._probabilities(choices)
-        self._experts = probs.shape[-1]
+        scores = _stacked([one.scores for one in choices if one.scores is not None])
+        self._experts = scores.shape[-1]
         self.counts = [one.scores.shape[-1] for one in choices if one.scores is not None]
-        dtype = torch.promote_types(torch.promote_types(weights.dtype, probs.dtype), torch.float32)
-        rows = torch.cat([experts.to(dtype), weights.to(dtype), probs.to(dtype)], -1)
+        dtype = torch.promote_types(torch.promote_types(weights.dtype, scores.dtype), torch.float32)
+        rows = torch.cat([experts.to(dtype), weights.to(dtype), scores.to(dtype)], -1)
         return rows.flatten(1).unflatten(0, (lanes, -1))
 
     def unpack(self, rows: Tensor) -> Rows:
         """What rows ``[rows, features]`` say, of this tap or of one that equals it."""
         by_layer = rows.unflatten(-1, (len(self.layers), -1))
         k = (by_layer.shape[-1] - self._experts) // 2
-        numbers, weights, probs = by_layer.split([k, k, self._experts], -1)
-        return Rows(numbers.round().long() - 1, weights, probs)
+        numbers, weights, scores = by_layer.split([k, k, self._experts], -1)
+        experts = numbers.round().long() - 1
+        computed = (experts >= 0).any(-1, keepdim=True)
+        return Rows(experts, weights, torch.where(computed, self._probabilities(scores), 0.0))
 
     def _choice(self, number: int) -> Choice | None:
         """What is filled in by the thread that has opened it: others may run the model, too."""
         return self._choices[number] if threading.get_ident() == self._thread else None
 
-    def _probabilities(self, choices: Sequence[Choice]) -> Tensor:
-        """``[rows, layers, experts]``; layers in a row with one kind of scores are computed at once."""
-        pieces = []
-        kinds = (scoring_of(layer.router) or "softmax" for layer in self.layers)
-        for scoring, some in itertools.groupby(zip(kinds, choices, strict=True), key=lambda one: one[0]):
-            scores = [one.scores for _, one in some if one.scores is not None]
-            if len({one.shape[-1] for one in scores}) == 1:
-                pieces.append(probabilities(_stacked(scores), scoring))
-            else:
-                pieces.append(_stacked([probabilities(one, scoring) for one in scores]))
-        return pieces[0] if len(pieces) == 1 else _stacked([one for piece in pieces for one in piece.unbind(1)])
+    def _probabilities(self, scores: Tensor) -> Tensor:
+        """``[rows, layers, experts]`` of scores of that shape; those that a layer does not have are at 0."""
+        probs = torch.zeros_like(scores)
+        for number, (layer, count) in enumerate(zip(self.layers, self.counts, strict=True)):
+            probs[:, number, :count] = probabilities(scores[:, number, :count], scoring_of(layer.router) or "softmax")
+        return probs
 
     def _learn(self, number: int, layer: RoutedLayer) -> list[Any]:
         """Hooks that see how the router makes scores; up to where the experts are told, for some blocks do it there."""
