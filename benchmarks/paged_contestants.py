@@ -204,8 +204,8 @@ def recorded_parents(models: Models, prompt: Sequence[int], beams: int, steps: i
     seen: list[list[int]] = []
     open_session = models.host.target.session
 
-    def session(cache: Any = "dense") -> Any:
-        opened = open_session(cache)
+    def session(cache: Any = "dense", **options: Any) -> Any:
+        opened = open_session(cache, **options)
         keep = opened.keep
 
         def noted(parents: Sequence[int], lengths: Sequence[int]) -> list[int]:

@@ -8,11 +8,10 @@ import torch
 from families.precision import StaysInFloat64
 from families.walk import walk
 from target.random_walk import compare
-from torch import nn
 
 from decodeplug.positions import columns_wanted
 from decodeplug.taps import HiddenTap, Taps
-from decodeplug.target import Target, rows
+from decodeplug.target import Target
 from decodeplug.target.rows import RowCosts
 from decodeplug.testing.families import family_model
 
@@ -31,100 +30,39 @@ class AlwaysWider(RowCosts):
         return width if width == 1 or width > 8 else 4 * ((width + 6) // 4)
 
 
-def _large() -> nn.Module:
-    return nn.Sequential(*(nn.Linear(512, 2048, bias=False) for _ in range(3)))
+def _costs(seconds: Sequence[float], window: int | None = None) -> RowCosts:
+    return RowCosts(lambda: seconds, window)
 
 
-def _tried(
-    seconds: Sequence[float], monkeypatch: pytest.MonkeyPatch, window: int | None = None
-) -> tuple[RowCosts, list[int], nn.Module]:
-    times: list[int] = []
-    module = _large()
-
-    def tried(weights: Sequence[torch.Tensor]) -> Sequence[float]:
-        times.append(sum(weight.nbytes for weight in weights))
-        return seconds
-
-    monkeypatch.setattr(rows, "_seconds", tried)
-    return RowCosts(module, window), times, module
-
-
-def test_a_forward_has_the_width_that_takes_the_least_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    costs, times, _module = _tried(SLOW_BETWEEN, monkeypatch)
+def test_a_forward_has_the_width_that_takes_the_least_time() -> None:
+    costs = _costs(SLOW_BETWEEN)
     assert [costs.widened(1, width, 50) for width in range(1, 12)] == [1, 5, 5, 4, 5, 6, 8, 8, 9, 10, 11]
     assert [costs.widened(2, width, 50) for width in range(1, 6)] == [2, 2, 3, 4, 5]
     assert [costs.widened(3, width, 50) for width in range(1, 4)] == [2, 2, 3]
     assert [costs.widened(lanes, 1, 50) for lanes in (4, 7, 8, 9)] == [1, 1, 1, 1]
-    assert times == [3 * 512 * 2048 * 4]
 
 
-def test_far_into_a_text_attention_costs_more_than_padding_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    costs, _, _module = _tried(SLOW_BETWEEN, monkeypatch)
+def test_far_into_a_text_attention_costs_more_than_padding_wins() -> None:
+    costs = _costs(SLOW_BETWEEN)
     assert [costs.widened(3, 1, longest) for longest in (2048, 2049, 9999)] == [2, 1, 1]
     assert costs.widened(1, 2, 9999) == 5, "a draft is padded anyway: its attention has several rows as it is"
 
 
-def test_padding_ends_where_the_model_has_no_positions_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    costs, _, _module = _tried(SLOW_BETWEEN, monkeypatch, window=32)
+def test_padding_ends_where_the_model_has_no_positions_any_more() -> None:
+    costs = _costs(SLOW_BETWEEN, window=32)
     assert [costs.widened(1, 2, longest) for longest in (27, 28, 29, 30, 31, 40)] == [5, 4, 2, 2, 2, 2]
     assert costs.widened(3, 1, 31) == 1
 
 
-def test_it_is_found_out_again_for_another_number_of_threads_and_once_for_all_hosts_of_a_model(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    before = torch.get_num_threads()
-    costs, times, module = _tried(SLOW_BETWEEN, monkeypatch)
-    for threads in (2, 1, 2, 1):
-        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        assert costs.widened(1, 2, 0) == RowCosts(module).widened(1, 2, 0) == 5
-    assert len(times) == len({2, 1, before})
-
-
-def test_where_more_rows_take_longer_no_row_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    costs, _, _module = _tried([0.0, 0.0, *(1 + 0.01 * row for row in range(7))], monkeypatch)
+def test_where_more_rows_take_longer_no_row_is_added() -> None:
+    costs = _costs([0.0, 0.0, *(1 + 0.01 * row for row in range(7))])
     assert [costs.widened(1, width, 0) for width in range(1, 10)] == list(range(1, 10))
 
 
-def test_what_is_tried_are_products_with_weights_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes: list[tuple[int, int]] = []
-    product = nn.functional.linear
-
-    def noted(states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        shapes.append((states.shape[0], len(weight)))
-        return product(states, weight)
-
-    monkeypatch.setattr(nn.functional, "linear", noted)
-    monkeypatch.setattr(rows, "_TRIED_BYTES", 9 << 20)
-    module = _large()
-    costs = RowCosts(module)
-    weights = [2048, 2048, 512]  # no more than nine megabytes
-    assert shapes == [(count, size) for count in range(2, 9) for size in weights] * rows._REPEATS
-    (seconds,) = rows._KNOWN[module].values()
-    assert len(seconds) == 9
-    assert costs.widened(1, 2, 0) in range(2, 9)
-
-
-def test_the_output_is_tried_for_what_it_is_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    module: Any = nn.Module()
-    module.layers, module.output = _large(), nn.Linear(512, 8192, bias=False)
-    module.get_decoder, module.get_output_embeddings = lambda: module.layers, lambda: module.output
-    monkeypatch.setattr(rows, "_TRIED_BYTES", 8 << 20)
-    slow = {len(module.output.weight) // 2: [0.0, 0.0, *[1.0] * 5, 9.0, 1.0]}  # seven rows, of the output only
-    monkeypatch.setattr(rows, "_seconds", lambda weights: slow.get(len(weights[0]), [0.0, 0.0, *[1.0] * 7]))
-    costs = RowCosts(module)
-    assert (costs.spare(7, 1), costs.widened(1, 7, 0)) == (1, 8)
-    assert list(rows._KNOWN[module].values()) == [[0.0, 0.0, *[3.5] * 5, 19.5, 3.5]]
-
-
-UNTRIED = [family_model("llama"), nn.Sequential(), _large().to("meta"), _large().to(torch.float8_e4m3fn)]
-
-
-@pytest.mark.parametrize("module", UNTRIED, ids=["small", "empty", "elsewhere", "quantised"])
-def test_other_models_are_left_as_they_are(module: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "_seconds", lambda weights: pytest.fail("was tried"))
-    costs = RowCosts(module)
+def test_where_products_are_not_known_every_number_of_rows_is_taken_as_it_is() -> None:
+    costs = _costs([])
     assert [costs.widened(lanes, width, 0) for lanes in (1, 3) for width in (1, 2, 7)] == [1, 2, 7] * 2
+    assert [costs.spare(lanes, 1) for lanes in range(1, 10)] == [0] * 9
 
 
 FAMILIES = ["llama", "bloom", "gemma3_text", "gpt2", "opt", "qwen3_moe", "bert", "deepseek_v3", "glm", "phi3"]
@@ -168,12 +106,10 @@ def test_a_padded_draft_of_one_lane_gives_the_logits_of_its_own_width(family: st
 
 
 @pytest.mark.parametrize(("family", "context"), [("gpt2", "n_positions"), ("mpt", "max_seq_len")])
-def test_padding_at_the_end_of_the_context_stays_within_the_models_tables(
-    family: str, context: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rows, "_seconds", lambda weights: SLOW_BETWEEN)
-    monkeypatch.setattr(rows, "_samples", lambda module: [(1.0, [torch.ones(1, 1)])])
-    session = Target(family_model(family, **{context: 16})).session()
+def test_padding_at_the_end_of_the_context_stays_within_the_models_tables(family: str, context: str) -> None:
+    target = Target(family_model(family, **{context: 16}))
+    target.rows = _costs(SLOW_BETWEEN, target.context_window)
+    session = target.session()
     session.keep([-1], [0])
     session.forward([list(range(3, 17))], [1])
     session.keep([0], [14])
@@ -194,7 +130,7 @@ def test_a_padded_forward_projects_all_columns_from_the_first_wanted_one() -> No
     assert columns_wanted([3, 1], [2, 1], 4, whole=True) == (4, [0, 0, 1], [1, 2, 0])
 
 
-def test_a_lane_more_is_shown_where_that_takes_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    costs, _, _module = _tried(SLOW_BETWEEN, monkeypatch)
+def test_a_lane_more_is_shown_where_that_takes_less_time() -> None:
+    costs = _costs(SLOW_BETWEEN)
     assert [costs.spare(lanes, 1) for lanes in range(1, 10)] == [0, 3, 2, 0, 0, 0, 1, 0, 0]
     assert [costs.spare(lanes, 2) for lanes in range(1, 6)] == [2, 0, 0, 0, 0]

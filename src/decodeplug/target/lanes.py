@@ -15,6 +15,7 @@ from decodeplug.positions import ModelInputs, StepInputs, columns_wanted, pad_fe
 from decodeplug.taps import Taps
 from decodeplug.target.grouping import LaneTraits, by_need, wastes
 from decodeplug.target.masks import View, looking
+from decodeplug.target.products import Products
 from decodeplug.target.rows import RowCosts
 
 __all__ = ["LaneSession"]
@@ -25,6 +26,7 @@ _WORTH = 8  # new ids of a lane from which on it is looked whether the cache kno
 class LaneSession:
     """See :class:`decodeplug.contracts.Session`.
 
+    :param products: How the model multiplies a few rows.
     :param rows: Which forwards are padded since more rows take less time; None: none is.
     :param lock: Held during a forward: the model may have state of its own, and a cache share memory with others.
     :ivar has_whole_prompts: The model has let ids of a prompt see those behind them.
@@ -36,11 +38,12 @@ class LaneSession:
         cache: LaneCache,
         traits: LaneTraits,
         vocab_size: int,
+        products: Products,
         rows: RowCosts | None,
         lock: AbstractContextManager[Any],
     ) -> None:
         self.inputs, self.cache, self.traits = inputs, cache, traits
-        self.vocab_size, self.rows, self.lock = vocab_size, rows, lock
+        self.vocab_size, self.products, self.rows, self.lock = vocab_size, products, rows, lock
         self._known = cache if isinstance(cache, KnowingCache) else None
         self._piecewise = cache if isinstance(cache, PiecewiseCache) else None
         self.max_draft = traits.max_draft
@@ -202,7 +205,8 @@ class LaneSession:
             picked = torch.tensor([rows, columns], dtype=torch.int64).to(inputs.device, non_blocking=True)
         token = looking.set(view)
         try:
-            logits = inputs(ids, positions, mask, cache.cache, keep=chosen, taps=self.taps).logits
+            with self.products.quick(batch * width):
+                logits = inputs(ids, positions, mask, cache.cache, keep=chosen, taps=self.taps).logits
             states = self.taps.take(batch)
         finally:
             looking.reset(token)

@@ -23,6 +23,7 @@ from decodeplug.target.grouping import LaneTraits
 from decodeplug.target.lanes import LaneSession
 from decodeplug.target.modelstate import model_state
 from decodeplug.target.probe import agrees
+from decodeplug.target.products import Products
 from decodeplug.target.recompute import RecomputeSession
 from decodeplug.target.rolling import RollingSession
 from decodeplug.target.rows import RowCosts
@@ -71,9 +72,14 @@ class Target:
         self._projections: tuple[Hashable, Sequence[Projection | None]] | None = None
 
     @cached_property
+    def products(self) -> Products:
+        """How the model multiplies a few rows."""
+        return Products(self.module, self.inputs.call)
+
+    @cached_property
     def rows(self) -> RowCosts:
         """How many rows a forward had better have."""
-        return RowCosts(self.module, self.context_window)
+        return RowCosts(self.products.seconds, self.context_window)
 
     def _probe(self) -> None:
         """Try the chosen path on a family that nobody has measured; take the slow one if it is wrong."""
@@ -144,7 +150,7 @@ class Target:
         if lanes is not None:
             # Models whose lanes must be grouped have no room for padding rows: states would take them in.
             rows = None if choice.lanes.grouping else self.rows
-            session = LaneSession(self.inputs, lanes, choice.lanes, self.vocab_size, rows, self.lock)
+            session = LaneSession(self.inputs, lanes, choice.lanes, self.vocab_size, self.products, rows, self.lock)
             if not getattr(lanes, "is_measured", True):
                 # A budget in bytes is of use only if it is known how many an id takes.
                 session.keep([-1], [0])
