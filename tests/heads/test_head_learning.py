@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from decodeplug.heads import Heads, Row
 from decodeplug.heads.batches import Batch, batch_of, indices_at
 from decodeplug.heads.frozen import Frozen, Kept
 from decodeplug.heads.learning import loss_of, measured
+from decodeplug.heads.texts import rows_of
 from decodeplug.target import Target
 from decodeplug.testing import tiny_model
 
@@ -44,33 +47,58 @@ def test_a_guess_counts_up_to_the_end_of_its_row_and_never_in_the_prompt(kept: K
 def test_hidden_states_are_what_the_output_layer_is_given_and_best_is_what_is_chosen(kind: str) -> None:
     model: Any = tiny_model(kind)
     ids = torch.randint(0, 256, (1, 20), generator=torch.Generator().manual_seed(0))
-    hidden, best = Frozen(Target(model)).read(ids[0].tolist())
+    frozen = Frozen(Target(model))
+    hidden = frozen.read(ids[0].tolist())
+    best = frozen.chosen(hidden)
     with torch.inference_mode():
         logits = model(ids).logits[0]
         scores = model.get_output_embeddings().double()(hidden.double())
         assert torch.allclose(scores, logits.double(), atol=1e-4)  # mamba's logits are float32
     assert torch.equal(best, logits.argmax(-1))
     assert not hidden.is_inference()
-    assert not model.get_output_embeddings()._forward_pre_hooks
+    assert not model.get_decoder()._forward_hooks
 
 
 def test_what_is_kept_is_what_was_computed(
     kept: Kept, model: Any, monkeypatch: pytest.MonkeyPatch, texts: list[Row]
 ) -> None:
-    first = [part.clone() for part in kept[3]]
-    monkeypatch.setattr(kept._frozen, "read", None)  # it must not be asked again
-    for part, again in zip(first, kept[3], strict=True):
-        assert torch.equal(part, again)
-    assert torch.equal(first[0], Frozen(Target(model)).read(texts[3].ids)[0])
+    hidden, chosen = kept.hidden(3).clone(), kept.chosen(3).clone()
+    for name in ("read", "chosen"):
+        monkeypatch.setattr(kept._frozen, name, None)  # it must not be asked again
+    assert torch.equal(hidden, kept.hidden(3))
+    assert torch.equal(chosen, kept.chosen(3))
+    assert torch.equal(hidden, Frozen(Target(model)).read(texts[3].ids))
 
 
 def test_too_many_hidden_states_to_keep_are_computed_again(
     kept: Kept, model: Any, texts: list[Row], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("decodeplug.heads.frozen._MOST_BYTES", 0)
+    monkeypatch.setattr("decodeplug.heads.frozen.MOST_BYTES", 0)
     with Kept(Frozen(Target(model)), texts, tmp_path) as afresh:
-        assert torch.equal(afresh[5][0], kept[5][0])
-        assert torch.equal(afresh[5][1], kept[5][1])
+        assert torch.equal(afresh.hidden(5), kept.hidden(5))
+        assert torch.equal(afresh.chosen(5), kept.chosen(5))
+
+
+def test_what_is_known_of_a_row_is_not_read(
+    kept: Kept, model: Any, texts: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [replace(row, hidden=kept.hidden(index).clone()) for index, row in enumerate(texts)]
+    mixed = [texts[0], *rows_of(known[1:3], 22), texts[3]]
+    with Kept(Frozen(Target(model)), mixed, tmp_path) as some:
+        for index, row in ((0, 0), (-1, 3)):
+            assert torch.equal(some.hidden(range(len(mixed))[index]), kept.hidden(row))
+        monkeypatch.setattr(some._frozen, "read", None)
+        found = [some.hidden(index) for index in range(1, 5)]
+        assert [len(one) for one in found] == [22] * 4
+        assert torch.equal(torch.cat(found), torch.cat([kept.hidden(1), kept.hidden(2)]))
+        assert torch.equal(some.chosen(1), kept.chosen(1)[:22])
+
+
+def test_what_the_model_would_choose_is_only_asked_for_where_it_is_learned(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept._frozen, "chosen", None)
+    assert not batch_of(kept, [0, 1], CPU, choices=False).best.numel()
 
 
 def untrained(model: Any, kind: str, ids: torch.Tensor, count: int = 2) -> Heads:

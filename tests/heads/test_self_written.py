@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from decodeplug import Host
 from decodeplug.errors import BadOption
+from decodeplug.files import read_tensors, write_tensors
 from decodeplug.heads import Row, self_written
+from decodeplug.heads.frozen import Frozen
 from decodeplug.heads.texts import counted, held_out, rows_of
-from decodeplug.heads.writing import FILE, openings
+from decodeplug.heads.writing import FILE, HIDDEN, openings
 from decodeplug.testing import bpe_tokenizer, tiny_model
 
 NEW = 40  # ids of a text at most, in these tests
@@ -63,6 +66,49 @@ def test_what_was_written_is_not_written_again(writer: Host, tmp_path: Path, mon
     more = self_written(writer, told[-1] + 1, tmp_path)
     assert [list(row.ids) for row in more[: len(rows)]] == [list(row.ids) for row in rows]
     assert len(more) == len(rows) + 32
+
+
+def test_hidden_states_are_kept_while_the_texts_are_written(
+    writer: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = self_written(writer, 100, tmp_path / "without")
+    rows = self_written(writer, 1400, tmp_path / "with", hidden=True)
+    assert len(rows) == 64
+    assert all(row.hidden is None for row in without)
+    frozen = Frozen(writer.target)
+    for row in (rows[0], rows[3], rows[-1]):
+        assert row.hidden is not None
+        assert not row.hidden.is_inference()
+        torch.testing.assert_close(row.hidden[:-1], frozen.read(row.ids)[:-1], rtol=0, atol=1e-5)
+        assert not row.hidden[-1].any(), "no forward has seen the last id"
+    monkeypatch.setattr(writer, "run", None)
+    again = self_written(writer, 1400, tmp_path / "with", hidden=True)
+    assert all(_equal(one, other) for one, other in zip(rows, again, strict=True))
+    (tmp_path / "with" / HIDDEN.format(32)).unlink()
+    some = self_written(writer, 1400, tmp_path / "with", hidden=True)
+    assert [row.hidden is None for row in some] == [False] * 32 + [True] * 32
+
+
+def _equal(one: Row, other: Row) -> bool:
+    return (
+        one == other and one.hidden is not None and other.hidden is not None and torch.equal(one.hidden, other.hidden)
+    )
+
+
+def test_no_more_hidden_states_are_kept_than_there_is_room_for(
+    writer: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decodeplug.heads.writing.MOST_BYTES", 1)
+    rows = self_written(writer, 1400, tmp_path, hidden=True)
+    assert [row.hidden is None for row in rows] == [False] * 32 + [True] * 32
+
+
+def test_hidden_states_of_other_texts_are_refused(writer: Host, tmp_path: Path) -> None:
+    rows = self_written(writer, 50, tmp_path, hidden=True)
+    tensors, facts = read_tensors(tmp_path / HIDDEN.format(0), "heads", "train-heads")
+    write_tensors(tmp_path / HIDDEN.format(0), {"hidden": tensors["hidden"][1:]}, facts)
+    with pytest.raises(BadOption, match="of this model and seed"):
+        self_written(writer, len(rows), tmp_path)
 
 
 def test_text_of_another_seed_or_model_is_refused(writer: Host, tmp_path: Path) -> None:

@@ -24,7 +24,14 @@ def texts_of(
     if files:
         return read_files(files, host.tokenizer, command), ", ".join(file.name for file in files)
     task = progress.add_task("the model writes", total=self_generated)
-    rows = self_written(host, self_generated, out, seed=seed, tell=lambda count: progress.update(task, completed=count))
+    rows = self_written(
+        host,
+        self_generated,
+        out,
+        seed=seed,
+        hidden=command == "train-heads",
+        tell=lambda count: progress.update(task, completed=count),
+    )
     return rows, "written by the model itself"
 
 

@@ -18,7 +18,7 @@ class Batch(NamedTuple):
     """Some rows, padded behind.
 
     :ivar ids: ``[rows, positions]`` int64. :ivar hidden: ``[rows, positions, hidden]`` float32.
-    :ivar best: ``[rows, positions]`` int64: what the model would choose after each position.
+    :ivar best: ``[rows, positions]`` int64: what the model would choose after each position; nothing where it is not asked for.
     :ivar starts: ``[rows, 1]``: index of the first id that counts. :ivar lengths: ``[rows, 1]``: ids of each row.
     """
 
@@ -38,13 +38,16 @@ class Batch(NamedTuple):
         return (foreseen < self.lengths) & (foreseen >= self.starts)
 
 
-def batch_of(kept: Kept, indices: Sequence[int], device: torch.device) -> Batch:
-    """The rows of these indices, on a device."""
+def batch_of(kept: Kept, indices: Sequence[int], device: torch.device, *, choices: bool = True) -> Batch:
+    """The rows of these indices, on a device.
+
+    :param choices: Say what the model would choose, too, which takes a product with all of its output layer, once.
+    """
     rows = [kept.rows[index] for index in indices]
-    said = [kept[index] for index in indices]
     ids = pad_sequence([torch.tensor(row.ids, dtype=torch.int64) for row in rows], batch_first=True)
-    hidden = pad_sequence([hidden.float() for hidden, _ in said], batch_first=True)
-    best = pad_sequence([best for _, best in said], batch_first=True)
+    hidden = pad_sequence([kept.hidden(index).float() for index in indices], batch_first=True)
+    chosen = [kept.chosen(index) for index in indices] if choices else [torch.empty(0, dtype=torch.int64)]
+    best = pad_sequence(chosen, batch_first=True)
     bounds = torch.tensor([[row.start, len(row.ids)] for row in rows])
     moved = [part.to(device, non_blocking=True) for part in (ids, hidden, best, bounds[:, :1], bounds[:, 1:])]
     return Batch(*moved)

@@ -15,10 +15,11 @@ from torch import Tensor
 from decodeplug.errors import UnsupportedModel
 from decodeplug.heads.texts import Row
 from decodeplug.identity import layers_of
+from decodeplug.taps import HiddenTap, Taps
 
-__all__ = ["Frozen", "Kept"]
+__all__ = ["MOST_BYTES", "Frozen", "Kept"]
 
-_MOST_BYTES = 4 << 30  # hidden states that are kept; more of them are computed again every time
+MOST_BYTES = 4 << 30  # hidden states that are kept; more of them are computed again every time
 
 
 class Frozen:
@@ -35,31 +36,34 @@ class Frozen:
         _, self._output = layers_of(target.module)
         self.hidden_size: int = self._output.weight.shape[1]
 
-    def read(self, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def read(self, ids: Sequence[int]) -> Tensor:
         """One forward.
 
-        :returns: What the output layer is given, ``[ids, hidden]``, in the model's dtype, and the ids that the model
-            would choose after each, ``[ids]`` int64.
-        :raises UnsupportedModel: Its output layer is not given all positions.
+        :returns: What the output layer reads, ``[ids, hidden]``, in the model's dtype.
+        :raises UnsupportedModel: It cannot be seen.
         """
-        seen: list[Tensor] = []
-        handle = self._output.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-        try:
-            session = self.target.session("none")
-            session.keep([-1], [0])
-            best = session.forward([list(ids)], [len(ids)]).argmax(-1)
-        finally:
-            handle.remove()
-        hidden = seen[-1].reshape(-1, seen[-1].shape[-1]) if seen else torch.empty(0, self.hidden_size)
-        if len(hidden) < len(ids):
-            because = "prediction heads need the hidden states of all positions, and its output layer is not given them"
+        session, taps = self.target.session("none"), Taps()
+        taps.add(HiddenTap(self.target.module))
+        session.watch(taps)
+        session.keep([-1], [0])
+        session.forward([list(ids)], [1])
+        hidden = session.watched[0]
+        if hidden.shape != (len(ids), self.hidden_size):
+            because = "prediction heads need the hidden states of all positions, as its output layer reads them"
             raise UnsupportedModel(type(self.target.module).__name__, because=because)
         # Cloned outside of inference mode: tensors that were made in it cannot be learned from.
-        return hidden[-len(ids) :].clone(), best.clone()
+        return hidden.clone()
+
+    @torch.no_grad()
+    def chosen(self, hidden: Tensor) -> Tensor:
+        """The ids that the model would choose after each position, ``[ids]`` int64, by the hidden states there."""
+        weight = self._output.weight
+        return self._output(hidden.to(weight.device, weight.dtype))[:, : self.target.vocab_size].argmax(-1)
 
 
 class Kept:
-    """What a frozen model says of some rows; computed when it is first asked for, and kept in a file if it is not too much.
+    """What a frozen model says of some rows; what is not known of them is computed when it is first asked for, and kept in a
+    file if it is not too much.
 
     A context manager: the file is gone behind it.
 
@@ -68,12 +72,13 @@ class Kept:
 
     def __init__(self, frozen: Frozen, rows: Sequence[Row], folder: Path) -> None:
         self.rows, self._frozen = rows, frozen
-        self._ends = torch.tensor([0, *(len(row.ids) for row in rows)]).cumsum(0).tolist()
-        self._best: dict[int, Tensor] = {}
+        self._ends = torch.tensor([0, *(len(row.ids) if row.hidden is None else 0 for row in rows)]).cumsum(0).tolist()
+        self._read: set[int] = set()
+        self._chosen: dict[int, Tensor] = {}
         self._hidden: Tensor | None = None
         shape, dtype = (self._ends[-1], frozen.hidden_size), frozen.target.dtype
         self._scratch = tempfile.TemporaryDirectory(dir=folder, prefix=".hidden-", ignore_cleanup_errors=True)
-        if math.prod(shape) * dtype.itemsize <= _MOST_BYTES:
+        if 0 < math.prod(shape) * dtype.itemsize <= MOST_BYTES:
             file = str(Path(self._scratch.name) / "hidden")
             self._hidden = torch.from_file(file, shared=True, size=math.prod(shape), dtype=dtype).view(shape)
 
@@ -86,14 +91,21 @@ class Kept:
         self._hidden = None  # unmapped before the file is removed
         self._scratch.cleanup()
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Hidden states ``[ids, hidden]`` and chosen ids ``[ids]`` of one row, on the CPU."""
+    def hidden(self, index: int) -> Tensor:
+        """Hidden states ``[ids, hidden]`` of one row, on the CPU."""
+        row = self.rows[index]
+        if row.hidden is not None:
+            return row.hidden
         if self._hidden is None:
-            hidden, best = self._frozen.read(self.rows[index].ids)
-            return hidden.cpu(), best.cpu()
+            return self._frozen.read(row.ids).cpu()
         place = self._hidden[self._ends[index] : self._ends[index + 1]]
-        if index not in self._best:
-            hidden, best = self._frozen.read(self.rows[index].ids)
-            place.copy_(hidden)
-            self._best[index] = best.cpu()
-        return place, self._best[index]
+        if index not in self._read:
+            place.copy_(self._frozen.read(row.ids))
+            self._read.add(index)
+        return place
+
+    def chosen(self, index: int) -> Tensor:
+        """What the model would choose after each id of one row, ``[ids]`` int64, on the CPU."""
+        if index not in self._chosen:
+            self._chosen[index] = self._frozen.chosen(self.hidden(index)).cpu()
+        return self._chosen[index]

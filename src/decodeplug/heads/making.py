@@ -80,7 +80,7 @@ def _check_folder(folder: Path, resume: bool) -> None:
 
 def _scale(kept: Kept) -> float:
     """Root mean square of hidden states."""
-    hidden = torch.cat([kept[index][0].float() for index in range(min(_SCALE_ROWS, len(kept.rows)))])
+    hidden = torch.cat([kept.hidden(index).float() for index in range(min(_SCALE_ROWS, len(kept.rows)))])
     return float(hidden.square().mean().sqrt())
 
 

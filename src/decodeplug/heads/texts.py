@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from decodeplug.errors import BadOption
 
@@ -22,10 +24,13 @@ class Row:
 
     :ivar ids: Its ids. :ivar start: Index of the first one that counts: what comes before, such as a
         prompt, is read but neither learned nor measured.
+    :ivar hidden: ``[ids, hidden]``: what the model's output layer read after each id, if that is known. The last row may be
+        zeros: nothing is foreseen from the end of a text.
     """
 
     ids: Sequence[int]
     start: int = 0
+    hidden: Tensor | None = field(default=None, compare=False, repr=False)
 
 
 def read_files(files: Sequence[Path], tokenizer: Any, command: str = "train-heads") -> list[Row]:
@@ -49,11 +54,12 @@ def read_files(files: Sequence[Path], tokenizer: Any, command: str = "train-head
 
 
 def rows_of(texts: Iterable[Row], width: int) -> list[Row]:
-    """Texts cut into rows of at most ``width`` ids; each begins anew, without what was before it."""
+    """Texts cut into rows of at most ``width`` ids; each begins anew, without what was before it, as far as it is read anew."""
     rows = []
     for text in texts:
         for begin in range(0, len(text.ids), width):
-            row = Row(text.ids[begin : begin + width], max(text.start - begin, 0))
+            hidden = None if text.hidden is None else text.hidden[begin : begin + width]
+            row = Row(text.ids[begin : begin + width], max(text.start - begin, 0), hidden)
             if len(row.ids) - row.start >= _SHORTEST:
                 rows.append(row)
     return rows

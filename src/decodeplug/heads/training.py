@@ -121,7 +121,7 @@ class Training:
     def _take_step(self) -> None:
         began, settings = time.monotonic(), self.settings
         indices = indices_at(self.step, len(self._kept.rows), settings.batch, settings.seed)
-        batch = batch_of(self._kept, indices, self._device)
+        batch = batch_of(self._kept, indices, self._device, choices=settings.objective == "argmax")
         falling = 1 - (1 - _LAST_RATE) * self.done
         for group in self._optimizer.param_groups:
             group["lr"] = settings.rate * falling * min((self.step + 1) / _WARMUP, 1)

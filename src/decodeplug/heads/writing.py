@@ -6,22 +6,30 @@ mistakes and its own frequencies (arXiv:2401.10774, section 2.3.2, calls it self
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
+from torch.nn.functional import pad
 
 from decodeplug.errors import BadOption
 from decodeplug.files import read_tensors, write_tensors
+from decodeplug.heads.frozen import MOST_BYTES
 from decodeplug.heads.texts import Row
 from decodeplug.heads.trained import WRITTEN
 from decodeplug.identity import Identity
+from decodeplug.taps import HiddenTap
+from decodeplug.watching import Watched
 
 __all__ = ["FILE", "openings", "self_written"]
 
 FILE = "text.safetensors"
+HIDDEN = "hidden-{:06}.safetensors"  # by the number of its first text
 _TEXTS = 128  # that are asked for at once, and kept together
 _NEW_TOKENS = 208  # of one text: with its prompt, one row of the usual width
 
@@ -79,7 +87,13 @@ def openings(tokenizer: Any) -> list[Any]:
 
 
 def self_written(
-    host: Any, tokens: int, folder: Path, *, seed: int = 0, tell: Callable[[int], None] = lambda tokens: None
+    host: Any,
+    tokens: int,
+    folder: Path,
+    *,
+    seed: int = 0,
+    hidden: bool = False,
+    tell: Callable[[int], None] = lambda tokens: None,
 ) -> list[Row]:
     """At least ``tokens`` new ids that the model writes, kept in ``folder`` so that they are written once.
 
@@ -89,6 +103,8 @@ def self_written(
     when the openings are used up, they begin again and all texts are sampled.
 
     :param host: A ``decodeplug.Host`` with a tokenizer. :param seed: Key of the noise.
+    :param hidden: Keep the hidden states of the texts as well, which are there while they are written, up to 4 GiB of them:
+        who learns from the texts need not read them.
     :param tell: Called with the number of ids that are there, after every text.
     :raises BadOption: The folder has texts of another model or seed.
     """
@@ -98,17 +114,51 @@ def self_written(
     rows = _read(path, facts) if path.exists() else []
     begun = openings(host.tokenizer)
     count = sum(len(row.ids) - row.start for row in rows)
+    size = sum(row.hidden.nbytes for row in rows if row.hidden is not None)
     tell(count)
     while count < tokens:
-        for result in host.run([_request(host, begun, len(rows) + more, seed) for more in range(_TEXTS)]):
-            rows.append(Row([*result.prompt_ids, *result.token_ids], len(result.prompt_ids)))
+        first, sees = len(rows), hidden and size < MOST_BYTES
+        for result in host.run([_request(host, begun, first + more, seed, sees) for more in range(_TEXTS)]):
+            ids = [*result.prompt_ids, *result.token_ids]
+            rows.append(Row(ids, len(result.prompt_ids), result.reports.get(HiddenStates.name)))
             count += len(result.token_ids)
             tell(count)
+        if sees:
+            size += _keep_hidden(path.with_name(HIDDEN.format(first)), rows[first:], facts)
         _keep(path, rows, facts)
+        if sees:
+            rows[first:] = _with_hidden(path.parent, first, rows[first:], facts)  # on the disk from now on
     return rows
 
 
-def _request(host: Any, begun: Sequence[Any], number: int, seed: int) -> Any:
+class HiddenStates:
+    """An inspector: reports what the output layer read after each id of a text, ``[ids, hidden]``, on the CPU; zeros after the
+    last one, which no forward has seen."""
+
+    name: ClassVar[str] = "hidden-states"
+
+    def __init__(self) -> None:
+        self._states: Tensor | None = None
+
+    def attach(self, model: Any) -> Any:
+        """Nothing: it looks through its tap."""
+        return contextlib.nullcontext()
+
+    def tap(self, model: Any) -> HiddenTap:
+        return HiddenTap(model)
+
+    def step(self, step: Any) -> None:
+        """Nothing: what was seen comes at the end."""
+
+    @torch.inference_mode(False)
+    def see(self, watched: Watched) -> None:
+        self._states = pad(watched.texts[0].rows.cpu(), (0, 0, 0, 1))
+
+    def report(self) -> Tensor | None:
+        return self._states
+
+
+def _request(host: Any, begun: Sequence[Any], number: int, seed: int, sees: bool) -> Any:
     from decodeplug.request import Request
 
     window = host.context_window
@@ -118,6 +168,7 @@ def _request(host: Any, begun: Sequence[Any], number: int, seed: int) -> Any:
         seed=(seed << 32) + number,
         max_new_tokens=_NEW_TOKENS if window is None else min(_NEW_TOKENS, window // 2),
         drafters=[],
+        inspectors=[HiddenStates()] if sees else [],
     )
 
 
@@ -130,11 +181,40 @@ def _keep(path: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:
     write_tensors(path, tensors, facts)
 
 
+def _keep_hidden(path: Path, rows: Sequence[Row], facts: dict[str, Any]) -> int:
+    """:returns: How many bytes they are."""
+    hidden = torch.cat([row.hidden for row in rows if row.hidden is not None])
+    write_tensors(path, {"hidden": hidden}, facts)
+    return hidden.nbytes
+
+
+def _with_hidden(folder: Path, first: int, rows: Sequence[Row], facts: dict[str, Any]) -> list[Row]:
+    """Rows that were written together, with their hidden states if these are there: mapped from their file, not read.
+
+    :param first: Number of the first of them.
+    """
+    path = folder / HIDDEN.format(first)
+    if not path.is_file():
+        return [replace(row, hidden=None) for row in rows]
+    tensors, found = read_tensors(path, *WRITTEN)
+    hidden, lengths = tensors["hidden"], [len(row.ids) for row in rows]
+    if found != facts or len(hidden) != sum(lengths):
+        raise _of_another(path)
+    return [replace(row, hidden=one) for row, one in zip(rows, hidden.split(lengths), strict=True)]
+
+
 def _read(path: Path, facts: dict[str, Any]) -> list[Row]:
     tensors, found = read_tensors(path, *WRITTEN)
     if found != facts:
-        raise BadOption(
-            WRITTEN[0], out=str(path.parent), wanted=f"a folder whose {path.name} is of this model and seed"
-        )
+        raise _of_another(path)
     pieces = tensors["ids"].split(tensors["lengths"].tolist())
-    return [Row(piece.tolist(), start) for piece, start in zip(pieces, tensors["starts"].tolist(), strict=True)]
+    rows = [Row(piece.tolist(), start) for piece, start in zip(pieces, tensors["starts"].tolist(), strict=True)]
+    return [
+        row
+        for first in range(0, len(rows), _TEXTS)
+        for row in _with_hidden(path.parent, first, rows[first : first + _TEXTS], facts)
+    ]
+
+
+def _of_another(path: Path) -> BadOption:
+    return BadOption(WRITTEN[0], out=str(path.parent), wanted=f"a folder whose {path.name} is of this model and seed")
