@@ -6,9 +6,11 @@ import copy
 from typing import Any
 
 import pytest
+import torch
 from caches.paged_texts import fed, pages, prompt
 
 from decodeplug.caches import Paged
+from decodeplug.caches.paged.placement import Placement
 from decodeplug.caches.paged.space import Space
 from decodeplug.errors import BadOption, CacheFull
 from decodeplug.target import Target
@@ -72,6 +74,31 @@ def test_it_does_not_matter_where_blocks_lie(kind: str) -> None:
         group.pool._space = Scattered()
     check_cache(lambda: session, model, vocab=256)
     assert session.facts()["copied_bytes"], "short pieces are put together"
+
+
+def test_short_pieces_of_all_layers_are_put_together_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    rooms: list[tuple[int, int]] = []
+    room = Placement.room
+
+    def noted(self: Placement, kind: int, *others: Any) -> torch.Tensor:
+        found = room(self, kind, *others)
+        rooms.append((kind, found.data_ptr()))
+        return found
+
+    monkeypatch.setattr(Placement, "room", noted)
+    model, spec = tiny_model(), Paged(2)
+    target = Target(model)
+    session = target.session(spec)
+    (group,) = pages(target, spec).groups.values()
+    group.pool._space = Scattered()
+    session.keep([-1], [0])
+    for step in range(6):
+        session.forward([prompt(40) if step == 0 else [step]], [1])
+        session.keep([0], [40 + step])
+    assert len(rooms) == 5 * 2 * model.config.num_hidden_layers, (
+        "keys and values of each layer in each step but the first"
+    )
+    assert len(set(rooms)) == 2
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])

@@ -44,7 +44,7 @@ def attend(
     found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(lanes)]
     for run, (keys, values) in zip(placement.runs, pieces, strict=True):
         hidden = placement.remembered(
-            (run, rows[0].shape[2], rows[0].dtype), mask, partial(_hidden, run, placement, mask, rows[0])
+            (id(run), rows[0].shape[2], rows[0].dtype), mask, partial(_hidden, run, placement, mask, rows[0])
         )
         if len(run.lanes) == 1:
             some = [part[run.lanes[0]] for part in rows]

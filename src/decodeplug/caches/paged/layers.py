@@ -62,18 +62,25 @@ class PagedLayer(CacheLayerMixin):
 
     def attend(self, query: Tensor, mask: Tensor | None, scale: float, *, plain: bool) -> Tensor:
         """See :class:`decodeplug.caches.lazy.Source`."""
-        keys, values = self.stores[:2]
-        pieces = [((keys.of(run, self.placement),), values.of(run, self.placement)) for run in self.placement.runs]
+        pieces = [((keys,), values) for keys, values in self._pieces()]
         return attend((query,), self.placement, pieces, None if plain else mask, scale)
+
+    def _pieces(self) -> list[tuple[Tensor, Tensor]]:
+        """Of each run, what the first two stores hold."""
+        placement, stores = self.placement, self.stores[:2]
+        found = [
+            [store.of(run, placement, kind, number) for kind, store in enumerate(stores)]
+            for number, run in enumerate(placement.runs)
+        ]
+        return [(first, second) for first, second in found]
 
     def attend_latents(self, queries: Sequence[Tensor], mask: Tensor | None, scale: float, *, plain: bool) -> Tensor:
         """The same where what is stored as keys are the values, and what is stored as values further parts of the keys.
 
         :param queries: For the one and for the other, ``[lanes, heads, width, dim]``.
         """
-        latents, rotated = self.stores[:2]
-        found = [(latents.of(run, self.placement), rotated.of(run, self.placement)) for run in self.placement.runs]
-        return attend(queries, self.placement, [(pair, pair[0]) for pair in found], None if plain else mask, scale)
+        pieces = [(pair, pair[0]) for pair in self._pieces()]
+        return attend(queries, self.placement, pieces, None if plain else mask, scale)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.placement.longest + query_length, 0

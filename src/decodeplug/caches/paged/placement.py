@@ -66,6 +66,8 @@ class Placement:
     written: list[Written] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     _rows: dict[Hashable, Tensor] = field(default_factory=dict[Hashable, Tensor])
+    _blocks: dict[Hashable, Tensor | None] = field(default_factory=dict[Hashable, "Tensor | None"])
+    _rooms: dict[tuple[int, int], Tensor] = field(default_factory=dict[tuple[int, int], Tensor])
     _mask: Any = None
     _made: dict[Hashable, Any] = field(default_factory=dict[Hashable, Any])
 
@@ -101,15 +103,26 @@ class Placement:
 
         :param slab: ``[heads, rows, dim]``, in which they lie.
         """
-        if any(part.slab != run.slab for part in run.parts):
-            return None
         heads, total = slab.shape[0], slab.shape[1] // size
-        found = self._rows.get((run, heads, total, slab.device))
-        if found is None:
+        key = (id(run), heads, total, slab.device)  # there are too many parts to go through them for each layer
+        if key not in self._blocks:
             blocks = [row // size for part in run.parts for row in range(part.begin, part.begin + part.rows, size)]
             whole = torch.tensor([[head * total] for head in range(heads)]) + torch.tensor(blocks)
-            found = self._rows[run, heads, total, slab.device] = whole.flatten().to(slab.device, non_blocking=True)
-        return found
+            apart = any(part.slab != run.slab for part in run.parts)
+            self._blocks[key] = None if apart else whole.flatten().to(slab.device, non_blocking=True)
+        return self._blocks[key]
+
+    def room(self, kind: int, number: int, shape: tuple[int, int], like: Tensor) -> Tensor:
+        """Memory to put rows together in, of no particular content: that of the layer before, which has been read, and is still in
+        the processor's caches.
+
+        :param kind: Of the rows, among those that are read at once. :param number: Of their run.
+        """
+        size, room = shape[0] * shape[1], self._rooms.get((kind, number))
+        if room is None or room.numel() < size or room.dtype != like.dtype:
+            # Some more, since the next forwards have some more rows.
+            room = self._rooms[kind, number] = like.new_empty(size + size // 8)
+        return room[:size].view(shape)
 
     def aim(
         self, tables: Lanes, slabs: Sequence[Slab], lanes: Sequence[int], counts: Sequence[int], width: int
@@ -129,6 +142,7 @@ class Placement:
             for run in _runs((place,), table, slabs, size, start, start + count)
         ]
         self._rows.clear()
+        self._blocks.clear()
         self._made.clear()
         self._mask = None
         self.runs = []
@@ -138,6 +152,8 @@ class Placement:
             for place in group:
                 end = self.starts[place] + counts[place]
                 self.runs += _in_few(_runs((place,), blocks[place], slabs, size, common * size, end))
+        together = {number for number, run in enumerate(self.runs) if run.parts}
+        self._rooms = {key: room for key, room in self._rooms.items() if key[1] in together}
 
 
 def _families(blocks: Sequence[Sequence[int]], whole: Sequence[int]) -> list[tuple[tuple[int, ...], int]]:

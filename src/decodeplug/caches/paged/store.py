@@ -67,8 +67,12 @@ class BlockRows:
             self.grow(slab)
         self._announced = []
 
-    def of(self, run: Run, placement: Placement) -> Tensor:
-        """The rows of a run, ``[heads, rows, dim]``: as they lie, or a copy of those that are put together."""
+    def of(self, run: Run, placement: Placement, kind: int = 0, number: int = 0) -> Tensor:
+        """The rows of a run, ``[heads, rows, dim]``: as they lie, or a copy of those that are put together, until others of that
+        kind and number are.
+
+        :param kind: Among those that are read at once. :param number: Of the run in the placement.
+        """
         if not run.parts:
             return self.slabs[run.slab].narrow(1, run.begin, run.rows)
         placement.gathered += run.rows * self.row_bytes
@@ -77,7 +81,9 @@ class BlockRows:
         if blocks is not None:
             heads, total, dim = slab.shape
             # Whole blocks, of all heads in one dim: that is what the kernel divides among threads.
-            found = slab.view(heads * (total // self._size), self._size * dim).index_select(0, blocks)
+            whole = slab.view(heads * (total // self._size), self._size * dim)
+            found = placement.room(kind, number, (len(blocks), whole.shape[1]), slab)
+            torch.index_select(whole, 0, blocks, out=found)
             return found.view(heads, -1, dim).narrow(1, 0, run.rows)
         return torch.cat([self.of(part, placement) for part in run.parts], dim=1)
 
