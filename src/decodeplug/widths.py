@@ -19,7 +19,7 @@ _KEPT = 15  # forwards of each class that are remembered
 _NOW = 7  # forwards of width 1 that say how fast the machine is just now
 _NOTED = 64  # forwards that are noted before somebody asks
 _TRUST = 6  # forwards of a class that count as much as where learning starts
-_HALVED = 256  # forwards of width 1 after which what is known of a class that was not used counts half as much
+_HALVED = 64  # forwards of width 1 after which what is known of a class that was not used counts half as much: a busy moment passes
 
 
 def _interpolate(width: int) -> float:

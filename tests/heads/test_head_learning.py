@@ -97,6 +97,7 @@ def test_what_is_known_of_a_row_is_not_read(
 def test_what_the_model_would_choose_is_only_asked_for_where_it_is_learned(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert kept.hidden(0).shape == kept.hidden(1).shape
     monkeypatch.setattr(kept._frozen, "chosen", None)
     assert not batch_of(kept, [0, 1], CPU, choices=False).best.numel()
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from decodeplug import Host
-from decodeplug.errors import BadOption
-from decodeplug.files import read_tensors, write_tensors
+from decodeplug.errors import BadOption, UnsupportedModel
 from decodeplug.heads import Row, self_written
 from decodeplug.heads.frozen import Frozen
 from decodeplug.heads.texts import counted, held_out, rows_of
 from decodeplug.heads.writing import FILE, HIDDEN, openings
 from decodeplug.testing import bpe_tokenizer, tiny_model
+from decodeplug.testing.families import family_model
 
 NEW = 40  # ids of a text at most, in these tests
 
@@ -103,12 +103,20 @@ def test_no_more_hidden_states_are_kept_than_there_is_room_for(
     assert [row.hidden is None for row in rows] == [False] * 32 + [True] * 32
 
 
-def test_hidden_states_of_other_texts_are_refused(writer: Host, tmp_path: Path) -> None:
-    rows = self_written(writer, 50, tmp_path, hidden=True)
-    tensors, facts = read_tensors(tmp_path / HIDDEN.format(0), "heads", "train-heads")
-    write_tensors(tmp_path / HIDDEN.format(0), {"hidden": tensors["hidden"][1:]}, facts)
-    with pytest.raises(BadOption, match="of this model and seed"):
-        self_written(writer, len(rows), tmp_path)
+def test_hidden_states_of_other_texts_are_not_taken_for_theirs(writer: Host, tmp_path: Path) -> None:
+    self_written(writer, 50, tmp_path, hidden=True)
+    (tmp_path / FILE).unlink()
+    others = self_written(writer, 50, tmp_path, seed=1)
+    assert self_written(writer, 50, tmp_path, seed=1, hidden=True) == others
+    assert all(row.hidden is None for row in self_written(writer, 50, tmp_path, seed=1, hidden=True))
+
+
+def test_a_model_whose_output_layer_reads_something_else_is_refused_before_it_writes(tmp_path: Path) -> None:
+    tokenizer = bpe_tokenizer()
+    model = family_model("bert", vocab_size=len(tokenizer))
+    with pytest.raises(UnsupportedModel, match="what its output layer reads"):
+        self_written(Host(model, tokenizer, plugins=[]), 50, tmp_path, hidden=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_text_of_another_seed_or_model_is_refused(writer: Host, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -115,8 +116,38 @@ def test_blocks_are_not_for_a_model_that_is_compiled(monkeypatch: pytest.MonkeyP
     model, other = _large(), _large()
     model[1].compile(backend="eager")
     assert not Products(model)._tried().in_blocks
-    assert not Products(other, torch.compile(other, backend="eager"))._tried().in_blocks
-    assert tried == ["plain"] * 2
+    compiled = torch.compile(other, backend="eager")
+    for left_alone in (Products(other, compiled), Products(nn.Sequential(compiled))):
+        assert not left_alone._tried().in_blocks
+        with left_alone.quick(4):
+            assert not _replaced(other)
+    assert tried == ["plain"] * 3
+    assert Products(other)._tried().in_blocks, "what holds of its compiled form does not hold of itself"
+
+
+def test_nothing_of_a_layer_lives_longer_than_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    _taking(monkeypatch, [1.0] * 9, [0.5] * 9)
+    model = _large()
+    found, weight = Products(model), weakref.ref(model[0].weight)
+    with found.quick(4):
+        model[0](torch.randn(4, 512))
+    del model
+    assert weight() is None
+    with found.quick(4):
+        pass
+
+
+def test_layers_that_cannot_be_cut_are_tried_as_they_are_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut: list[int] = []
+
+    def noted(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        cut.append(len(weight))
+        return in_blocks(states, weight, bias)
+
+    monkeypatch.setattr(products, "in_blocks", noted)
+    monkeypatch.setattr(products, "_TRIED_BYTES", 16 << 20)
+    Products(nn.Sequential(nn.Linear(512, 4096), nn.Linear(512, 8193)))
+    assert set(cut) == {4096}, "not of the 4,096 rows of the other that there is room for"
 
 
 class _Watching(TorchFunctionMode):
@@ -185,6 +216,12 @@ def test_a_layer_whose_weight_was_changed_meanwhile_has_the_new_one(monkeypatch:
         torch.testing.assert_close(model[0](states.double()), linear(states.double(), model[0].weight))
 
 
+def test_a_bias_does_not_change_the_dtype_of_a_product_in_bfloat16() -> None:
+    states, weight, bias = torch.randn(4, 48), torch.randn(96, 48), torch.randn(96)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert in_blocks(states, weight, bias).dtype == linear(states, weight, bias).dtype == torch.bfloat16
+
+
 FAMILIES = ["llama", "gemma3_text", "opt", "qwen3_moe", "bert", "deepseek_v3", "phi3", "mamba", "qwen3_next"]
 
 
@@ -196,7 +233,7 @@ def test_families_give_the_same_logits_in_blocks(family: str, monkeypatch: pytes
     )  # what keeps to float64 does not look at products
     model = copy.deepcopy(family_model(family))
     target, used = Target(model), _used(monkeypatch)
-    products._KNOWN[model] = {torch.get_num_threads(): products._Tried([], EVERY_ROW)}
+    products._KNOWN[model] = {(torch.get_num_threads(), True): products._Tried([], EVERY_ROW)}
     target.products = Products(model)
     with StaysInFloat64():
         assert compare(target, seed=0) < 1e-9

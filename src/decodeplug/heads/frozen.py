@@ -20,6 +20,7 @@ from decodeplug.taps import HiddenTap, Taps
 __all__ = ["MOST_BYTES", "Frozen", "Kept"]
 
 MOST_BYTES = 4 << 30  # hidden states that are kept; more of them are computed again every time
+_TIE = 0.02  # of the largest logit: what rounding in bfloat16 can make of a tie
 
 
 class Frozen:
@@ -35,21 +36,26 @@ class Frozen:
         self.target = target
         _, self._output = layers_of(target.module)
         self.hidden_size: int = self._output.weight.shape[1]
+        self._was_checked = False
 
     def read(self, ids: Sequence[int]) -> Tensor:
         """One forward.
 
         :returns: What the output layer reads, ``[ids, hidden]``, in the model's dtype.
-        :raises UnsupportedModel: It cannot be seen.
+        :raises UnsupportedModel: It cannot be seen: something lies between the layers and the output layer.
         """
         session, taps = self.target.session("none"), Taps()
         taps.add(HiddenTap(self.target.module))
         session.watch(taps)
         session.keep([-1], [0])
-        session.forward([list(ids)], [1])
+        logits = session.forward([list(ids)], [1])[-1]
         hidden = session.watched[0]
-        if hidden.shape != (len(ids), self.hidden_size):
-            because = "prediction heads need the hidden states of all positions, as its output layer reads them"
+        right = hidden.shape == (len(ids), self.hidden_size)
+        if right and not self._was_checked:
+            right = float(logits.max() - logits[self.chosen(hidden[-1:])]) <= _TIE * float(logits.abs().max())
+            self._was_checked = right
+        if not right:
+            because = "prediction heads need what its output layer reads, and that is not what its layers put out"
             raise UnsupportedModel(type(self.target.module).__name__, because=because)
         # Cloned outside of inference mode: tensors that were made in it cannot be learned from.
         return hidden.clone()

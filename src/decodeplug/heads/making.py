@@ -22,6 +22,7 @@ from decodeplug.heads.training import CHECKPOINT, Settings, Training
 
 __all__ = ["train_heads"]
 
+_TRIED = 8  # ids that are read to see whether the model's hidden states are of use
 _SCALE_ROWS = 4  # rows that the size of hidden states is taken from
 
 
@@ -54,6 +55,7 @@ def train_heads(
     _check_folder(folder, resume)
     learned, measured_rows = held_out(rows_of(texts, settings.width))
     model, frozen = host.target.module, Frozen(host.target)
+    frozen.read(learned[0].ids[:_TRIED])
     ids = commonest(counted(learned), settings.vocab, host.target.vocab_size)
     with Kept(frozen, learned, folder) as kept, Kept(frozen, measured_rows, folder) as unseen:
         scale = _scale(kept)

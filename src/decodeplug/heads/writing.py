@@ -7,6 +7,7 @@ mistakes and its own frequencies (arXiv:2401.10774, section 2.3.2, calls it self
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
@@ -19,7 +20,7 @@ from torch.nn.functional import pad
 
 from decodeplug.errors import BadOption
 from decodeplug.files import read_tensors, write_tensors
-from decodeplug.heads.frozen import MOST_BYTES
+from decodeplug.heads.frozen import MOST_BYTES, Frozen
 from decodeplug.heads.texts import Row
 from decodeplug.heads.trained import WRITTEN
 from decodeplug.identity import Identity
@@ -30,6 +31,7 @@ __all__ = ["FILE", "openings", "self_written"]
 
 FILE = "text.safetensors"
 HIDDEN = "hidden-{:06}.safetensors"  # by the number of its first text
+_TRIED = 8  # ids
 _TEXTS = 128  # that are asked for at once, and kept together
 _NEW_TOKENS = 208  # of one text: with its prompt, one row of the usual width
 
@@ -107,6 +109,7 @@ def self_written(
         who learns from the texts need not read them.
     :param tell: Called with the number of ids that are there, after every text.
     :raises BadOption: The folder has texts of another model or seed.
+    :raises UnsupportedModel: The hidden states cannot be seen.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, identity = folder / FILE, Identity.of(host.target.module).to_dict()
@@ -116,6 +119,8 @@ def self_written(
     count = sum(len(row.ids) - row.start for row in rows)
     size = sum(row.hidden.nbytes for row in rows if row.hidden is not None)
     tell(count)
+    if hidden:
+        Frozen(host.target).read([0] * _TRIED)  # whether they are of use is known before anything is written
     while count < tokens:
         first, sees = len(rows), hidden and size < MOST_BYTES
         for result in host.run([_request(host, begun, first + more, seed, sees) for more in range(_TEXTS)]):
@@ -184,12 +189,16 @@ def _keep(path: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:
 def _keep_hidden(path: Path, rows: Sequence[Row], facts: dict[str, Any]) -> int:
     """:returns: How many bytes they are."""
     hidden = torch.cat([row.hidden for row in rows if row.hidden is not None])
-    write_tensors(path, {"hidden": hidden}, facts)
+    write_tensors(path, {"hidden": hidden}, {**facts, "ids": _hash(rows)})
     return hidden.nbytes
 
 
+def _hash(rows: Sequence[Row]) -> str:
+    return hashlib.sha256(repr([list(row.ids) for row in rows]).encode()).hexdigest()
+
+
 def _with_hidden(folder: Path, first: int, rows: Sequence[Row], facts: dict[str, Any]) -> list[Row]:
-    """Rows that were written together, with their hidden states if these are there: mapped from their file, not read.
+    """Rows that were written together, with their hidden states if these are there and theirs: mapped from their file, not read.
 
     :param first: Number of the first of them.
     """
@@ -197,16 +206,18 @@ def _with_hidden(folder: Path, first: int, rows: Sequence[Row], facts: dict[str,
     if not path.is_file():
         return [replace(row, hidden=None) for row in rows]
     tensors, found = read_tensors(path, *WRITTEN)
-    hidden, lengths = tensors["hidden"], [len(row.ids) for row in rows]
-    if found != facts or len(hidden) != sum(lengths):
-        raise _of_another(path)
-    return [replace(row, hidden=one) for row, one in zip(rows, hidden.split(lengths), strict=True)]
+    if found != {**facts, "ids": _hash(rows)}:  # of texts that were written before these
+        return [replace(row, hidden=None) for row in rows]
+    hidden = tensors["hidden"].split([len(row.ids) for row in rows])
+    return [replace(row, hidden=one) for row, one in zip(rows, hidden, strict=True)]
 
 
 def _read(path: Path, facts: dict[str, Any]) -> list[Row]:
     tensors, found = read_tensors(path, *WRITTEN)
     if found != facts:
-        raise _of_another(path)
+        raise BadOption(
+            WRITTEN[0], out=str(path.parent), wanted=f"a folder whose {path.name} is of this model and seed"
+        )
     pieces = tensors["ids"].split(tensors["lengths"].tolist())
     rows = [Row(piece.tolist(), start) for piece, start in zip(pieces, tensors["starts"].tolist(), strict=True)]
     return [
@@ -214,7 +225,3 @@ def _read(path: Path, facts: dict[str, Any]) -> list[Row]:
         for first in range(0, len(rows), _TEXTS)
         for row in _with_hidden(path.parent, first, rows[first : first + _TEXTS], facts)
     ]
-
-
-def _of_another(path: Path) -> BadOption:
-    return BadOption(WRITTEN[0], out=str(path.parent), wanted=f"a folder whose {path.name} is of this model and seed")

@@ -48,8 +48,8 @@ class _Tried:
     in_blocks: frozenset[int] = frozenset()
 
 
-_KNOWN: weakref.WeakKeyDictionary[nn.Module, dict[int, _Tried]] = weakref.WeakKeyDictionary()
-"""Model -> number of threads -> what was found out: all hosts of one model decide alike."""
+_KNOWN: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, bool], _Tried]] = weakref.WeakKeyDictionary()
+"""Model -> number of threads, and whether blocks may be taken -> what was found out: all hosts of one model decide alike."""
 
 
 class Products:
@@ -85,9 +85,9 @@ class Products:
             yield
             return
         layers = self._large()
-        for layer in layers:
-            layer.begin(in_blocks)
         try:
+            for layer in layers:
+                layer.begin(in_blocks)
             yield
         finally:
             for layer in layers:
@@ -100,39 +100,44 @@ class Products:
         return self._layers
 
     def _tried(self) -> _Tried:
-        threads = torch.get_num_threads()
-        tried = self._known.get(threads)
+        key = torch.get_num_threads(), self._can_cut
+        tried = self._known.get(key)
         if tried is None:
             module = self._module()
             samples = [] if module is None else _samples(module)
-            tried = self._known[threads] = _try(samples, blocks=self._can_cut) if samples else _Tried()
+            tried = self._known[key] = _try(samples, blocks=self._can_cut) if samples else _Tried()
         return tried
 
 
 class _Layer:
-    """One linear layer, whose forward can be another for a while."""
+    """One linear layer, in the place of whose forward it is called for a while."""
 
     def __init__(self, layer: nn.Linear) -> None:
         self._layer: Any = weakref.ref(layer)
-        self._attributes = layer.__dict__
-        self._mine = self._forward  # one object: it is looked for again
         self._in_blocks: frozenset[int] = frozenset()
 
     def begin(self, in_blocks: frozenset[int]) -> None:
         """:param in_blocks: Numbers of rows that are multiplied in blocks."""
         self._in_blocks = in_blocks
-        self._attributes.setdefault("forward", self._mine)  # somebody else's stays
+        if (layer := self._layer()) is not None:
+            layer.__dict__.setdefault("forward", self)  # somebody else's stays
 
     def end(self) -> None:
-        if self._attributes.get("forward") is self._mine:
-            del self._attributes["forward"]
+        layer = self._layer()
+        if layer is not None and layer.__dict__.get("forward") is self:
+            del layer.__dict__["forward"]
 
-    def _forward(self, input: Tensor) -> Tensor:
+    def __call__(self, input: Tensor) -> Tensor:
         layer = self._layer()
         weight, bias, rows = layer.weight, layer.bias, input.numel() // input.shape[-1]
-        # Whoever looks at products, or has tensors of its own kind, finds those that the model is written in.
-        plain = rows not in self._in_blocks or has_torch_function((input, weight)) or not weight.is_contiguous()
+        # Whoever looks at products, or has tensors of its own kind, finds those that the model is written in. A weight may
+        # have been changed since it was looked at.
+        plain = rows not in self._in_blocks or has_torch_function((input, weight)) or not _is_whole(weight)
         return (nn.functional.linear if plain else in_blocks)(input, weight, bias)
+
+
+def _is_whole(weight: Tensor) -> bool:
+    return weight.is_cpu and weight.is_contiguous() and len(weight) % _BLOCK == 0
 
 
 def in_blocks(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -146,20 +151,22 @@ def in_blocks(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
     blocks = weight.view(outputs // _BLOCK, _BLOCK, inputs).transpose(1, 2)
     rows = states.reshape(-1, inputs)
     products = torch.bmm(rows.expand(len(blocks), -1, -1), blocks).transpose(0, 1).reshape(*states.shape[:-1], outputs)
-    return products if bias is None else products + bias
+    return products if bias is None else products + bias.to(products.dtype)
 
 
 def _is_compiled(module: nn.Module) -> bool:
-    return getattr(module, "_compiled_call_impl", None) is not None
+    attributes = module.__dict__
+    forward = attributes.get("forward")
+    by_itself = attributes.get("_compiled_call_impl") is not None or hasattr(forward, "_torchdynamo_orig_callable")
+    return by_itself or "_orig_mod" in attributes.get("_modules", ())  # as torch.compile wraps one
 
 
 def _can_be_cut(module: nn.Module) -> TypeGuard[nn.Linear]:
-    if (
-        type(module) is not nn.Linear or module.out_features % _BLOCK
-    ):  # a class derived from it multiplies in its own way
+    if type(module) is not nn.Linear:  # a class derived from it multiplies in its own way
         return False
     weight = module.weight
-    return weight.device.type == "cpu" and weight.dtype in _DTYPES and weight.nbytes >= _LEAST_WEIGHT
+    right = type(weight) is nn.Parameter and weight.dtype in _DTYPES and weight.nbytes >= _LEAST_WEIGHT
+    return right and _is_whole(weight)
 
 
 def _try(samples: Sequence[tuple[float, list[Tensor]]], *, blocks: bool) -> _Tried:
@@ -204,8 +211,12 @@ def _sample(modules: Iterable[nn.Module]) -> tuple[float, list[Tensor]]:
         if weight is None or weight.device.type != "cpu" or weight.dtype not in _DTYPES:
             continue
         whole += weight.nbytes
-        room = (_TRIED_BYTES - size) // (weight.shape[1] * weight.element_size() * _BLOCK) * _BLOCK
-        if room:
+        room = min(len(weight), (_TRIED_BYTES - size) // (weight.shape[1] * weight.element_size()))
+        if _can_be_cut(layer):
+            room -= room % _BLOCK
+        elif room % _BLOCK == 0:
+            room -= 1  # its sample is not cut either
+        if room > 0:
             found.append(weight[:room])
             size += found[-1].nbytes
     return whole / max(1, size), found

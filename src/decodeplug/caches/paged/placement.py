@@ -51,7 +51,7 @@ class Written(NamedTuple):
 
 @dataclass(slots=True)
 class Placement:
-    """One value for all layers that have the same rows; it is made anew for each forward.
+    """One value for all layers that have the same rows; what it says is said anew for each forward.
 
     :ivar lanes: How many lanes the forward has. :ivar length: The most ids of one with its new rows, padding included.
     :ivar gathered: Bytes that were put together so far for who reads rows as one tensor.
@@ -119,7 +119,7 @@ class Placement:
         :param kind: Of the rows, among those that are read at once. :param number: Of their run.
         """
         size, room = shape[0] * shape[1], self._rooms.get((kind, number))
-        if room is None or room.numel() < size or room.dtype != like.dtype:
+        if room is None or not size <= room.numel() <= 2 * size or room.dtype != like.dtype:
             # Some more, since the next forwards have some more rows.
             room = self._rooms[kind, number] = like.new_empty(size + size // 8)
         return room[:size].view(shape)
