@@ -20,6 +20,7 @@ from decodeplug.taps import HiddenTap, Taps
 __all__ = ["MOST_BYTES", "Frozen", "Kept"]
 
 MOST_BYTES = 4 << 30  # hidden states that are kept; more of them are computed again every time
+_CHECKED = 8  # ids
 _TIE = 0.02  # of the largest logit: what rounding in bfloat16 can make of a tie
 
 
@@ -37,6 +38,13 @@ class Frozen:
         _, self._output = layers_of(target.module)
         self.hidden_size: int = self._output.weight.shape[1]
         self._was_checked = False
+
+    def check(self) -> None:
+        """Say whether hidden states of the model are of use, before much is done with them.
+
+        :raises UnsupportedModel: See :meth:`read`.
+        """
+        self.read([0] * _CHECKED)
 
     def read(self, ids: Sequence[int]) -> Tensor:
         """One forward.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +14,12 @@ from decodeplug.heads.card import Card
 from decodeplug.heads.cut import IGNORED, commonest
 from decodeplug.heads.frozen import Frozen, Kept
 from decodeplug.heads.learning import measured
-from decodeplug.heads.texts import Row, counted, held_out, rows_of
+from decodeplug.heads.texts import Row, counted, hash_of, held_out, rows_of
 from decodeplug.heads.trained import Heads
 from decodeplug.heads.training import CHECKPOINT, Settings, Training
 
 __all__ = ["train_heads"]
 
-_TRIED = 8  # ids that are read to see whether the model's hidden states are of use
 _SCALE_ROWS = 4  # rows that the size of hidden states is taken from
 
 
@@ -55,14 +52,14 @@ def train_heads(
     _check_folder(folder, resume)
     learned, measured_rows = held_out(rows_of(texts, settings.width))
     model, frozen = host.target.module, Frozen(host.target)
-    frozen.read(learned[0].ids[:_TRIED])
+    frozen.check()
     ids = commonest(counted(learned), settings.vocab, host.target.vocab_size)
     with Kept(frozen, learned, folder) as kept, Kept(frozen, measured_rows, folder) as unseen:
         scale = _scale(kept)
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             heads = Heads.new(model, settings.kind, settings.heads, ids, scale=scale)
-        training = Training(heads, kept, settings, folder, _hash(learned))
+        training = Training(heads, kept, settings, folder, hash_of(learned))
         if resume:
             training.resume()
         finished = training.run(tell, stop)
@@ -84,11 +81,6 @@ def _scale(kept: Kept) -> float:
     """Root mean square of hidden states."""
     hidden = torch.cat([kept.hidden(index).float() for index in range(min(_SCALE_ROWS, len(kept.rows)))])
     return float(hidden.square().mean().sqrt())
-
-
-def _hash(rows: Sequence[Row]) -> str:
-    text = json.dumps([[row.start, list(row.ids)] for row in rows])
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _card(host: Any, training: Training, unseen: Kept, source: str, finished: bool) -> Card:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from decodeplug.errors import BadOption
 
-__all__ = ["Row", "counted", "held_out", "read_files", "rows_of"]
+__all__ = ["Row", "counted", "hash_of", "held_out", "read_files", "rows_of"]
 
 _HELD_OUT = 16  # every so many-th row is kept for measuring
 _SHORTEST = 8  # ids; a shorter row teaches nothing
@@ -80,3 +82,9 @@ def held_out(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
 def counted(rows: Iterable[Row]) -> Counter[int]:
     """How often each id is among those that count."""
     return Counter(token for row in rows for token in row.ids[row.start :])
+
+
+def hash_of(rows: Iterable[Row]) -> str:
+    """What tells these rows from others."""
+    text = json.dumps([[row.start, list(row.ids)] for row in rows])
+    return hashlib.sha256(text.encode()).hexdigest()

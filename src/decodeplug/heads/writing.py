@@ -7,7 +7,6 @@ mistakes and its own frequencies (arXiv:2401.10774, section 2.3.2, calls it self
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
@@ -21,7 +20,7 @@ from torch.nn.functional import pad
 from decodeplug.errors import BadOption
 from decodeplug.files import read_tensors, write_tensors
 from decodeplug.heads.frozen import MOST_BYTES, Frozen
-from decodeplug.heads.texts import Row
+from decodeplug.heads.texts import Row, hash_of
 from decodeplug.heads.trained import WRITTEN
 from decodeplug.identity import Identity
 from decodeplug.taps import HiddenTap
@@ -31,7 +30,6 @@ __all__ = ["FILE", "openings", "self_written"]
 
 FILE = "text.safetensors"
 HIDDEN = "hidden-{:06}.safetensors"  # by the number of its first text
-_TRIED = 8  # ids
 _TEXTS = 128  # that are asked for at once, and kept together
 _NEW_TOKENS = 208  # of one text: with its prompt, one row of the usual width
 
@@ -120,7 +118,7 @@ def self_written(
     size = sum(row.hidden.nbytes for row in rows if row.hidden is not None)
     tell(count)
     if hidden:
-        Frozen(host.target).read([0] * _TRIED)  # whether they are of use is known before anything is written
+        Frozen(host.target).check()  # whether they are of use is known before anything is written
     while count < tokens:
         first, sees = len(rows), hidden and size < MOST_BYTES
         for result in host.run([_request(host, begun, first + more, seed, sees) for more in range(_TEXTS)]):
@@ -189,12 +187,8 @@ def _keep(path: Path, rows: Sequence[Row], facts: dict[str, Any]) -> None:
 def _keep_hidden(path: Path, rows: Sequence[Row], facts: dict[str, Any]) -> int:
     """:returns: How many bytes they are."""
     hidden = torch.cat([row.hidden for row in rows if row.hidden is not None])
-    write_tensors(path, {"hidden": hidden}, {**facts, "ids": _hash(rows)})
+    write_tensors(path, {"hidden": hidden}, {**facts, "ids": hash_of(rows)})
     return hidden.nbytes
-
-
-def _hash(rows: Sequence[Row]) -> str:
-    return hashlib.sha256(repr([list(row.ids) for row in rows]).encode()).hexdigest()
 
 
 def _with_hidden(folder: Path, first: int, rows: Sequence[Row], facts: dict[str, Any]) -> list[Row]:
@@ -206,7 +200,7 @@ def _with_hidden(folder: Path, first: int, rows: Sequence[Row], facts: dict[str,
     if not path.is_file():
         return [replace(row, hidden=None) for row in rows]
     tensors, found = read_tensors(path, *WRITTEN)
-    if found != {**facts, "ids": _hash(rows)}:  # of texts that were written before these
+    if found != {**facts, "ids": hash_of(rows)}:  # of texts that were written before these
         return [replace(row, hidden=None) for row in rows]
     hidden = tensors["hidden"].split([len(row.ids) for row in rows])
     return [replace(row, hidden=one) for row, one in zip(rows, hidden, strict=True)]

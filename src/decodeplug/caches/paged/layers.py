@@ -67,12 +67,11 @@ class PagedLayer(CacheLayerMixin):
 
     def _pieces(self) -> list[tuple[Tensor, Tensor]]:
         """Of each run, what the first two stores hold."""
-        placement, stores = self.placement, self.stores[:2]
-        found = [
-            [store.of(run, placement, kind, number) for kind, store in enumerate(stores)]
+        placement, (first, second) = self.placement, self.stores[:2]
+        return [
+            (first.of(run, placement, 0, number), second.of(run, placement, 1, number))
             for number, run in enumerate(placement.runs)
         ]
-        return [(first, second) for first, second in found]
 
     def attend_latents(self, queries: Sequence[Tensor], mask: Tensor | None, scale: float, *, plain: bool) -> Tensor:
         """The same where what is stored as keys are the values, and what is stored as values further parts of the keys.
