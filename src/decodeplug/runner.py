@@ -44,7 +44,7 @@ class Runner:
         self._target, self._fit, self._plugins, self._limits = target, fit, plugins, limits
         self._lock = threading.RLock()
         self._users = Users()
-        self._filler, self._costs = MaskFiller(), WidthCosts()
+        self._filler, self._costs = MaskFiller(), WidthCosts(target.costs)
         self._scheduler = Scheduler(self._loops, self._finished)
         self._closed = False
 

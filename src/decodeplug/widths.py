@@ -6,11 +6,12 @@ import bisect
 import itertools
 import statistics
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["WidthCosts"]
 
-# Relative to width 1: SmolLM2-135M in float32 on two cores, padded (``target.rows``). Only where learning starts.
+# Relative to width 1: a small model on two cores. Where learning starts, as far as nothing better is known.
 _START = ((1, 1.0), (2, 1.3), (5, 1.4), (9, 1.5), (17, 1.75), (33, 2.3))
 # Widths up to these make a class each: between them little changes, but narrow ones are apart, since matrix products
 # of two or three rows can cost more than those of five. What is wider is one class more.
@@ -47,9 +48,13 @@ class WidthCosts:
 
     Forwards of other numbers of lanes are kept apart: width 4 of one lane is not the
     work of width 4 of eight. It changes how long drafts are, and so the speed, never the text.
+
+    :param rows: What forwards of 0, 1, 2 ... rows may be expected to take beside each other, before any was measured; nothing
+        where that is not known. See :meth:`Target.costs`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Callable[[], Sequence[float]] = tuple) -> None:
+        self._rows = rows
         self._narrow: dict[int, deque[float]] = {}  # lanes -> seconds of the last forwards of width 1
         self._wide: dict[tuple[int, int], _Known] = {}  # (lanes, class)
         self._noted: deque[tuple[int, float, int]] = deque(maxlen=_NOTED)
@@ -71,7 +76,7 @@ class WidthCosts:
                     known.idle += others == lanes
             elif narrow := self._narrow.get(lanes):
                 known = self._wide.setdefault((lanes, _class_of(width)), _Known())
-                known.ratios.append(seconds / statistics.median(narrow) / _interpolate(width))
+                known.ratios.append(seconds / statistics.median(narrow) / self._expected(width, lanes))
                 known.idle = 0
 
     def relative(self, width: int, lanes: int = 1) -> float:
@@ -81,11 +86,21 @@ class WidthCosts:
         when it is long ago: slow forwards must not keep drafts of their width from ever being tried again.
         """
         self._settle()
-        expected, known = _interpolate(width), self._wide.get((lanes, _class_of(width)))
+        expected, known = self._expected(width, lanes), self._wide.get((lanes, _class_of(width)))
         if width == 1 or known is None:
             return expected
         count = len(known.ratios) * 0.5 ** (known.idle / _HALVED)
         return max(1.0, expected * statistics.median(known.ratios) ** (count / (count + _TRUST)))
+
+    def _expected(self, width: int, lanes: int) -> float:
+        """The cost of a width of which nothing was measured."""
+        seconds = self._rows()
+        known = min(width, (len(seconds) - 1) // lanes)
+        if known < 1:
+            return _interpolate(width)
+        # More rows do not take less: the clock was wrong, or the forward is padded.
+        ratio = min(seconds[lanes * known :]) / min(seconds[lanes:])
+        return ratio * _interpolate(width) / _interpolate(known)
 
     def seconds(self, lanes: int = 1) -> float:
         """What a forward of width 1 takes with so many lanes; 0 where none was measured."""

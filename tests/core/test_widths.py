@@ -56,3 +56,20 @@ def test_what_was_measured_often_is_believed() -> None:
         costs.record(2, 0.016)
     assert costs.relative(2) == pytest.approx(1.6, rel=0.15)
     assert costs.relative(1) == 1.0
+
+
+def test_what_is_expected_of_a_width_is_what_products_of_so_many_rows_take() -> None:
+    costs = WidthCosts(lambda: [0.0, 2.0, 2.2, 2.0, 3.0, 3.0, 4.0, 4.0, 4.0])
+    assert [costs.relative(width) for width in (1, 2, 3, 4, 8)] == pytest.approx([1.0, 1.0, 1.0, 1.5, 2.0])
+    assert [costs.relative(width, lanes=2) for width in (1, 2, 4)] == pytest.approx([1.0, 1.5, 2.0])
+    plain = WidthCosts()
+    assert costs.relative(33) == pytest.approx(2 * plain.relative(33) / plain.relative(8))
+    assert costs.relative(5, lanes=9) == plain.relative(5), "of nine rows nothing is known"
+
+
+def test_what_was_measured_counts_more_than_what_was_expected() -> None:
+    costs = WidthCosts(lambda: [0.0, 1.0, 1.0, 1.0, 1.0])
+    for _ in range(15):
+        costs.record(1, 0.010)
+        costs.record(2, 0.016)
+    assert costs.relative(2) == pytest.approx(1.4, abs=0.05)

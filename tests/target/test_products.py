@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from target.random_walk import compare
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from decodeplug.target import Target, products
+from decodeplug.target import Target, products, weights
 from decodeplug.target.products import Products, in_blocks
 from decodeplug.testing.families import family_model
 
@@ -28,10 +29,10 @@ def _large(dtype: torch.dtype = torch.float32) -> nn.Module:
 
 
 def _taking(monkeypatch: pytest.MonkeyPatch, plain: Sequence[float], cut: Sequence[float]) -> list[str]:
-    """Products take so many seconds, for 2, 3 ... 8, 12 and 16 rows; returns which ways were tried."""
+    """Products take so many seconds, for 1, 2 ... 8, 12 and 16 rows; returns which ways were tried."""
     tried: list[str] = []
 
-    def seconds(weights: Sequence[Tensor], way: Callable[..., Tensor]) -> dict[int, float]:
+    def seconds(tries: Sequence[Sequence[Tensor]], way: Callable[..., Tensor]) -> dict[int, float]:
         tried.append("plain" if way is linear else "cut")
         return dict(zip(products._ROWS, plain if way is linear else cut, strict=True))
 
@@ -52,50 +53,105 @@ def test_blocks_give_the_product(shape: tuple[int, ...], bias: bool) -> None:
 def test_blocks_are_taken_for_the_numbers_of_rows_that_are_clearly_faster_so(monkeypatch: pytest.MonkeyPatch) -> None:
     _taking(
         monkeypatch,
-        plain=[1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 3.0, 3.0],
-        cut=[1.1, 0.95, 1.2, 1.9, 1.2, 1.2, 2.0, 2.0, 3.0],
+        plain=[1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 3.0, 3.0],
+        cut=[0.5, 1.1, 0.95, 1.2, 1.9, 1.2, 1.2, 2.0, 2.0, 3.0],
     )
     tried = Products(_large())._tried()
-    assert tried.in_blocks == {4, 6, 7, *range(9, 13)}
-    assert tried.seconds == [0.0, 0.0, *(pytest.approx(took) for took in (1.0, 1.0, 1.2, 2.0, 1.2, 1.2, 2.0))]
+    assert tried.in_blocks == ({4, 6, 7, *range(9, 13)}, set())
+    took = [1.0, 1.0, 1.0, 1.2, 2.0, 1.2, 1.2, 2.0, *[2.0] * 4, *[3.0] * 4]
+    assert tried.seconds == [0.0, *(pytest.approx(4 * one) for one in took)], "of four tries' worth of weights"
 
 
 def test_it_is_found_out_again_for_another_number_of_threads_and_once_for_all_hosts_of_a_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tried = _taking(monkeypatch, [1.0] * 9, [0.5] * 9)
+    tried = _taking(monkeypatch, [1.0] * 10, [0.5] * 10)
     model, before = _large(), torch.get_num_threads()
     for threads in (2, 1, 2, 1):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        assert Products(model).seconds() == [0.0, 0.0, *[pytest.approx(0.5)] * 7]
+        assert Products(model).seconds() == [0.0, pytest.approx(4.0), *[pytest.approx(2.0)] * 15]
     assert tried == ["plain", "cut"] * 2, f"of 1 and 2 threads, and not of {before} before"
 
 
-def test_what_is_tried_are_products_with_weights_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes: list[tuple[int, int]] = []
+def _parted(*shapes: tuple[int, int], output: tuple[int, int] | None = None) -> Any:
+    """Layers whose weights have these shapes, and an output layer."""
+    module: Any = nn.Module()
+    module.layers = nn.Sequential(*(nn.Linear(inputs, outputs, bias=False) for outputs, inputs in shapes))
+    module.output = None if output is None else nn.Linear(output[1], output[0], bias=False)
+    module.get_decoder, module.get_output_embeddings = lambda: module.layers, lambda: module.output
+    return module
+
+
+def _places(parts: Sequence[Tensor]) -> list[tuple[int, int]]:
+    """Where they begin and end in memory."""
+    return [(part.data_ptr(), part.data_ptr() + part.nbytes) for part in parts]
+
+
+def test_every_try_is_with_other_weights_of_the_same_shapes_as_in_a_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    multiplied: list[tuple[int, tuple[int, int], torch.Size]] = []
 
     def noted(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        shapes.append((states.shape[0], len(weight)))
+        multiplied.append((len(states), *_places([weight]), weight.shape))
         return linear(states, weight, bias)
 
     monkeypatch.setattr(nn.functional, "linear", noted)
-    monkeypatch.setattr(products, "_TRIED_BYTES", 9 << 20)
-    seconds = Products(_large()).seconds()
-    weights = [2048, 2048, 512]  # no more than nine megabytes
-    assert shapes == [(count, size) for count in products._ROWS for size in weights] * products._REPEATS
-    assert len(seconds) == 9
-    assert all(took > 0 for took in seconds[2:])
+    monkeypatch.setattr(weights, "_TRIED_BYTES", 9 << 20)
+    model = _parted((64, 2048), *[(2048, 512), (512, 2048)] * 6)  # the first is the only one of its kind
+    seconds = Products(model).seconds()
+    assert len(seconds) == 17
+    assert all(took > 0 for took in seconds[1:])
+    tries = [multiplied[first : first + 2] for first in range(0, len(multiplied), 2)]
+    assert all([shape for _, _, shape in one] == [(2048, 512), (512, 2048)] for one in tries)
+    assert [one[0][0] for one in tries] == [*[1] * 6, *list(products._ROWS) * products._REPEATS]
+    assert {place for one in tries for _, place, _ in one} == set(_places([part.weight for part in model.layers[1:]]))
+    assert all(one[0][1] != other[0][1] for one, other in itertools.pairwise(tries))
+
+
+def test_a_large_weight_is_tried_piece_by_piece_and_weights_of_other_kinds_do_not_stand_for_each_other() -> None:
+    odd = nn.Linear(512, 2048, bias=False)
+    odd.weight = nn.Parameter(torch.randn(512, 2048).T)  # not contiguous
+    single, double = _large(), _large(torch.float64)
+    layers = [odd, *(layer for pair in zip(single, double, strict=True) for layer in pair)]
+    share, tries = weights.sample(weights.linear_weights(layers))
+    assert [_places(one) for one in tries] == [_places([layer.weight]) for layer in single]
+    assert share == pytest.approx(10), "of forty megabytes"
+    _, pieces = weights.sample(weights.linear_weights([nn.Linear(512, 8192 + 32)]))
+    assert [[len(weight) for weight in one] for one in pieces] == [[2048]] * 4
+
+
+def test_experts_that_are_no_linear_layers_are_not_overlooked() -> None:
+    model = _large()
+    assert Products(model).are_most
+    model.experts = nn.Parameter(torch.zeros(4, 2048, 512))
+    assert not Products(model).are_most
 
 
 def test_the_output_is_tried_for_what_it_is_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    module: Any = nn.Module()
-    module.layers, module.output = _large(), nn.Linear(512, 8192, bias=False)
-    module.get_decoder, module.get_output_embeddings = lambda: module.layers, lambda: module.output
-    monkeypatch.setattr(products, "_TRIED_BYTES", 8 << 20)
-    even, slow = dict.fromkeys(products._ROWS, 1.0), len(module.output.weight) // 2
-    slow_ones = {slow: {**even, 7: 9.0}}  # seven rows, of the output only
-    monkeypatch.setattr(products, "_seconds", lambda weights, way: slow_ones.get(len(weights[0]), even))
-    assert Products(module).seconds() == [0.0, 0.0, *[3.5] * 5, 19.5, 3.5]
+    module = _parted(*[(2048, 512)] * 3, output=(8192, 512))
+    monkeypatch.setattr(weights, "_TRIED_BYTES", 8 << 20)
+    even, quarter = dict.fromkeys(products._ROWS, 1.0), len(module.output.weight) // 4
+    slow_ones = {quarter: {**even, 7: 9.0}}  # seven rows, of the output only
+    monkeypatch.setattr(products, "_seconds", lambda tries, way: slow_ones.get(len(tries[0][0]), even))
+    assert Products(module).seconds() == [0.0, *[8.0] * 6, 40.0, *[8.0] * 9]
+
+
+def test_layers_and_output_are_multiplied_each_in_the_way_that_is_faster_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = _parted(*[(2048, 512)] * 3, output=(8192, 512))
+    rows = products._ROWS
+
+    def seconds(tries: Sequence[Sequence[Tensor]], way: Callable[..., Tensor]) -> dict[int, float]:
+        in_blocks = 0.5 if len(tries[0][0]) == len(module.output.weight) // 4 else 2.0
+        return dict.fromkeys(rows, 1.0 if way is linear else in_blocks)
+
+    monkeypatch.setattr(products, "_seconds", seconds)
+    found = Products(module)
+    assert found._tried().in_blocks == (set(), EVERY_ROW)
+    with found.quick(4):
+        assert "forward" in module.output.__dict__
+        assert not _replaced(module.layers)
+    assert not _replaced(module)
 
 
 UNTRIED = [family_model("llama"), nn.Sequential(), _large().to("meta"), _large().to(torch.float8_e4m3fn)]
@@ -103,7 +159,7 @@ UNTRIED = [family_model("llama"), nn.Sequential(), _large().to("meta"), _large()
 
 @pytest.mark.parametrize("module", UNTRIED, ids=["small", "empty", "elsewhere", "quantised"])
 def test_other_models_are_left_as_they_are(module: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "_seconds", lambda weights, way: pytest.fail("was tried"))
+    monkeypatch.setattr(products, "_seconds", lambda tries, way: pytest.fail("was tried"))
     found = Products(module)
     assert not found.seconds()
     with found.quick(4):
@@ -112,21 +168,21 @@ def test_other_models_are_left_as_they_are(module: nn.Module, monkeypatch: pytes
 
 @pytest.mark.filterwarnings("default")
 def test_blocks_are_not_for_a_model_that_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = _taking(monkeypatch, [1.0] * 9, [0.5] * 9)
+    tried = _taking(monkeypatch, [1.0] * 10, [0.5] * 10)
     model, other = _large(), _large()
     model[1].compile(backend="eager")
-    assert not Products(model)._tried().in_blocks
+    assert not any(Products(model)._tried().in_blocks)
     compiled = torch.compile(other, backend="eager")
     for left_alone in (Products(other, compiled), Products(nn.Sequential(compiled))):
-        assert not left_alone._tried().in_blocks
+        assert not any(left_alone._tried().in_blocks)
         with left_alone.quick(4):
             assert not _replaced(other)
     assert tried == ["plain"] * 3
-    assert Products(other)._tried().in_blocks, "what holds of its compiled form does not hold of itself"
+    assert any(Products(other)._tried().in_blocks), "what holds of its compiled form does not hold of itself"
 
 
 def test_nothing_of_a_layer_lives_longer_than_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    _taking(monkeypatch, [1.0] * 9, [0.5] * 9)
+    _taking(monkeypatch, [1.0] * 10, [0.5] * 10)
     model = _large()
     found, weight = Products(model), weakref.ref(model[0].weight)
     with found.quick(4):
@@ -145,9 +201,9 @@ def test_layers_that_cannot_be_cut_are_tried_as_they_are_multiplied(monkeypatch:
         return in_blocks(states, weight, bias)
 
     monkeypatch.setattr(products, "in_blocks", noted)
-    monkeypatch.setattr(products, "_TRIED_BYTES", 16 << 20)
-    Products(nn.Sequential(nn.Linear(512, 4096), nn.Linear(512, 8193)))
-    assert set(cut) == {4096}, "not of the 4,096 rows of the other that there is room for"
+    Products(nn.Sequential(*(nn.Linear(512, outputs) for _ in range(4) for outputs in (4096, 8193))))
+    assert set(cut) == {4096}
+    assert len(weights.sample([(torch.zeros(8193, 512), False)]).tries[0][0]) == 2047, "not the 2,048 there is room for"
 
 
 class _Watching(TorchFunctionMode):
@@ -181,7 +237,7 @@ def _used(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_layer_multiplies_in_blocks_only_while_it_shall_and_only_where_nobody_looks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _taking(monkeypatch, [1.0] * 9, [0.5] * 8 + [1.0])
+    _taking(monkeypatch, [1.0] * 10, [0.5] * 9 + [1.0])
     model, foreign = _large(torch.float64), nn.Linear(512, 512, dtype=torch.float64)
     model.extend([nn.Linear(2048, 50, dtype=torch.float64), foreign])  # 50 is no multiple of a block
     foreign.forward = theirs = lambda states: states
@@ -205,7 +261,7 @@ def test_a_layer_multiplies_in_blocks_only_while_it_shall_and_only_where_nobody_
 
 
 def test_a_layer_whose_weight_was_changed_meanwhile_has_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    _taking(monkeypatch, [1.0] * 9, [0.5] * 9)
+    _taking(monkeypatch, [1.0] * 10, [0.5] * 10)
     model, states = _large(), torch.randn(4, 512)
     found = Products(model)
     with found.quick(4):
@@ -227,13 +283,13 @@ FAMILIES = ["llama", "gemma3_text", "opt", "qwen3_moe", "bert", "deepseek_v3", "
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families_give_the_same_logits_in_blocks(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "_LEAST_WEIGHT", 0)
+    monkeypatch.setattr(weights, "_LEAST_WEIGHT", 0)
     monkeypatch.setattr(
         products, "has_torch_function", lambda given: False
     )  # what keeps to float64 does not look at products
     model = copy.deepcopy(family_model(family))
     target, used = Target(model), _used(monkeypatch)
-    products._KNOWN[model] = {(torch.get_num_threads(), True): products._Tried([], EVERY_ROW)}
+    products._KNOWN[model] = {(torch.get_num_threads(), True): products._Tried([], (EVERY_ROW, EVERY_ROW))}
     target.products = Products(model)
     with StaysInFloat64():
         assert compare(target, seed=0) < 1e-9

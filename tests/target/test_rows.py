@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -130,7 +131,22 @@ def test_a_padded_forward_projects_all_columns_from_the_first_wanted_one() -> No
     assert columns_wanted([3, 1], [2, 1], 4, whole=True) == (4, [0, 0, 1], [1, 2, 0])
 
 
+def test_more_than_eight_rows_are_not_looked_at() -> None:
+    costs = _costs([*SLOW_BETWEEN, *[0.1] * 8])
+    assert [costs.widened(1, width, 50) for width in range(1, 8)] == [1, 5, 5, 4, 5, 6, 8]
+    assert [costs.spare(lanes, 1) for lanes in range(1, 10)] == [0, 3, 2, 0, 0, 0, 1, 0, 0]
+
+
 def test_a_lane_more_is_shown_where_that_takes_less_time() -> None:
     costs = _costs(SLOW_BETWEEN)
     assert [costs.spare(lanes, 1) for lanes in range(1, 10)] == [0, 3, 2, 0, 0, 0, 1, 0, 0]
     assert [costs.spare(lanes, 2) for lanes in range(1, 6)] == [2, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("family", "most", "known"), [("llama", True, True), ("llama", False, False), ("xlnet", True, False)]
+)
+def test_products_say_what_a_forward_costs_where_they_are_most_of_it(family: str, most: bool, known: bool) -> None:
+    target: Any = Target(family_model(family))
+    target.products = SimpleNamespace(are_most=most, seconds=lambda: SLOW_BETWEEN)
+    assert target.costs() == (SLOW_BETWEEN if known else ())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["train_heads"]
 
 _MINUTES = 20.0
-_WRITING = 64  # texts that the model writes at once: more are not faster on two cores
+_WRITING = 128  # texts that the model writes at once: more are not faster on two cores
 
 
 def train_heads(

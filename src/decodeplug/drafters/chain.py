@@ -167,7 +167,7 @@ class Chain:
             risked = (1 - rates[0]) * (cost - 1)  # the expected loss where nothing is kept; a longer one may cost less
             clear = expected >= _CLEAR * cost and stake > -_FIRST_STAKE
             promises.append(expected / cost if clear or risked <= stake else 0.0)
-        enough = _AS_GOOD * max(promises)
+        enough = max(_AS_GOOD * max(promises), 1.0)  # and no less than without a draft
         return max(firm, *(length for length, promise in enumerate(promises) if promise >= enough))
 
 

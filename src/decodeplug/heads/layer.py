@@ -7,6 +7,7 @@ over a few new positions behind a memory of keys and values while it drafts.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -80,7 +81,9 @@ class DecoderLayer(nn.Module):
         query, new = self._project(states, positions)
         held = new if memory is None else memory.then(new)
         count, length = states.shape[1], held.keys.shape[2]
-        sees = torch.ones(count, length, dtype=torch.bool, device=states.device).tril(length - count)
+        sees = None  # all of it
+        if count > 1:
+            sees = torch.ones(count, length, dtype=torch.bool, device=states.device).tril(length - count)
         mixed = nn.functional.scaled_dot_product_attention(query, held.keys, held.values, attn_mask=sees)
         return self._finish(states, mixed), held
 
@@ -114,8 +117,9 @@ class DecoderLayer(nn.Module):
     def _project(self, states: Tensor, positions: Tensor) -> tuple[Tensor, Memory]:
         batch, count, width = states.shape
         parts = self.query_key_value(self.attention_norm(states)).view(batch, count, 3, self.heads, width // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)
-        return _rotated(query, positions), Memory(_rotated(key, positions), value)
+        parts = parts.permute(2, 0, 3, 1, 4)
+        query, key = _rotated(parts[:2], positions)
+        return query, Memory(key, parts[2])
 
     def _finish(self, states: Tensor, mixed: Tensor) -> Tensor:
         states = states + self.attended(mixed.transpose(1, 2).flatten(2))
@@ -125,9 +129,13 @@ class DecoderLayer(nn.Module):
 
 def _rotated(vectors: Tensor, positions: Tensor) -> Tensor:
     """Rotary positions (arXiv:2104.09864, section 3.2): ``[..., positions, width]``, halves rotated against each other."""
-    half = vectors.shape[-1] // 2
-    frequencies = _BASE ** (-torch.arange(half, device=vectors.device, dtype=torch.float32) / half)
-    angles = positions[:, None].float() * frequencies
+    angles = positions[:, None].float() * _frequencies(vectors.shape[-1] // 2, vectors.device)
     cos, sin = angles.cos().to(vectors.dtype), angles.sin().to(vectors.dtype)
     left, right = vectors.chunk(2, -1)
     return torch.cat([left * cos - right * sin, left * sin + right * cos], -1)
+
+
+@cache
+@torch.inference_mode(False)
+def _frequencies(half: int, device: torch.device) -> Tensor:
+    return _BASE ** (-torch.arange(half, device=device, dtype=torch.float32) / half)

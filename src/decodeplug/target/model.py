@@ -81,6 +81,14 @@ class Target:
         """How many rows a forward had better have."""
         return RowCosts(self.products.seconds, self.context_window)
 
+    def costs(self) -> Sequence[float]:
+        """What forwards of 0, 1, 2 ... rows may be expected to take beside each other: what their products do. Nothing where
+        that is not known, or says little.
+        """
+        if self.choice.path in ("recompute", "steps") or not self.products.are_most:
+            return ()
+        return self.products.seconds()
+
     def _probe(self) -> None:
         """Try the chosen path on a family that nobody has measured; take the slow one if it is wrong."""
         try:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 __all__ = ["RowCosts"]
 
-_MOST = 8  # rows up to which it is looked for; from there on products only get better
+_MOST = 8  # rows up to which it is looked for: so many cost more than they save further on
 _CLEARLY = 0.9  # more rows are taken where they need at most this share of the time
 _AS_GOOD = 1.05  # fewer rows are taken where they need at most so much more: products are not all there is
 _NEAR = 2048  # lanes that decode are padded up to this length; then attention costs more than is won
@@ -33,7 +33,7 @@ class RowCosts:
         """
         if not 1 < lanes * width < _MOST or (width == 1 and longest > _NEAR):
             return width
-        seconds = self._seconds()
+        seconds = self._seconds()[: _MOST + 1]
         most = (len(seconds) - 1) // lanes
         if self._window is not None:
             most = min(most, self._window - longest)
@@ -48,7 +48,7 @@ class RowCosts:
         """How many lanes more would make a forward of so many take the least time; mostly none."""
         if not 1 < lanes * width < _MOST:
             return 0
-        seconds = self._seconds()
+        seconds = self._seconds()[: _MOST + 1]
         most = (len(seconds) - 1) // width
         within = {more: seconds[(lanes + more) * width] for more in range(most - lanes + 1)}
         if not within:
