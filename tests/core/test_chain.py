@@ -43,6 +43,12 @@ def test_drafters_continue_one_another_within_the_room() -> None:
     assert draft == Draft((4, 5, 6, 4, 5), ("says",) * 5)
 
 
+@pytest.mark.parametrize(("cost", "drafted"), [(1.88, 1), (1.92, 0)])
+def test_a_draft_that_promises_less_than_none_is_not_made_for_being_nearly_as_good(cost: float, drafted: int) -> None:
+    lane = replace(LANE, cost=lambda width: 1.0 if width == 1 else cost, forward_s=0.0)
+    assert len(Chain([Says(Draft((4,), ("says",)))]).draft(lane, 1)) == drafted, "1.9 tokens are expected"
+
+
 @pytest.mark.parametrize("drafters", ["lookup", ["lookup"], [Lookup], [None], 3])
 def test_a_chain_of_names_is_refused_and_says_how_drafters_are_named(drafters: Any) -> None:
     with pytest.raises(BadOption, match=r'drafters=\["forced", "lookup"\]') as caught:

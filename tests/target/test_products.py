@@ -62,6 +62,15 @@ def test_blocks_are_taken_for_the_numbers_of_rows_that_are_clearly_faster_so(mon
     assert tried.seconds == [0.0, *(pytest.approx(4 * one) for one in took)], "of four tries' worth of weights"
 
 
+def test_a_forward_of_fewer_rows_than_are_ever_cut_has_its_own_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    _taking(monkeypatch, [1.0] * 10, [1.0] * 8 + [0.5] * 2)
+    model = _large()
+    found = Products(model)
+    for rows, replaced in ((8, 0), (9, 3), (16, 3)):
+        with found.quick(rows):
+            assert _replaced(model) == replaced
+
+
 def test_it_is_found_out_again_for_another_number_of_threads_and_once_for_all_hosts_of_a_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -105,18 +114,6 @@ def test_every_try_is_with_other_weights_of_the_same_shapes_as_in_a_forward(monk
     assert [one[0][0] for one in tries] == [*[1] * 6, *list(products._ROWS) * products._REPEATS]
     assert {place for one in tries for _, place, _ in one} == set(_places([part.weight for part in model.layers[1:]]))
     assert all(one[0][1] != other[0][1] for one, other in itertools.pairwise(tries))
-
-
-def test_a_large_weight_is_tried_piece_by_piece_and_weights_of_other_kinds_do_not_stand_for_each_other() -> None:
-    odd = nn.Linear(512, 2048, bias=False)
-    odd.weight = nn.Parameter(torch.randn(512, 2048).T)  # not contiguous
-    single, double = _large(), _large(torch.float64)
-    layers = [odd, *(layer for pair in zip(single, double, strict=True) for layer in pair)]
-    share, tries = weights.sample(weights.linear_weights(layers))
-    assert [_places(one) for one in tries] == [_places([layer.weight]) for layer in single]
-    assert share == pytest.approx(10), "of forty megabytes"
-    _, pieces = weights.sample(weights.linear_weights([nn.Linear(512, 8192 + 32)]))
-    assert [[len(weight) for weight in one] for one in pieces] == [[2048]] * 4
 
 
 def test_experts_that_are_no_linear_layers_are_not_overlooked() -> None:
@@ -203,7 +200,6 @@ def test_layers_that_cannot_be_cut_are_tried_as_they_are_multiplied(monkeypatch:
     monkeypatch.setattr(products, "in_blocks", noted)
     Products(nn.Sequential(*(nn.Linear(512, outputs) for _ in range(4) for outputs in (4096, 8193))))
     assert set(cut) == {4096}
-    assert len(weights.sample([(torch.zeros(8193, 512), False)]).tries[0][0]) == 2047, "not the 2,048 there is room for"
 
 
 class _Watching(TorchFunctionMode):

@@ -10,14 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from decodeplug.cli.output import Json, progress_bars, say_json, say_table
-from decodeplug.cli.texts import interrupted, texts_of
+from decodeplug.cli.texts import WRITING, interrupted, texts_of
 from decodeplug.errors import BadOption
 
 __all__ = ["cache", "calibrate", "report", "share_heads"]
 
 cache = typer.Typer(help="Calibrate caches, and see what each costs and changes.", no_args_is_help=True)
 
-_WRITING = 64  # texts that the model writes at once
 _TOKENS = 32_000
 _SHORT = re.compile(r"([a-z][a-z-]*):([0-9.]+)(?:bit)?")
 _NAMES = {"quant": "quantised"}
@@ -55,7 +54,7 @@ def calibrate(
     from decodeplug.host import Host
 
     with (
-        Host.from_pretrained(model, plugins=[], max_batch=_WRITING) as host,
+        Host.from_pretrained(model, plugins=[], max_batch=WRITING) as host,
         progress_bars() as progress,
     ):
         check(host, bits)

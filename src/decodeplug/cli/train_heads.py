@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from decodeplug.cli.output import Json, progress_bars, say_json
-from decodeplug.cli.texts import interrupted, texts_of
+from decodeplug.cli.texts import WRITING, interrupted, texts_of
 from decodeplug.errors import BadOption
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["train_heads"]
 
 _MINUTES = 20.0
-_WRITING = 128  # texts that the model writes at once: more are not faster on two cores
 
 
 def train_heads(
@@ -67,7 +66,7 @@ def train_heads(
         seed=seed,
     )
     options: dict[str, Any] = {"dtype": torch.bfloat16} if runs_in_bfloat16(out if resume else None) else {}
-    with Host.from_pretrained(model, plugins=[], max_batch=_WRITING, **options) as host:
+    with Host.from_pretrained(model, plugins=[], max_batch=WRITING, **options) as host:
         card = _train(host, text or [], self_generated or 0, out, settings, resume)
     if as_json:
         say_json(card.to_dict())

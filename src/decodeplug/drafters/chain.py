@@ -32,8 +32,8 @@ class Chain:
     The first drafter that has something to say speaks, unless a later one promises more: then both are asked, and
     the one of whose tokens more will be kept, as far as is known. The constraint is walked along what
     it said, and they are asked again from there. Then the draft is cut to the length
-    with the most expected tokens per cost of the forward, or a longer one that is as good but for 2 %: the expectation comes from how
-    each drafter did in this lane, the cost from measured forwards. Where drafts do not
+    with the most expected tokens per cost of the forward, or a longer one that is as good but for 2 %, and no worse than none:
+    the expectation comes from how each drafter did in this lane, the cost from measured forwards. Where drafts do not
     help, their length goes to 0, and they are tried again now and then: where the gain is in doubt, the expected loss is at most
     what drafts have saved this lane before, one forward, and 15 in 1,000 tokens; where it is clear, one forward more. What was
     lost is held against all drafters.

@@ -82,8 +82,9 @@ class Target:
         return RowCosts(self.products.seconds, self.context_window)
 
     def costs(self) -> Sequence[float]:
-        """What forwards of 0, 1, 2 ... rows may be expected to take beside each other: what their products do. Nothing where
-        that is not known, or says little.
+        """What forwards of 0, 1, 2 ... rows may be expected to take beside each other: what their products take.
+
+        :returns: Seconds; nothing where they are not known, or say little of a forward.
         """
         if self.choice.path in ("recompute", "steps") or not self.products.are_most:
             return ()

@@ -26,18 +26,8 @@ from decodeplug.target.weights import BLOCK, Sample, can_be_cut, is_whole, outpu
 
 __all__ = ["Products"]
 
-_ROWS: tuple[int, ...] = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    12,
-    16,
-)  # what is tried; with more of them, libraries are at their best
+# What is tried; with more of them, libraries are at their best.
+_ROWS = tuple(range(1, 9)) + (12, 16)
 _MOST = _ROWS[-1]
 _CLEARLY = 0.9  # blocks are taken where they need at most this share of the time
 _REPEATS = 3
@@ -99,8 +89,7 @@ class Products:
 
         :param rows: Of the forward. For one, and for many, nothing is done.
         """
-        in_blocks = self._tried().in_blocks
-        if not 1 < rows <= _MOST or not any(in_blocks):
+        if not 1 < rows <= _MOST or not any(in_blocks := self._tried().in_blocks):
             yield
             return
         begun: list[_Layer] = []
@@ -118,9 +107,9 @@ class Products:
     def _large(self) -> tuple[Sequence[_Layer], Sequence[_Layer]]:
         """Those of the layers, and the output."""
         if self._layers is None:
-            module = self._module()
-            parts = [] if module is None else [part for part in module.modules() if can_be_cut(part)]
-            output = set() if module is None else output_of(module)
+            if (module := self._module()) is None:
+                return [], []
+            parts, output = [part for part in module.modules() if can_be_cut(part)], output_of(module)
             inner = [_Layer(part) for part in parts if part not in output]
             self._layers = inner, [_Layer(part) for part in parts if part in output]
         return self._layers

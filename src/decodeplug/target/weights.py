@@ -13,9 +13,7 @@ __all__ = ["BLOCK", "Sample", "can_be_cut", "is_whole", "linear_weights", "outpu
 BLOCK = 32  # outputs of a block: small enough for a way of its own, and a divisor of most numbers of outputs
 _TRIED_BYTES = 32 << 20  # of one try; the next one has other weights: in a forward they do not come from caches either
 _LEAST_TRIES = 4  # parts that a model is divided into, if it is small
-_MOST_TRIES = (
-    11  # has no divisor in common with the numbers of rows that are tried: each meets other weights in every repeat
-)
+_MOST_TRIES = 11  # and ten numbers of rows are tried in turn: each of them meets other weights in every repeat
 _LEAST_BYTES = 8 << 20  # a model with less is so small that its products hardly matter
 _LEAST_WEIGHT = 64 << 10  # bytes; a smaller one is multiplied sooner than it is cut
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -88,14 +86,13 @@ def sample(weights: Sequence[tuple[Tensor, bool]]) -> Sample:
     """
     whole = sum(weight.nbytes for weight, _ in weights)
     room = min(_TRIED_BYTES, whole // _LEAST_TRIES)
-    pieces: dict[_Kind, list[Tensor]] = {}
-    for weight, cut in weights:
-        rows = min(len(weight), max(room // max(1, weight[:1].nbytes), BLOCK))
-        rows -= rows % BLOCK if cut else rows % BLOCK == 0  # what cannot be cut is not cut when it is tried
-        found = pieces.setdefault(_Kind(weight.shape, weight.dtype, cut), [])
-        found += [weight[begin : begin + rows] for begin in range(0, len(weight) - rows + 1, max(1, rows))]
-    first, size = list[_Kind](), 0
     kinds = [_Kind(weight.shape, weight.dtype, cut) for weight, cut in weights]
+    pieces: dict[_Kind, list[Tensor]] = {kind: [] for kind in kinds}
+    for kind, (weight, cut) in zip(kinds, weights, strict=True):
+        rows = min(len(weight), max(room // weight[:1].nbytes, BLOCK))
+        rows -= rows % BLOCK if cut else rows % BLOCK == 0  # what cannot be cut is not cut when it is tried
+        pieces[kind] += [weight[begin : begin + rows] for begin in range(0, len(weight) - rows + 1, rows)]
+    first, size = list[_Kind](), 0
     for kind in [kind for kind in kinds if len(pieces[kind]) > 1] or kinds:
         size += pieces[kind][0].nbytes
         if first and size > room:
@@ -103,5 +100,5 @@ def sample(weights: Sequence[tuple[Tensor, bool]]) -> Sample:
         first.append(kind)
     count = min((len(pieces[kind]) // first.count(kind) for kind in first), default=1)
     turns = {kind: iter(pieces[kind]) for kind in first}
-    tries = [[next(turns[kind]) for kind in first] for _ in range(max(1, min(count, _MOST_TRIES)))]
+    tries = [[next(turns[kind]) for kind in first] for _ in range(min(count, _MOST_TRIES))]
     return Sample(whole / max(1, sum(piece.nbytes for piece in tries[0])), tries)
