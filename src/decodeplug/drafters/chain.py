@@ -21,7 +21,7 @@ _FIRST_STAKE = 1.0  # forwards of width 1 that a lane may lose on drafts
 _STAKE_PER_TOKEN = 0.015  # and how many more for each new token
 _CLEAR = 1.3  # a draft that promises so many tokens per cost is tried until as much again was lost
 _NO_RECORD = Record()
-_AS_GOOD = 0.98  # a longer draft that promises so much of the most tokens per cost is taken: it saves forwards
+_AS_GOOD = 0.93  # a longer draft that promises so much of the most tokens per cost is taken: it saves forwards
 _PATIENCE = 8  # trials that a prior counts as where a drafter is not asked yet
 
 
@@ -32,7 +32,7 @@ class Chain:
     The first drafter that has something to say speaks, unless a later one promises more: then both are asked, and
     the one of whose tokens more will be kept, as far as is known. The constraint is walked along what
     it said, and they are asked again from there. Then the draft is cut to the length
-    with the most expected tokens per cost of the forward, or a longer one that is as good but for 2 %, and no worse than none:
+    with the most expected tokens per cost of the forward, or a longer one that is as good but for 7 %, and no worse than none:
     the expectation comes from how each drafter did in this lane, the cost from measured forwards. Where drafts do not
     help, their length goes to 0, and they are tried again now and then: where the gain is in doubt, the expected loss is at most
     what drafts have saved this lane before, one forward, and 15 in 1,000 tokens; where it is clear, one forward more. What was
