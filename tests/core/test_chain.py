@@ -117,7 +117,7 @@ def drafted(lane: LaneView, drafter: Any) -> int:
 def test_what_drafts_have_lost_is_not_risked_again_until_enough_text_came_without() -> None:
     guess = Says(Draft((4,), ("says",)))
     unsure = Record(8, 4, trials=8.0, hits=6.0)
-    fresh = LaneView([1] * 10, 10, records={"says": unsure}, cost=lambda width: 1.0 + 0.6 * (width - 1))
+    fresh = LaneView([1] * 10, 10, records={"says": unsure}, cost=lambda width: 1.0 + 0.6 * (width - 1) ** 2)
     lost = replace(fresh, records={"says": replace(unsure, saved=-1.0)})
     assert drafted(fresh, guess) == 1
     assert drafted(lost, guess) == 0
@@ -146,6 +146,16 @@ def test_the_longer_a_draft_the_more_it_risks() -> None:
         return LaneView([1] * 10, 10, records=records, cost=lambda width: 1.1 + 0.1 * width)
 
     assert drafted(lane(100.0), guess) > drafted(lane(-0.8), guess) > 0
+
+
+@pytest.mark.parametrize(("dearer", "length"), [(1.0, 2), (1.06, 2), (1.08, 1)])
+def test_a_longer_draft_is_taken_where_it_promises_nearly_as_much_for_its_cost(dearer: float, length: int) -> None:
+    twice = Says(Draft((4, 4), ("says", "says")))
+    records = {"says": Record(90, 90, trials=90.0, hits=90.0, saved=9.0)}
+    rate = records["says"].rate(0.5)
+    costs = {2: 1.1, 3: dearer * 1.1 * (1 + rate + rate**2) / (1 + rate)}
+    lane = LaneView([1] * 10, 10, records=records, cost=lambda width: costs.get(width, 1.0))
+    assert len(Chain([twice], max_tokens=2).draft(lane, 16)) == length
 
 
 def test_what_is_all_but_certain_is_drafted_whatever_was_lost_on_guesses() -> None:
