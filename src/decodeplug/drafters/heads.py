@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HeadDrafts"]
 
-_WORTH = 1.0  # a further token is drafted while those before it will be kept with more than so many times its price
+_WORTH = 1.0  # a further token is drafted while those before it will be kept with at least so many times its price
 _WINDOW = 256  # positions that the recurrent head looks back: as many as it was trained with
 
 
