@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from decodeplug import Host, Request
-from decodeplug.drafters import Chain
+from decodeplug.drafters import Assistant, Chain
 from decodeplug.drafting import drafts_of
 from decodeplug.testing import assert_follows, like, tiny_model
+from decodeplug.trace import Step
 from decodeplug.values import Draft, LaneView
 from decodeplug.widths import WidthCosts
 
@@ -53,26 +54,35 @@ def test_what_was_drawn_is_not_cut_however_long_it_turned_out(count: int) -> Non
     assert len(Chain([Draws((7,) * count)]).draft(lane, 20)) == min(count, len(whole))
 
 
-def test_rejection_with_a_length_that_is_chosen_follows_the_law_where_texts_end() -> None:
+def test_rejection_with_a_length_that_is_chosen_follows_the_law_where_texts_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """An assistant that ends early must not have its last token dropped for being one too many."""
+    monkeypatch.setattr(Assistant, "price", lambda self, lane: 0.02)  # one as large as its model would not be asked
+    monkeypatch.setattr(WidthCosts, "relative", lambda self, width, lanes=1: 1.0 if width == 1 else 2.0)
     model = tiny_model(vocab=8)
     with torch.no_grad():  # the end is likely everywhere
         model.get_output_embeddings().weight.mul_(0.3)
     assistant, runs = like(model, strength=0.5), 1500
 
-    def lengths(**options: Any) -> Counter[int]:
+    def lengths(**options: Any) -> tuple[Counter[int], list[Step]]:
         counts: Counter[int] = Counter()
+        steps: list[Step] = []
         with Host(model, None, plugins=[]) as host:
             for start in range(0, runs, 100):
                 requests = [
                     Request([1, 2], do_sample=True, max_new_tokens=6, seed=seed, **options)
                     for seed in range(start, start + 100)
                 ]
-                counts.update(len(result.token_ids) for result in host.generate_batch(requests))
-        return counts
+                results = host.generate_batch(requests)
+                counts.update(len(result.token_ids) for result in results)
+                steps += [step for result in results for step in result.trace.steps]
+        return counts, steps
 
-    plain = lengths()
-    drafted = lengths(assistant=assistant, strategy="speculative", acceptance="rejection")
+    plain, _ = lengths()
+    drafted, steps = lengths(assistant=assistant, strategy="speculative", acceptance="rejection")
+    assert len({len(step.drafted) for step in steps}) > 2, "the length is chosen"
+    assert sum(step.rejected for step in steps) > runs / 10
     cells = sorted(plain)
     assert_follows([drafted[cell] for cell in cells], [plain[cell] / runs for cell in cells])
 

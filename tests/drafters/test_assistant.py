@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from decodeplug import BadOption, Host, Request, VocabularyMismatch, json_schema, lark, regex
+from decodeplug.drafters import Assistant
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer, check_drafter_changes_nothing, like, tiny_model
+from decodeplug.widths import WidthCosts
 
 PROMPTS = ["The red bear reads ", "a", '{"name": ', "Once there was a small bear. Where is the river? "]
 FIXED = ["assistant=num_tokens=4"]
@@ -96,12 +98,30 @@ def test_a_batch_drafts_with_one_forward_of_the_assistant_for_all_lanes() -> Non
     assert len(calls) <= 4 * turns
 
 
-def test_without_a_number_the_length_follows_acceptance_and_costs() -> None:
-    """A useless assistant as large as the model is soon left alone."""
-    useless = tiny_model(vocab=len(bpe_tokenizer()), seed=9)
-    result = host().generate("The red bear ", strategy="speculative", assistant=useless, max_new_tokens=60)
-    assert len(result.trace.steps) > 40
-    assert not any(step.drafted for step in result.trace.steps[-20:])
+def drafted_lengths(monkeypatch: pytest.MonkeyPatch, assistant: Any, price: float) -> list[int]:
+    """By an assistant that chooses its lengths itself, turn by turn, at costs that are no matter of the clock."""
+    monkeypatch.setattr(Assistant, "price", lambda self, lane: price)
+    monkeypatch.setattr(WidthCosts, "relative", lambda self, width, lanes=1: 1 + 0.05 * (width - 1))
+    result = host().generate(
+        "The red bear ", drafters=["assistant"], assistant=assistant, max_new_tokens=120, end_ids=[]
+    )
+    return [len(step.drafted) for step in result.trace.steps]
+
+
+def test_without_a_number_the_length_follows_acceptance(monkeypatch: pytest.MonkeyPatch) -> None:
+    useless = drafted_lengths(monkeypatch, tiny_model(vocab=len(bpe_tokenizer()), seed=9), 0.02)
+    right = drafted_lengths(monkeypatch, model(), 0.02)
+    assert max(useless[:3]) > 0, "it was tried"
+    assert len(useless) > 100
+    assert sum(useless[-40:]) < 40 / 4
+    assert max(right) > max(right[:2]) > 0, "what is always right drafts longer and longer"
+    assert len(right) < 40
+
+
+def test_without_a_number_the_length_follows_the_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    cheap, dear, dearest = (drafted_lengths(monkeypatch, model(), price) for price in (0.02, 0.3, 0.8))
+    assert max(cheap) > max(dear) > 0
+    assert not any(dearest), "with seven of ten tokens right it would lose: see prior"
 
 
 def test_the_default_drafters_come_before_the_assistant() -> None:

@@ -13,7 +13,7 @@ from drafters.native_families import native_modules
 from heads.guessing import random_heads
 from torch import Tensor
 
-from decodeplug import Host, Request, Result, json_schema, regex
+from decodeplug import Host, Request, Result, json_schema, lark, regex
 from decodeplug.drafters import HeadDrafts, NativeDrafts
 from decodeplug.testing import assert_follows, byte_tokenizer, like, tiny_model
 
@@ -75,7 +75,13 @@ JUDGING: dict[str, dict[str, Any]] = {
     "independent heads, by rejection": {"acceptance": "rejection"},
     "recurrent heads, by rejection": {"acceptance": "rejection"},
     "modules of the model, by rejection": {"acceptance": "rejection"},
+    "chain with assistant, by rejection": {
+        "drafters": ["forced", "lookup=min_ngram=1", "assistant=num_tokens=2"],
+        "acceptance": "rejection",
+    },
+    "chain with independent heads, by rejection": {"drafters": ["lookup=min_ngram=1"], "acceptance": "rejection"},
 }
+UNCONSTRAINED = [how for how in JUDGING if not how.startswith("forced")]
 
 
 @pytest.fixture(autouse=True)
@@ -91,16 +97,18 @@ def written_by(how: str, vocab: int) -> tuple[Any, dict[str, Any]]:
     model = tiny_model("deepseek" if "modules" in how else "llama", vocab=vocab, num_mtp_layers=2)
     options = dict(JUDGING[how])
     if "assistant" in how:
-        options["assistant"] = like(model, strength=0.8)
+        options["assistant"] = like(model, strength=2.0)
     if "modules" in how:
         options["drafters"] = [NativeDrafts(native_modules(model))]
     if "heads" in how:
-        options["drafters"] = [HeadDrafts(heads=random_heads(model, how.partition(" ")[0], count=2))]
+        kind = "recurrent" if "recurrent" in how else "independent"
+        heads = HeadDrafts(heads=random_heads(model, kind, count=2))
+        options["drafters"] = [*options.get("drafters", []), heads]
     return model, options
 
 
 @pytest.mark.parametrize("name", LAWS)
-@pytest.mark.parametrize("how", [how for how in JUDGING if "forced" not in how])
+@pytest.mark.parametrize("how", UNCONSTRAINED)
 def test_sampled_texts_follow_the_enumerated_distribution(name: str, how: str) -> None:
     model, options = written_by(how, VOCAB)
     processors = LAWS[name][0]
@@ -135,28 +143,40 @@ def assert_texts_follow(law: dict[str, float], requests: list[Request], host: Ho
     assert_follows([counts[text] for text in law], list(law.values()))
 
 
+LETTERS = "uvwxyz"
+WRITTEN = {
+    "regex": (regex("[u-z]-[u-z]"), 1.0),
+    "grammar, top-p": (lark('start: /[u-z]/ "-" /[u-z]/'), 0.8),
+}
+"""A constraint, and how much of the probability top-p keeps."""
+
+
+@pytest.mark.parametrize("written", WRITTEN)
 @pytest.mark.parametrize("how", JUDGING)
-def test_sampling_under_a_constraint_follows_the_masked_distribution(how: str) -> None:
+def test_sampling_under_a_constraint_follows_the_masked_distribution(how: str, written: str) -> None:
+    constraint, mass = WRITTEN[written]
     tokenizer = byte_tokenizer()
     model, options = written_by(how, len(tokenizer))
     prompt = tokenizer("x-y y-x z-y ")["input_ids"]
 
     @torch.no_grad()
-    def step(ids: list[int], letters: str) -> dict[str, float]:
+    def step(ids: list[int]) -> dict[str, float]:
         logits = model(torch.tensor([ids], device=model.device)).logits[0, -1].float()
-        shares = torch.softmax(logits[[ord(letter) for letter in letters]] / HOT, -1).tolist()
-        return dict(zip(letters, shares, strict=True))
+        scores = logits[[ord(letter) for letter in LETTERS]] / HOT
+        shares = torch.softmax(scores.masked_fill(~top_p(scores, mass), -torch.inf), -1).tolist()
+        return {letter: share for letter, share in zip(LETTERS, shares, strict=True) if share}
 
-    constraint = regex("[xyz]-[xyz]")
-    first, dash = step(prompt, "xyz"), tokenizer("-")["input_ids"]
-    law = {
-        f"{a}-{b}": share * rest
-        for a, share in first.items()
-        for b, rest in step([*prompt, ord(a), *dash], "xyz").items()
-    }
+    first, dash = step(prompt), tokenizer("-")["input_ids"]
+    law = {f"{a}-{b}": share * rest for a, share in first.items() for b, rest in step([*prompt, ord(a), *dash]).items()}
     requests = [
         Request(
-            prompt, processors=[f"temperature={HOT}"], constraint=constraint, max_new_tokens=4, seed=seed, **options
+            prompt,
+            do_sample=True,
+            processors=[f"temperature={HOT}", f"top-p={mass}"],
+            constraint=constraint,
+            max_new_tokens=4,
+            seed=seed,
+            **options,
         )
         for seed in range(RUNS)
     ]
