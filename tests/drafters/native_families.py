@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from routing.moe_families import with_senses
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.modeling_layers import MtpModel
 
+from decodeplug.native_modules import count_of
 from decodeplug.testing import bpe_tokenizer
 from decodeplug.testing.families import family_model
 
@@ -34,6 +36,18 @@ FAMILIES: dict[str, tuple[str, int, dict[str, Any]]] = {
         2,
         {"mtp_layer_types": ["full_attention"] * 2, "mtp_mlp_layer_types": ["sparse"] * 2, "n_group": 1, "topk_group": 1},
     ),
+    "step": (
+        "step3p7",
+        2,
+        {
+            "layer_types": SLIDING_FULL,
+            "mlp_layer_types": ["dense", "sparse"],
+            "mtp_layer_types": ["full_attention"] * 2,
+            "mtp_mlp_layer_types": ["sparse", "dense"],
+            "share_expert_dim": 32,
+            "sliding_window": 8,
+        },
+    ),
 }  # fmt: skip
 """Name -> (model type, modules, options of the configuration)."""
 
@@ -41,11 +55,11 @@ WINDOWED = ("inkling_text", 3, {"mtp_local_layer_ids": [0, 2], "unpadded_vocab_s
 """Modules with a window. transformers 5.24 forgets it in their masks, so what they say depends on how many positions they
 read at once: no memory repeats that."""
 
-CHECKPOINTS = ["deepseek", "glm4", "inkling", "mellum", "bailing"]
+CHECKPOINTS = ["deepseek", "glm4", "inkling", "mellum", "bailing", "step"]
 """Families whose modules transformers finds in a checkpoint."""
 
 PLACES = {"mellum": "mtp.layers.{1}.", "inkling_text": "model.mtp.layers.{1}."} | dict.fromkeys(
-    ["deepseek_v3", "sarvam_mla", "glm4_moe", "sarvam_moe", "bailing_hybrid"], "model.layers.{0}."
+    ["deepseek_v3", "sarvam_mla", "glm4_moe", "sarvam_moe", "bailing_hybrid", "step3p7"], "model.layers.{0}."
 )
 """Where a module is in a checkpoint: by its number behind the model's layers, or among the modules."""
 
@@ -65,14 +79,15 @@ def spec(family: str) -> tuple[str, int, dict[str, Any]]:
 def native_model(family: str, **options: Any) -> Any:
     """A tiny model in float64, wide enough for ``bpe_tokenizer``, whose configuration names its modules."""
     model_type, count, own = spec(family)
-    return family_model(model_type, vocab_size=576, num_mtp_layers=count, **own, **options)
+    make = with_senses if model_type == "step3p7" else family_model
+    return make(model_type, vocab_size=576, num_mtp_layers=count, **own, **options)
 
 
 def native_modules(model: Any, *, seed: int = 1) -> Any:
     """Random modules for a model, in float64, that look at their memory."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        modules = MtpModel(model, model.config.num_mtp_layers)
+        modules = MtpModel(model, count_of(model))
     modules.layers.to(next(model.parameters()).device, torch.float64).eval()
     norm = getattr(modules, "shared_post_norm", None)
     if norm is not None:
@@ -96,7 +111,7 @@ def checkpoint(family: str, folder: Path) -> None:
     file = folder / "model.safetensors"
     weights = load_file(file)
     for number, layer in enumerate(modules.layers):
-        place = PLACES[model_type].format(model.config.num_hidden_layers + number, number)
+        place = PLACES[model_type].format(model.config.get_text_config().num_hidden_layers + number, number)
         for name, tensor in layer.state_dict().items():
             weights[place + (name if "mtp." in place else name.removeprefix("mtp_block."))] = tensor.contiguous()
     norm = getattr(modules, "shared_post_norm", None)
@@ -107,7 +122,9 @@ def checkpoint(family: str, folder: Path) -> None:
 
 def read_again(folder: Path) -> Any:
     """The model of a checkpoint, without its modules, as transformers loads it."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
+    reads_pictures = AutoConfig.from_pretrained(folder).model_type == "step3p7"
+    auto = AutoModelForImageTextToText if reads_pictures else AutoModelForCausalLM
+    model = auto.from_pretrained(folder, dtype=torch.float64).eval()
     model.set_experts_implementation("eager")
     return model
 
