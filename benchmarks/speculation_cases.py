@@ -1,7 +1,10 @@
 """The prompts that drafters are judged by: ten of each kind. They were written before they were run once.
 
 JSON tasks are the first ten of ``json_cases.py``, open questions those of ``free_text_cases.py``. Code is completed
-as it stands, without a chat template; texts to summarise are given in the prompt.
+as it stands, without a chat template; texts to summarise are given in the prompt. Two constants that say how long drafts are
+were chosen by counts of the open questions, and four of these are about a subject of the text that heads are trained on. So
+there are ten of a further kind, ``unseen``: open questions of the same forms about other subjects, which were written when all of
+that was settled and by which nothing is chosen.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from json_cases import JSON_CASES
 
 __all__ = ["CASES", "KINDS", "SpeculationCase"]
 
-KINDS = ("json", "summary", "code", "open")
+KINDS = ("json", "summary", "code", "open", "unseen")
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,19 @@ _TEXTS = {
     ),
 }
 
+_UNSEEN = {
+    "leaves": "Why do leaves change their colour in autumn?",
+    "flag": "Write the beginning of a story about a tailor who is asked to mend a flag.",
+    "refrigerator": "How does a refrigerator stay cold inside?",
+    "flat": "What should I pay attention to when I rent a flat?",
+    "umbrella": "Write a poem about an old umbrella.",
+    "glass": "How is glass made?",
+    "telephone": "What changed in daily life after the invention of the telephone?",
+    "club": "Suggest a name and a motto for a rowing club.",
+    "laughing": "Why do people laugh?",
+    "zoos": "Argue for and against zoos.",
+}
+
 
 def _user(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
@@ -129,4 +145,5 @@ CASES: tuple[SpeculationCase, ...] = (
     ),
     *(SpeculationCase("code", name, code) for name, code in _CODE.items()),
     *(SpeculationCase("open", case.name, _user(case.prompt)) for case in OPEN),
+    *(SpeculationCase("unseen", name, _user(text)) for name, text in _UNSEEN.items()),
 )

@@ -1,8 +1,9 @@
-"""What drafters are judged by: forty prompts of four kinds, and the formula of a true assistant."""
+"""What drafters are judged by: fifty prompts of five kinds, and the formula of a true assistant."""
 
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections import Counter
 from typing import Any
@@ -14,6 +15,7 @@ from speculation_cases import CASES, KINDS
 from speculation_formula import FormulaRow, farthest
 
 from decodeplug import Host
+from decodeplug.heads.writing import _FORMS, openings
 from decodeplug.testing import byte_tokenizer, tiny_model
 
 
@@ -34,19 +36,26 @@ def test_where_width_is_free_the_counts_depend_on_no_clock(monkeypatch: pytest.M
 
 def test_medians_and_what_is_judged_are_those_of_each_kind() -> None:
     cases = [next(case for case in CASES if case.kind == kind) for kind in KINDS for _ in range(3)]
-    figures = [{"lookup": 0.5, "all": place / 10} for place in range(12)]
-    counted = Counted(cases, figures, [True] * 11 + [False])
-    assert [counted.medians(kind)["all"] for kind in KINDS] == pytest.approx([0.1, 0.4, 0.7, 1.0])
+    figures = [{"lookup": 0.5, "all": place / 10} for place in range(15)]
+    counted = Counted(cases, figures, [True] * 14 + [False])
+    assert [counted.medians(kind)["all"] for kind in KINDS] == pytest.approx([0.1, 0.4, 0.7, 1.0, 1.3])
     assert counted.fewer(KINDS[1], "all") == "2 of 3"
     judged = counted.to_judge()
-    assert judged.pop("same_text_share_at_least") == pytest.approx(11 / 12)
+    assert judged.pop("same_text_share_at_least") == pytest.approx(14 / 15)
     assert judged == {f"{kind}_at_most": counted.medians(kind)["all"] for kind in KINDS}
 
 
 def test_there_are_ten_different_prompts_of_each_kind() -> None:
     assert Counter(case.kind for case in CASES) == dict.fromkeys(KINDS, 10)
-    assert len({str(case.prompt) for case in CASES}) == len({(case.kind, case.name) for case in CASES}) == 40
+    assert len({str(case.prompt) for case in CASES}) == len({(case.kind, case.name) for case in CASES}) == 50
     assert all((case.schema is not None) == (case.kind == "json") for case in CASES)
+
+
+def test_no_unseen_question_is_about_a_subject_that_heads_are_trained_on() -> None:
+    words = {word for line in openings(None) for word in re.findall("[a-z]{5,}", line.lower())}
+    forms = {word for form in _FORMS for word in re.findall("[a-z]{5,}", form.lower())}
+    unseen = [str(case.prompt[0]["content"]) for case in CASES if case.kind == "unseen"]
+    assert not {word for text in unseen for word in re.findall("[a-z]{5,}", text.lower())} & (words - forms)
 
 
 @pytest.mark.parametrize(
