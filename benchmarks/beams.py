@@ -50,9 +50,10 @@ def moved() -> Iterator[Moved]:
     ours, peer = SlotBuffer.move, DynamicLayer.reorder_cache
 
     def counted_move(self: Any, sources: Any, targets: Any, lanes: int, length: int) -> None:
+        before = self.slots.copied
         ours(self, sources, targets, lanes, length)
         first.append(self)
-        seen.bytes += len(targets) * length * self.data[0, 0].numel() * self.data.element_size()
+        seen.bytes += self.slots.copied - before  # with what is copied where room for more lanes is made
         seen.rows += len(targets) if self is first[0] else 0
 
     def counted_reorder(self: Any, beam_idx: Any) -> None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from decodeplug.beyond import Beyond
 from decodeplug.caches.rolling import Rolling
 from decodeplug.constraining import Constraining
-from decodeplug.contracts import ConstraintSpec, Intervention, Processor, Selector, Strategy
-from decodeplug.errors import BadOption, DecodeplugError, IncompatibleParts, PluginError
+from decodeplug.contracts import ConstraintSpec, Intervention, Processor, Strategy
+from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.guessing import Guessing
 from decodeplug.jury import Jury
 from decodeplug.lane import Job, Lane, Plan
@@ -29,17 +29,15 @@ from decodeplug.request import Request
 from decodeplug.rules import Rules
 from decodeplug.same import same
 from decodeplug.score import in_order, part_name
+from decodeplug.searching import Searching, hypotheses_of, shapes
 from decodeplug.text import TextState, decoder
 from decodeplug.trace import Trace
-from decodeplug.values import Stage
 from decodeplug.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from decodeplug.target import Target
 
 __all__ = ["Fit", "Ready"]
-
-_OF_STRATEGIES = ("n", "answer", "weights", "scorer")  # options of a request that are its strategy's
 
 
 @dataclass(slots=True)
@@ -75,7 +73,8 @@ class Fit:
     ) -> None:
         self.registry, self.tokenizer, self.vocabulary = registry, tokenizer, vocabulary
         self.target, self.end_ids, self.defaults = target, end_ids, defaults
-        self.configured_sampling, self.configured_beams = configured_sampling, configured_beams or {}
+        self.configured_beams = configured_beams or {}
+        self.searching = Searching(registry, configured_sampling)
         self.constraints = Constraining(registry, tokenizer, vocabulary)
         self.guessing = Guessing(registry, target, tokenizer)
 
@@ -103,13 +102,13 @@ class Fit:
         constraint = None if spec is None else self.constraints.compile(spec)
         promised = None if constraint is None or spec is None else self.constraints.promised(spec, constraint, budget)
         end_ids = self.end_ids if request.end_ids is None else frozenset(request.end_ids)
-        strategy = self._strategy(request)
+        strategy = self.searching.strategy(request)
         processors = self._processors(request, strategy, len(ids), end_ids)
         jury = strategy if isinstance(strategy, Jury) else None
-        hypotheses = _hypotheses(request, jury)
-        samples = self._samples(request, strategy, processors)
+        hypotheses = hypotheses_of(request, jury)
+        samples = self.searching.samples(request, strategy, processors)
         resolved = {**request.options, "max_new_tokens": budget, "end_ids": end_ids}
-        selector = self._selector(request, strategy, samples, hypotheses, resolved)
+        selector = self.searching.selector(request, strategy, samples, hypotheses, resolved)
         named = "sample" if strategy.name == "greedy" and samples else strategy.name
         trace = Trace(seed=secrets.randbits(63) if request.seed is None else request.seed, strategy=named)
         trace.notes += [note] if note else []
@@ -119,18 +118,11 @@ class Fit:
             trace.notes.append("no text of this constraint was found at first, so the budget may cut it in the middle")
         trace.processors = tuple(part_name(part) for part in processors)
         trace.drafters = tuple(drafter.name for drafter in drafters)
-        follows_text = (follows_text and self.tokenizer is not None) or bool(request.stop)
-        decode = None if self.tokenizer is None else decoder(self.tokenizer)
-        if constraint is not None and self.vocabulary is not None:
-            # Byte for byte: a tokenizer may tidy up what was enforced.
-            decode = partial(self.vocabulary.decode, spoken=getattr(constraint, "spoken_ids", frozenset()))
         inspectors = [self.registry.build("inspector", part) for part in request.inspectors]
         job = Job(
             prompt=ids,
             plan=Plan(processors, selector),
-            rules=Rules(
-                budget, end_ids, tuple(request.stop or ()), decode, tuple(request.stopping_criteria), follows_text
-            ),
+            rules=self._rules(request, budget, end_ids, constraint, follows_text),
             trace=trace,
             seed=trace.seed,
             drafter=self.guessing.open(drafters, request, ids),
@@ -153,14 +145,7 @@ class Fit:
             )
         self._open_lanes(job, hypotheses)
         interventions = self.interventions(request.interventions)
-        for part in interventions:
-            if isinstance(cache, Rolling) and getattr(part, "by_position", False):
-                raise IncompatibleParts(
-                    f"intervention {part_name(part)!r}",
-                    "window_policy='sinks'",
-                    because="what is in sight is computed at other positions than those of the text",
-                    instead="Use window_policy='error' or 'truncate-left'",
-                )
+        _refuse_unseen(interventions, cache)
         return Ready(asked, job, spec, cache, None if jury is None else Panel(jury, job), interventions)
 
     def interventions(self, given: Sequence[Any]) -> tuple[Intervention, ...]:
@@ -183,76 +168,23 @@ class Fit:
             named = []
         else:
             greedy = request.strategy is not None and strategy.samples is False
-            named = [part for part in self.defaults(prompt_length) if not (greedy and _shapes(part))]
+            named = [part for part in self.defaults(prompt_length) if not (greedy and shapes(part))]
         for part in named:
             if not callable(part) or not isinstance(getattr(part, "stage", None), int):
                 raise BadOption("request", processors=part, wanted="names, mappings, or processors with a stage")
         parts = [_with_end_ids(part, end_ids) for part in named]
         return in_order(parts) if request.processor_order == "stage" else tuple(parts)
 
-    def _strategy(self, request: Request) -> Strategy:
-        given = {name: value for name in _OF_STRATEGIES if (value := getattr(request, name)) is not None}
-        if given and request.strategy is None:
-            raise BadOption("request", wanted='a strategy that takes it, such as strategy="self-consistency"', **given)
-        default = "beam" if (request.num_beams or 1) > 1 else "greedy" if request.assistant is None else "speculative"
-        strategy = self.registry.build("strategy", default if request.strategy is None else request.strategy, **given)
-        if not all(hasattr(strategy, claim) for claim in ("name", "samples", "selector", "drafters")):
-            raise BadOption("request", strategy=strategy, wanted="a name, a mapping, or a strategy")
-        return strategy
-
-    def _samples(self, request: Request, strategy: Strategy, processors: Sequence[Processor]) -> bool:
-        """Is noise drawn? See the defaults in ``docs/recipes.md``."""
-        shaping = [part for part in processors if _shapes(part)]
-        cold = any(getattr(part, "temperature", None) == 0 for part in processors)
-        samples = strategy.samples
-        if request.strategy is None or samples is None:
-            by_config = request.processors is None and self.configured_sampling
-            samples = bool(shaping) or by_config
-        elif samples is False and shaping and not cold:
-            raise BadOption(
-                f"strategy {strategy.name!r}",
-                processors=[part_name(part) for part in shaping],
-                wanted='no processor that only matters to sampling; use strategy="sample" or leave the strategy out',
-            )
-        if request.do_sample is not None:
-            if request.strategy is not None and strategy.samples not in (None, request.do_sample):
-                raise BadOption(
-                    f"strategy {strategy.name!r}", do_sample=request.do_sample, wanted=f"{strategy.samples}"
-                )
-            samples = request.do_sample
-        return samples and not cold
-
-    def _selector(
-        self, request: Request, strategy: Strategy, samples: bool, hypotheses: int, resolved: Mapping[str, Any]
-    ) -> Selector:
-        """The strategy's selector, with the options that it takes; those that it does not take must not be given."""
-        takes = getattr(strategy, "options", ())
-        for name, unused in (("num_beams", (None, 1)), ("length_penalty", (1.0,)), ("early_stopping", (False,))):
-            if name not in takes and (value := getattr(request, name)) not in unused:
-                raise BadOption(
-                    f"strategy {strategy.name!r}",
-                    wanted='strategy="beam" or num_beams above 1 with it',
-                    **{name: value},
-                )
-        given = {name: resolved[name] for name in takes if resolved[name] is not None}
-        by_rejection = request.acceptance == "rejection"
-        if by_rejection and strategy.selector != "match":
-            wanted = f"'match': strategy {strategy.name!r} chooses by {strategy.selector!r}"
-            raise BadOption("request", acceptance=request.acceptance, wanted=wanted)
-        selector: Selector = (
-            self.registry.build("selector", "reject")
-            if by_rejection and samples
-            else self.registry.build("selector", strategy.selector, sample=samples, **given)
-        )
-        most = getattr(selector, "width", None if samples else 1)
-        if most is not None and hypotheses > most:
-            several = {"num_return_sequences" if request.num_return_sequences > 1 else "n": hypotheses}
-            raise BadOption(
-                "request",
-                wanted=f"at most num_beams, {most}" if most > 1 else "1 unless the strategy samples or has beams",
-                **several,
-            )
-        return selector
+    def _rules(
+        self, request: Request, budget: int, end_ids: frozenset[int], constraint: Any, follows_text: bool
+    ) -> Rules:
+        decode = None if self.tokenizer is None else decoder(self.tokenizer)
+        if constraint is not None and self.vocabulary is not None:
+            # Byte for byte: a tokenizer may tidy up what was enforced.
+            decode = partial(self.vocabulary.decode, spoken=getattr(constraint, "spoken_ids", frozenset()))
+        follows_text = (follows_text and self.tokenizer is not None) or bool(request.stop)
+        stop, criteria = tuple(request.stop or ()), tuple(request.stopping_criteria)
+        return Rules(budget, end_ids, stop, decode, criteria, follows_text)
 
     def _open_lanes(self, job: Job, hypotheses: int) -> None:
         state = None if job.constraint is None else job.constraint.start()
@@ -263,27 +195,15 @@ class Fit:
         ]
 
 
-def _hypotheses(request: Request, jury: Jury | None) -> int:
-    """How many texts are written."""
-    if jury is None:
-        return request.num_return_sequences
-    if request.num_return_sequences > 1:
-        wanted = "n= for how many texts are written; the others are in result.alternatives"
-        raise BadOption(f"strategy {jury.name!r}", num_return_sequences=request.num_return_sequences, wanted=wanted)
-    try:
-        lanes = jury.lanes(request)
-        if isinstance(lanes, bool) or not isinstance(lanes, int) or lanes < 1:
-            raise TypeError(f"gave {lanes!r} where a whole number of texts was wanted, at least 1")
-    except DecodeplugError:
-        raise
-    except Exception as error:
-        raise PluginError(owner_of(jury), part_name(jury), "lanes", error) from error
-    return lanes
-
-
-def _shapes(part: Any) -> bool:
-    """Does a processor only matter to sampling? Those are the temperature and truncating ones."""
-    return getattr(part, "stage", None) in (Stage.TEMPERATURE, Stage.TRUNCATE)
+def _refuse_unseen(interventions: Sequence[Intervention], cache: Any) -> None:
+    for part in interventions:
+        if isinstance(cache, Rolling) and getattr(part, "by_position", False):
+            raise IncompatibleParts(
+                f"intervention {part_name(part)!r}",
+                "window_policy='sinks'",
+                because="what is in sight is computed at other positions than those of the text",
+                instead="Use window_policy='error' or 'truncate-left'",
+            )
 
 
 def _with_end_ids(part: Any, end_ids: frozenset[int]) -> Any:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from transformers.cache_utils import DynamicLayer
 
 from decodeplug import BadOption, Host, IncompatibleParts, Request, choice, hookimpl, regex
 from decodeplug.result import Result
@@ -79,8 +80,6 @@ def test_fewer_hypotheses_are_returned_where_a_constraint_has_fewer_texts(host: 
         ({"num_beams": 0}, "num_beams=0"),
         ({"num_beams": 3, "num_return_sequences": 4}, "at most num_beams, 3"),
         ({"num_return_sequences": 2}, "unless the strategy samples or has beams"),
-        ({"num_beams": 3, "strategy": "greedy"}, "strategy 'greedy': num_beams=3"),
-        ({"num_beams": 3, "strategy": "sample"}, "strategy 'sample': num_beams=3"),
         ({"length_penalty": 2.0}, "length_penalty=2.0"),
         ({"early_stopping": "never"}, "early_stopping='never'"),
         ({"num_beams": 2, "early_stopping": "perhaps"}, "early_stopping='perhaps'"),
@@ -90,6 +89,44 @@ def test_fewer_hypotheses_are_returned_where_a_constraint_has_fewer_texts(host: 
 def test_options_that_mean_nothing_are_refused(host: Host, options: dict[str, Any], says: str) -> None:
     with pytest.raises(BadOption, match=says):
         host.generate(PROMPT, max_new_tokens=4, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "pair"),
+    [
+        ({"num_beams": 3, "strategy": "greedy"}, ("strategy 'greedy'", "num_beams=3")),
+        ({"num_beams": 3, "strategy": "sample"}, ("strategy 'sample'", "num_beams=3")),
+        ({"num_beams": 3, "acceptance": "rejection"}, ("strategy 'beam'", "acceptance='rejection'")),
+        ({"num_beams": 3, "acceptance": "rejection", "do_sample": True}, ("strategy 'beam'", "acceptance='rejection'")),
+    ],
+)
+def test_beams_and_what_has_none_are_refused_as_a_pair(
+    host: Host, options: dict[str, Any], pair: tuple[str, str]
+) -> None:
+    with pytest.raises(IncompatibleParts) as caught:
+        host.generate(PROMPT, max_new_tokens=4, **options)
+    assert (caught.value.part, caught.value.other) == pair
+
+
+@pytest.mark.parametrize("beams", [2, 4, 7])
+def test_few_rows_of_the_cache_are_moved(
+    host: Host, model: Any, tokenizer: Any, beams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A beam that goes on with the hypothesis that stood in its place stays there; transformers writes all of them anew."""
+    moved, reorder = 0, DynamicLayer.reorder_cache
+
+    def counted(self: Any, beam_idx: Any) -> None:
+        nonlocal moved
+        reorder(self, beam_idx)
+        moved += sum(part.numel() * part.element_size() for part in (self.keys, self.values))
+
+    monkeypatch.setattr(DynamicLayer, "reorder_cache", counted)
+    options: dict[str, Any] = {"num_beams": beams, "max_new_tokens": 48}
+    ours = host.generate(PROMPT, end_ids=[], **options)
+    ids = tokenizer(PROMPT, return_tensors="pt").to(model.device)
+    theirs = model.generate(**ids, do_sample=False, eos_token_id=None, **options)
+    assert theirs[0, ids["input_ids"].shape[1] :].tolist() == ours.token_ids
+    assert 0 < ours.trace.cache["copied_bytes"] < moved / 3
 
 
 def test_only_forced_drafts_are_taken(host: Host) -> None:

@@ -61,7 +61,7 @@ def test_a_pipeline_has_beams_in_a_call_or_from_the_start(host: Host, model: Any
 
 def test_a_strategy_without_beams_and_beams_are_refused(host: Host, model: Any, tokenizer: Any) -> None:
     inputs = tokenizer(PROMPT, return_tensors="pt").to(model.device)
-    with pytest.raises(IncompatibleParts, match="num_beams=2: strategy 'greedy' has no beams"):
+    with pytest.raises(IncompatibleParts, match=r"strategy 'greedy' .* num_beams=2"):
         model.generate(**inputs, custom_generate=host.custom_generate(strategy="greedy"), num_beams=2, max_new_tokens=4)
 
 

@@ -101,7 +101,6 @@ def test_a_custom_generate_names_the_options_it_does_not_know(host: Host) -> Non
 
 
 SETTINGS: list[dict[str, Any]] = [
-    {"prompt_lookup_num_tokens": 3},
     {"assistant_early_exit": 1},
     {"return_dict_in_generate": True, "output_scores": True},
     {"return_dict_in_generate": True, "output_logits": True},
@@ -118,11 +117,6 @@ def test_a_setting_that_would_be_ignored_is_refused(
     inputs = tokenizer(PROMPT, return_tensors="pt").to(model.device)
     with pytest.raises(IncompatibleParts, match=[*setting][-1]):
         model.generate(**inputs, custom_generate=host.custom_generate(**options), **{**GREEDY, **setting})
-
-
-def test_a_pipeline_refuses_an_assistant_model(host: Host, model: Any) -> None:
-    with pytest.raises(IncompatibleParts, match="assistant_model"):
-        host.pipeline()(PROMPT, assistant_model=model, **GREEDY)
 
 
 def test_the_end_and_pad_ids_of_a_call_are_honoured(host: Host, model: Any, tokenizer: Any) -> None:

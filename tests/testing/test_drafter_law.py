@@ -7,9 +7,15 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from drafters.other_ids import with_other_ids
 
-from decodeplug.testing import check_drafter
+from decodeplug import regex
+from decodeplug.drafters import Assistant, Forced
+from decodeplug.guide import Guide
+from decodeplug.target import Target
+from decodeplug.testing import byte_tokenizer, check_drafter, lane_views, like, tiny_model
 from decodeplug.values import Draft, LaneView, Opening
+from decodeplug.vocabulary import Vocabulary
 
 
 class Repeats:
@@ -172,3 +178,28 @@ def test_a_sound_drafter_passes(sound: Repeats) -> None:
 def test_a_broken_drafter_is_named(broken: Repeats, says: str) -> None:
     with pytest.raises(AssertionError, match=says):
         check_drafter(broken)
+
+
+@pytest.mark.parametrize("strange", [False, True])
+def test_an_assistant_keeps_the_laws_of_a_drafter(strange: bool) -> None:
+    tokenizer = byte_tokenizer()
+    model = tiny_model(vocab=len(tokenizer))
+    guide = with_other_ids(like(model, strength=0.3), tokenizer) if strange else like(model, strength=0.3)
+    drafter = Assistant(Guide(guide, Target(model), tokenizer))
+    assert drafter.guide.same_ids != strange
+    lanes = [replace(lane, ids=[32 + token for token in lane.ids]) for lane in lane_views()]
+    check_drafter(drafter, lanes, vocab=len(tokenizer), rooms=(0, 1, 5))
+
+
+def test_what_a_constraint_forces_keeps_the_laws_of_a_drafter() -> None:
+    constraint = regex("ab(cde|fgh)ij").compile(Vocabulary(byte_tokenizer(), 259, {258}))
+    lanes: list[LaneView] = []
+    for text in ("", "a", "ab", "abf", "abfgh"):
+        state = constraint.start()
+        for byte in text.encode():
+            state = constraint.advance(state, byte)
+        lanes.append(LaneView([1, *text.encode()], 1, constraint=constraint, state=state))
+    check_drafter(Forced(), lanes, vocab=259)
+    assert [Forced().draft(lane, 16).tokens for lane in lanes] == [
+        tuple(text) for text in (b"ab", b"b", b"", b"ghij", b"ij")
+    ]

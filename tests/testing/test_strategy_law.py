@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from heads.guessing import random_heads
 
 from decodeplug import Host, hookimpl
+from decodeplug.drafters import HeadDrafts
 from decodeplug.jury import Decision
 from decodeplug.selectors import Match
-from decodeplug.strategies import BestOfN, Greedy, Sample, SelfConsistency
-from decodeplug.testing import byte_tokenizer, check_strategy, tiny_model
+from decodeplug.strategies import (
+    BeamSearch,
+    BestOfN,
+    Greedy,
+    MultiTokenPrediction,
+    Sample,
+    SelfConsistency,
+    Speculative,
+)
+from decodeplug.testing import byte_tokenizer, check_strategy, like, tiny_model
 
 TOKENIZER = byte_tokenizer()
 MODEL = tiny_model(vocab=len(TOKENIZER))
@@ -69,10 +80,25 @@ class Short(BestOfN):
 
 
 @pytest.mark.parametrize(
-    "strategy", [Greedy(), Sample(), SelfConsistency(n=5, answer="[a-z]"), BestOfN(n=3), BestOfN(n=3, scorer="sum")]
+    ("strategy", "options"),
+    [
+        (Greedy(), {}),
+        (Sample(), {}),
+        (BeamSearch(), {}),
+        (Speculative(), {"assistant": like(MODEL, strength=0.3)}),
+        (MultiTokenPrediction(), {"drafters": [HeadDrafts(heads=random_heads(MODEL, "recurrent"))]}),
+        (SelfConsistency(n=5, answer="[a-z]"), {}),
+        (BestOfN(n=3), {}),
+        (BestOfN(n=3, scorer="sum"), {}),
+    ],
 )
-def test_a_sound_strategy_passes(strategy: Any) -> None:
-    check_strategy(strategy, Host(MODEL, TOKENIZER, plugins=[]))
+def test_a_sound_strategy_passes(strategy: Any, options: dict[str, Any]) -> None:
+    check_strategy(strategy, Host(MODEL, TOKENIZER, plugins=[]), **options)
+
+
+def test_a_strategy_that_brings_heads_of_a_folder_passes(tmp_path: Path) -> None:
+    random_heads(MODEL, "independent").save(tmp_path, {})
+    check_strategy(MultiTokenPrediction(heads=str(tmp_path)), Host(MODEL, TOKENIZER, plugins=[]))
 
 
 @pytest.mark.parametrize(

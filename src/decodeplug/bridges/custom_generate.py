@@ -15,7 +15,6 @@ from decodeplug.bridges.transformers_processors import TransformersProcessors, f
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.request import Request
 from decodeplug.result import Result
-from decodeplug.score import part_name
 from decodeplug.values import Stage
 
 if TYPE_CHECKING:
@@ -24,9 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["CustomGenerate"]
 
 _OTHER_WAYS = (
-    "prompt_lookup_num_tokens",
     "assistant_early_exit",
-    "use_mtp",
     "dola_layers",
     "penalty_alpha",
     "constraints",
@@ -62,11 +59,9 @@ class CustomGenerate:
                 wanted="it as an option of generate() or of the pipeline's call, which make a row for each sequence",
             )
         self._samples: bool | None = None  # what the strategy says, if the options name one that says it
-        self._without_beams: str | None = None  # its name, if they name one that has none
         if asked.strategy is not None:
             strategy: Any = host.plugins.registry.build("strategy", asked.strategy)
             self._samples = getattr(strategy, "samples", None)
-            self._without_beams = None if "num_beams" in getattr(strategy, "options", ()) else part_name(strategy)
 
     def __call__(
         self,
@@ -86,7 +81,7 @@ class CustomGenerate:
         if model is not self._host.model and model is not self._host.target.module:
             raise BadOption("custom_generate", model=type(model).__name__, wanted="the model that the host was made of")
         config = generation_config
-        _refuse(config, self._without_beams)
+        _refuse(config)
         attention_mask: Tensor | None = model_inputs.get("attention_mask")
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         beams, each = config.num_beams or 1, 1
@@ -135,6 +130,8 @@ class CustomGenerate:
         if getattr(config, "cache_implementation", None) == "quantized" and config.use_cache is not False:
             said = {name: value for name, value in (config.cache_config or {}).items() if name != "config"}
             options["cache"] = {"name": "transformers-quantized", **said}
+        if drafters := _drafters(config):
+            options["drafters"] = ["forced"] * ("constraint" in self._options) + drafters
         options["stop"] = _stop_strings(criteria)
         options["stopping_criteria"] = _others(criteria)
         if (seconds := getattr(config, "max_time", None)) is not None:
@@ -157,19 +154,11 @@ class CustomGenerate:
         return next(iter(_end_ids(config)), self._host.pad_id)  # generate(), too, pads with the first end id then
 
 
-def _refuse(config: Any, without_beams: str | None) -> None:
+def _refuse(config: Any) -> None:
     """Refuse what would be ignored.
 
-    :param without_beams: The strategy that the options name, if it has none.
     :raises IncompatibleParts: There is such a setting.
     """
-    if (config.num_beams or 1) > 1 and without_beams is not None:
-        raise IncompatibleParts(
-            "custom_generate",
-            f"num_beams={config.num_beams}",
-            because=f"strategy {without_beams!r} has no beams",
-            instead="Leave num_beams out, or the strategy",
-        )
     for name in _OTHER_WAYS:
         if value := getattr(config, name, None):
             raise IncompatibleParts(
@@ -186,6 +175,13 @@ def _refuse(config: Any, without_beams: str | None) -> None:
                 because="its output has the sequences and nothing else",
                 instead=f"Leave {name} out; host.generate(..., logprobs=True) gives log-probabilities",
             )
+
+
+def _drafters(config: Any) -> list[Any]:
+    """The drafters that a generation config asks for."""
+    longest = getattr(config, "prompt_lookup_num_tokens", None)
+    lookup = [{"name": "lookup", "max_tokens": longest}] if longest else []
+    return lookup + ["mtp"] * bool(getattr(config, "use_mtp", None))
 
 
 def _without_sampling(processors: Iterable[Any]) -> list[Any]:

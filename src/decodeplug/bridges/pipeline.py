@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TextGenerationPipeline
 
-from decodeplug.errors import BadOption, IncompatibleParts, UnsupportedModel
+from decodeplug.errors import BadOption, UnsupportedModel
 from decodeplug.request import option_names
 
 if TYPE_CHECKING:
@@ -61,13 +61,9 @@ class HostPipeline(TextGenerationPipeline):
         super().__init__(model=module, tokenizer=host.tokenizer, task="text-generation", **generates)
 
     def _forward(self, model_inputs: Any, **generate_kwargs: Any) -> Any:
-        if generate_kwargs.get("assistant_model") is not None:
-            raise IncompatibleParts(
-                "pipeline",
-                "assistant_model",
-                because="generate() leaves the decoding to decodeplug, which would ignore it",
-                instead="Leave assistant_model out; give assistant= in its place",
-            )
         own = {name: generate_kwargs.pop(name) for name in _OWN if name in generate_kwargs}
+        assistant, tokenizer = (generate_kwargs.pop(f"assistant_{name}", None) for name in ("model", "tokenizer"))
+        if assistant is not None:
+            own.setdefault("assistant", assistant if tokenizer is None else type(self.host)(assistant, tokenizer))
         decode = self.host.custom_generate(**{**self.host_options, **own})
         return super()._forward(model_inputs, custom_generate=decode, **generate_kwargs)

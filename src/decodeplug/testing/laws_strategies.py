@@ -11,6 +11,7 @@ from typing import Any
 
 from decodeplug.jury import Jury
 from decodeplug.request import Request
+from decodeplug.spec import Spec
 from decodeplug.testing.claim import claim, declared_name
 
 __all__ = ["check_strategy"]
@@ -20,13 +21,19 @@ _MIXTURES = 200  # of paths, that a jury is asked about
 
 
 def check_strategy(
-    strategy: Any, host: Any, prompts: Sequence[Any] = ("The bear ", "{", "a"), *, max_new_tokens: int = 16
+    strategy: Any,
+    host: Any,
+    prompts: Sequence[Any] = ("The bear ", "{", "a"),
+    *,
+    max_new_tokens: int = 16,
+    **options: Any,
 ) -> None:
     """Check that a strategy keeps its contract (``decodeplug.contracts.Strategy``, ``decodeplug.jury.Jury``).
 
     :param strategy: The part; the host must know one of its name.
     :param host: A ``decodeplug.Host``, best around a ``tiny_model``.
     :param prompts: What to continue.
+    :param options: Further options of every request, for example the ``assistant`` that it drafts with.
     :raises AssertionError: A law is broken; the message says which.
     """
     name = declared_name(strategy)
@@ -36,17 +43,16 @@ def check_strategy(
     claim(name in known["strategy"], f"the host knows no strategy {name}")
     selector = getattr(strategy, "selector", None)
     claim(selector in known["selector"], f"strategy {name}: there is no selector {selector!r}")
-    for drafter in getattr(strategy, "drafters", ()):
-        claim(drafter in known["drafter"], f"strategy {name}: there is no drafter {drafter!r}")
+    choose = getattr(strategy, "drafters_for", None)
+    for drafter in getattr(strategy, "drafters", ()) if choose is None else choose(host.model, ()):
+        claim(Spec.of(drafter).name in known["drafter"], f"strategy {name}: there is no drafter {drafter!r}")
 
-    jury = strategy if isinstance(strategy, Jury) else None
-    asked = name if jury is None else strategy  # as its options are
+    given: dict[str, Any] = {"strategy": strategy, "max_new_tokens": max_new_tokens, **options}
 
     def texts(seed: int) -> list[list[int]]:
-        options: dict[str, Any] = {"strategy": asked, "max_new_tokens": max_new_tokens}
-        together = host.generate_batch([Request(prompt, seed=seed, **options) for prompt in prompts])
+        together = host.generate_batch([Request(prompt, seed=seed, **given) for prompt in prompts])
         for prompt, result in zip(prompts, together, strict=True):
-            alone = host.generate(prompt, seed=seed, **options).token_ids
+            alone = host.generate(prompt, seed=seed, **given).token_ids
             claim(
                 list(alone) == list(result.token_ids),
                 f"strategy {name}: {prompt!r} gives {alone} alone, but {result.token_ids} among others",
@@ -58,14 +64,14 @@ def check_strategy(
     same = all(found == by_seed[0] for found in by_seed)
     claim(samples is True or same, f"strategy {name} draws noise although it says that it does not")
     claim(samples is not True or not same, f"strategy {name} draws no noise although it says that it does")
-    if jury is not None:
-        _check_jury(jury, name, host, prompts, max_new_tokens)
+    if isinstance(strategy, Jury):
+        _check_jury(strategy, name, host, prompts, given)
 
 
-def _check_jury(jury: Any, name: str, host: Any, prompts: Sequence[Any], max_new_tokens: int) -> None:
+def _check_jury(jury: Any, name: str, host: Any, prompts: Sequence[Any], given: dict[str, Any]) -> None:
     pool: list[Any] = []
     for prompt in prompts:
-        request = Request(prompt, strategy=jury, max_new_tokens=max_new_tokens, seed=0)
+        request = Request(prompt, seed=0, **given)
         result = host.generate_batch([request])[0]
         paths = [result, *result.alternatives]
         wanted = jury.lanes(request)
