@@ -36,6 +36,16 @@ def test_generate_writes_the_text(folder: Path) -> None:
     assert result.stdout in ("one\n", "two\n")
 
 
+def test_generate_drafts_with_the_assistant_that_is_named(folder: Path) -> None:
+    given = ["ab", "--model", str(folder), "--max-new-tokens", "9", "--seed", "1", "--json"]
+    plain = json.loads(run("generate", *given).stdout)
+    drafting = ["--assistant", str(folder), "--drafter", "assistant=num_tokens=3"]
+    facts = json.loads(run("generate", *given, *drafting).stdout)
+    assert facts["token_ids"] == plain["token_ids"]
+    assert facts["trace"]["acceptance"]["assistant"]["kept"] > 0
+    assert facts["trace"]["forwards"] < plain["trace"]["forwards"]
+
+
 def test_generate_takes_a_recipe_and_a_schema_and_what_is_given_wins(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text('processors = ["temperature=0.5"]\nseed = 4\nmax_new_tokens = 3\n')
     (tmp_path / "s.json").write_text('{"enum": [12, 13]}')

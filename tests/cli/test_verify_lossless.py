@@ -23,6 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_model(vocab=len(tokenizer), layers=1).save_pretrained(path)
     tokenizer.save_pretrained(path)
     (path / "right.toml").write_text(LOOKUP)
+    (path / "assisted.toml").write_text(LOOKUP.replace("lookup=min_ngram=1", "assistant=num_tokens=3"))
     (path / "cool.toml").write_text(LOOKUP + 'processors = ["temperature=0.5"]\n')
     return path
 
@@ -46,6 +47,13 @@ def test_another_law_fails_with_exit_code_1_and_says_where(folder: Path) -> None
     assert result.exit_code == 1
     assert verdict["outcome"] == "fail"
     assert "same ids" in verdict["because"]
+
+
+def test_a_recipe_with_an_assistant_is_judged_with_the_one_that_is_named(folder: Path) -> None:
+    arguments = ["assisted.toml", "--samples", "40", "--bound", "0.2", "--assistant", str(folder), "--json"]
+    verdict = json.loads(run(folder, *arguments).stdout)
+    assert verdict["outcome"] == "pass", verdict
+    assert verdict["kept"] > 0
 
 
 def test_few_samples_are_no_verdict_with_exit_code_2(folder: Path) -> None:

@@ -94,6 +94,18 @@ def test_the_page_of_the_command_line_has_every_option_and_no_other(command: str
     assert named == options
 
 
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_the_page_of_the_command_line_has_the_defaults_that_are_one_value(command: str) -> None:
+    defaults = {
+        flag: str(param.default).removesuffix(".0") for param in COMMANDS[command].params for flag in param.opts
+    }
+    row = r"^\| `(--[a-z-]+)[^|]*\|.*\| `?([\w.]+)`? \|$"
+    rows = re.findall(row, section(DOCS / "cli.md", f"## decodeplug {command}"), re.MULTILINE)
+    words = {"off": "False", "on": "True", "none": "None", "drawn": "None"}
+    said = {flag: words.get(value, value) for flag, value in rows}
+    assert said == {flag: defaults[flag] for flag in said}
+
+
 def test_the_table_of_processors_is_what_is_registered() -> None:
     registry = Plugins.load("none").registry
     expected = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from decodeplug.cli.assistant import Assistant, drafting_with
 from decodeplug.cli.output import Json, say_json
 from decodeplug.errors import BadOption
 
@@ -46,6 +47,7 @@ def generate(
     drafter: Annotated[
         list[str] | None, typer.Option(help="A drafter such as lookup, or none; repeat the option.")
     ] = None,
+    assistant: Assistant = None,
     max_new_tokens: Annotated[
         int | None, typer.Option(help="New tokens at most; 200 where a recipe does not say it either.")
     ] = None,
@@ -73,7 +75,7 @@ def generate(
     options |= {name: value for name, value in given.items() if value is not None and value != []}
     Request("", **options)  # what is wrong with the options is said before a model is loaded
     text = sys.stdin.read() if prompt == "-" else prompt
-    with Host.from_pretrained(model) as host:
+    with Host.from_pretrained(model) as host, drafting_with(assistant) as options["assistant"]:
         messages = not raw and getattr(host.tokenizer, "chat_template", None)
         ready = [{"role": "user", "content": text}] if messages else text
         if as_json:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from decodeplug.cli.assistant import Assistant, drafting_with
 from decodeplug.cli.output import Json, say_json, say_table
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def verify_lossless(
     against: Annotated[
         Path | None, typer.Option(help="Another recipe, whose law is the right one; without it the recipe's own.")
     ] = None,
+    assistant: Assistant = None,
     samples: Annotated[int, typer.Option(help="Texts to draw with the recipe, and as many without.")] = 400,
     tokens: Annotated[
         int | None, typer.Option(help="New tokens of a text at most; what the recipe says, else 16.")
@@ -44,10 +46,10 @@ def verify_lossless(
 
     judged = Recipe.load(recipe)  # what is wrong with the files is said before a model is loaded
     law = None if against is None else Recipe.load(against)
-    with Host.from_pretrained(model) as host, _progress() as tell:
+    with Host.from_pretrained(model) as host, drafting_with(assistant) as smaller, _progress() as tell:
         verdict = verify(
             host,
-            judged,
+            {**judged.options, "assistant": smaller},
             prompt or PROMPTS,
             against=law,
             samples=samples,
