@@ -163,7 +163,8 @@ class Drafter(Protocol):
     - ``open(request: Opening) -> Drafter``, if it has a memory: it gives each request a drafter of its own. All
       lanes that this one is asked for begin with the request's prompt, and ``lane.seed[1]``, the number of the
       hypothesis, tells them apart. The memory decides nothing: the same lane gives the same draft, whatever was
-      asked before, for a lane may be forked, and what was drafted may be rejected.
+      asked before, for a lane may be forked, and what was drafted may be rejected. Only of hidden states may it know
+      more than one that was just opened: those that it was shown.
     - ``reads_references = True``: it looks at ``Opening.references``; else a request that has some is told that
       nobody does.
     - ``draft_all(asks) -> list[Draft]``, with ``asks`` pairs of a lane and its room: the same for several lanes at

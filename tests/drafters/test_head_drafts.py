@@ -14,6 +14,7 @@ from torch import Tensor
 
 from decodeplug.discovery import Plugins
 from decodeplug.drafters import HeadDrafts
+from decodeplug.drafters.measured import MeasuredPrice
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.heads import Heads
 from decodeplug.noise import gumbel
@@ -88,6 +89,19 @@ def test_without_hidden_states_there_is_no_draft(heads: Heads, lane: MakeLane) -
     assert drafter.draft(lane(12, 0), 4) == NO_DRAFT
     assert len(drafter.draft(lane(12), 9)) == 3
     assert len(drafter.draft(lane(12), 2)) == 2
+
+
+def test_a_further_token_is_drafted_while_those_before_it_are_likelier_than_it_is_dear(
+    recurrent: Heads, lane: MakeLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sure = HeadDrafts(heads=recurrent).draft(lane(20), 3).confidence
+    likely = [sure[0], sure[0] * sure[1]]
+    assert all(0 < share < 1 for share in likely)
+    monkeypatch.undo()  # of whole drafts
+    for count, share in enumerate(likely, start=1):
+        for price, drafted in ((0.99 * share, count + 1), (1.01 * share, count)):
+            monkeypatch.setattr(MeasuredPrice, "of", lambda self, lane, price=price: price)
+            assert len(HeadDrafts(heads=recurrent).draft(lane(20), count + 1)) == drafted
 
 
 def test_independent_heads_foresee_from_the_last_hidden_state(model: Any, lane: MakeLane) -> None:

@@ -35,8 +35,9 @@ class Chain:
     with the most expected tokens per cost of the forward, or a longer one that is as good but for 7 %, and no worse than none:
     the expectation comes from how each drafter did in this lane, the cost from measured forwards. Where drafts do not
     help, their length goes to 0, and they are tried again now and then: where the gain is in doubt, the expected loss is at most
-    what drafts have saved this lane before, one forward, and 15 in 1,000 tokens; where it is clear, one forward more. What was
-    lost is held against all drafters.
+    what drafts have saved this lane before, one forward, and 15 in 1,000 tokens; where it is clear, one forward more, but for
+    a drafter whose tokens have a price and that was not asked yet. What was lost is held against all drafters. Tokens of one
+    that ``insists``, and those that were drawn, are never cut off.
 
     :param drafters: Drafters, in the order in which they are asked. A chain is made of the
         parts themselves: where they are named, a host makes the chain of them.

@@ -77,7 +77,7 @@ Share: of the model's own greedy tokens, on text that was not learned from. Head
 Chained: the same where all heads before it must be right too. A draft of all heads would give
 {self.tokens_per_forward:.2f} tokens for each forward.
 
-- Text: {self.text}; {self.text_tokens:,} tokens, of which every sixteenth row was held out.
+- Text: {self.text}; {self.text_tokens:,} tokens that were learned from; every sixteenth row was held out.
 - Training: {self.steps:,} steps, {self.tokens:,} tokens read, {self.minutes:.1f} minutes, objective "{self.objective}", loss {self.loss:.3f}.{stopped}
 - They can draft {self.vocab:,} of {self.identity.vocab_size:,} ids, which cover {self.covered:.1%} of the held-out text.
 - Model: `{self.identity.model_type}`, hidden size {self.identity.hidden_size}. They refuse every other one.
