@@ -50,11 +50,11 @@ class FormulaRow:
         ]
 
 
-def formula_rows() -> list[FormulaRow]:
-    """One row for each draft length."""
+def formula_rows(texts: int = TEXTS) -> list[FormulaRow]:
+    """One row for each draft length, from so many texts."""
     model = tiny_model(vocab=64)
     host, assistant = Host(model, None, plugins=[]), like(model, strength=0.5)
-    return [_row(host, assistant, g) for g in LENGTHS]
+    return [_row(host, assistant, g, texts) for g in LENGTHS]
 
 
 def farthest(rows: list[FormulaRow]) -> float:
@@ -62,7 +62,7 @@ def farthest(rows: list[FormulaRow]) -> float:
     return max(abs(row.per_forward / row.expected - 1) for row in rows)
 
 
-def _row(host: Host, assistant: object, g: int) -> FormulaRow:
+def _row(host: Host, assistant: object, g: int, texts: int) -> FormulaRow:
     requests = [
         Request(
             [1 + seed % 40, 2, 3],
@@ -75,7 +75,7 @@ def _row(host: Host, assistant: object, g: int) -> FormulaRow:
             end_ids=[],
             seed=seed,
         )
-        for seed in range(TEXTS)
+        for seed in range(texts)
     ]
     judged: list[list[int]] = []  # for each full draft, 1 for each token that was kept and 0 for the first that was not
     for result in host.generate_batch(requests):

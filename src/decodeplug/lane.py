@@ -114,11 +114,24 @@ class Lane:
                 self.ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.score
             )
         ids = tuple(self.ids)  # drafters get a copy, so that none of them can change the text
+        in_pieces = (
+            self.prefilled and self.held < len(self.ids) - 1
+        )  # its hidden states are not yet next to the last id
         return LaneView(
-            ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.score,
-            None if self.prefilled and self.held < len(self.ids) - 1 else self.hidden,  # of pieces: not yet next to the last id
-            job.samples, job.wants_probabilities, Drawing(job, ids, key), costs.seconds(lanes) / lanes,
-        )  # fmt: skip
+            ids,
+            job.prompt_length,
+            job.constraint,
+            self.state,
+            self.records,
+            cost,
+            key,
+            self.score,
+            hidden=None if in_pieces else self.hidden,
+            samples=job.samples,
+            wants_probabilities=job.wants_probabilities,
+            draw=Drawing(job, ids, key),
+            forward_s=costs.seconds(lanes) / lanes,
+        )
 
 
 @dataclass(slots=True, eq=False)

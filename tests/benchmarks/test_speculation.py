@@ -12,7 +12,7 @@ import pytest
 from contestants import Models
 from speculation import Counted, counts, free_width
 from speculation_cases import CASES, KINDS
-from speculation_formula import FormulaRow, farthest
+from speculation_formula import FormulaRow, farthest, formula_rows
 
 from decodeplug import Host
 from decodeplug.heads.writing import _FORMS, openings
@@ -63,6 +63,13 @@ def test_no_unseen_question_is_about_a_subject_that_heads_are_trained_on() -> No
 )
 def test_the_expected_tokens_are_those_of_the_geometric_sum(acceptance: float, g: int, expected: float) -> None:
     assert FormulaRow(g, acceptance, 1.0, 0.0).expected == pytest.approx(expected)
+
+
+def test_a_true_assistant_saves_the_forwards_that_its_acceptance_makes_expected() -> None:
+    rows = formula_rows(texts=8)
+    assert [row.g for row in rows] == [1, 2, 3, 5, 8]
+    assert all(0.3 < row.acceptance < 0.95 and row.per_forward > 1.3 for row in rows)
+    assert farthest(rows) < 0.1
 
 
 def test_the_farthest_row_counts_whichever_side_it_is_on() -> None:

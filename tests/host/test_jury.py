@@ -67,8 +67,9 @@ def mean(path: Result) -> float:
 def test_a_vote_is_one_prefill(host: Host, model: Any) -> None:
     ids = list(range(3, 23))
     with fed_ids(model) as fed:
-        host.generate(ids, **VOTE)
+        result = host.generate(ids, **VOTE)
     assert fed[0] == len(ids)
+    assert sum(fed) == len(ids) + sum(len(path.token_ids) - 1 for path in all_paths(result))
 
 
 @pytest.mark.parametrize("seed", range(6))
