@@ -80,8 +80,8 @@ def continuous(model: Any, work: Work) -> list[list[int]]:
 def ours(models: Models, work: Work) -> list[list[int]]:
     from decodeplug import Request
 
-    requests = (Request(prompt, max_new_tokens=count, end_ids=[], strategy="greedy") for prompt, count in work)
-    return [result.token_ids for result in models.host.run(requests)]
+    requests = [Request(prompt, max_new_tokens=count, end_ids=[], strategy="greedy") for prompt, count in work]
+    return [result.token_ids for result in models.host.generate_batch(requests)]
 
 
 def timed(
