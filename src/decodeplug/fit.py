@@ -145,7 +145,7 @@ class Fit:
             )
         self._open_lanes(job, hypotheses)
         interventions = self.interventions(request.interventions)
-        _refuse_unseen(interventions, cache)
+        _refuse_by_position(interventions, cache)
         return Ready(asked, job, spec, cache, None if jury is None else Panel(jury, job), interventions)
 
     def interventions(self, given: Sequence[Any]) -> tuple[Intervention, ...]:
@@ -195,7 +195,7 @@ class Fit:
         ]
 
 
-def _refuse_unseen(interventions: Sequence[Intervention], cache: Any) -> None:
+def _refuse_by_position(interventions: Sequence[Intervention], cache: Any) -> None:
     for part in interventions:
         if isinstance(cache, Rolling) and getattr(part, "by_position", False):
             raise IncompatibleParts(

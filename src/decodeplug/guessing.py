@@ -9,6 +9,7 @@ from decodeplug.assistants import Assistants
 from decodeplug.contracts import Drafter, Selector, Strategy
 from decodeplug.errors import BadOption, DecodeplugError, IncompatibleParts, PluginError
 from decodeplug.failure import PartFailure
+from decodeplug.lane import Job
 from decodeplug.opened import opened
 from decodeplug.owners import owner_of
 from decodeplug.reference import encoder, reference_ids
@@ -22,7 +23,7 @@ from decodeplug.values import Opening
 if TYPE_CHECKING:
     from decodeplug.target import Target
 
-__all__ = ["Guessing"]
+__all__ = ["Guessing", "by_default", "note_who_was_never_asked"]
 
 
 class Guessing:
@@ -41,7 +42,7 @@ class Guessing:
         """
         named = request.drafters is not None
         only = getattr(selector, "only_drafters", None)
-        default = _by_default(constrained, bool(request.reference))
+        default = by_default(constrained, bool(request.reference))
         wanted = list(request.drafters or ()) if named else [name for name in default if only is None or name in only]
         drafters = [self._drafter(part, request) for part in wanted]
         known = {drafter.name for drafter in drafters}
@@ -122,6 +123,19 @@ class Guessing:
             trace.notes.append("the assistant is not used: none of the drafters is 'assistant'")
 
 
-def _by_default(constrained: bool, has_reference: bool) -> list[str]:
+def note_who_was_never_asked(job: Job) -> None:
+    """Say so in its trace, when it is over."""
+    asked = {name for lane in job.lanes for name in lane.records}
+    if all(len(lane.new_ids) <= 2 for lane in job.lanes):  # there was hardly a turn to ask in
+        return
+    for drafter in getattr(job.drafter, "drafters", ()):
+        if hasattr(drafter, "price") and drafter.name not in asked:
+            job.trace.notes.append(
+                f"drafter {drafter.name!r} was never asked: what it may save was not worth what its tokens cost; "
+                "with num_tokens, where it has that, it drafts whatever it costs"
+            )
+
+
+def by_default(constrained: bool, has_reference: bool) -> list[str]:
     """The drafters of a request that names none: those that have something to draft from."""
     return ["forced"] * constrained + ["lookup"] * (constrained or has_reference)

@@ -103,7 +103,7 @@ class Host:
 
     @classmethod
     def from_pipeline(cls, pipe: Any, **options: Any) -> Host:
-        """A host around the model and tokenizer of a text-generation pipeline.
+        """A host around the model and tokenizer of a text-generation pipeline; its assistant model is not taken.
 
         :param options: As for ``Host``.
         :raises UnsupportedModel: The pipeline is for another task.

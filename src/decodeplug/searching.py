@@ -96,7 +96,7 @@ class Searching:
             raise IncompatibleParts(
                 f"strategy {strategy.name!r}",
                 "acceptance='rejection'",
-                because=f"it chooses by {strategy.selector!r}, and not token by token",
+                because=f"it chooses by {strategy.selector!r}, and rejection takes the place of 'match'",
                 instead="Use acceptance='match'",
             )
         selector: Selector = (

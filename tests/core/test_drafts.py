@@ -13,7 +13,6 @@ from decodeplug import Host, Request
 from decodeplug.drafters import Assistant, Chain
 from decodeplug.drafting import drafts_of
 from decodeplug.testing import assert_follows, like, tiny_model
-from decodeplug.trace import Step
 from decodeplug.values import Draft, LaneView
 from decodeplug.widths import WidthCosts
 
@@ -63,28 +62,35 @@ def test_rejection_with_a_length_that_is_chosen_follows_the_law_where_texts_end(
     model = tiny_model(vocab=8)
     with torch.no_grad():  # the end is likely everywhere
         model.get_output_embeddings().weight.mul_(0.3)
-    assistant, runs = like(model, strength=0.5), 1500
-
-    def lengths(**options: Any) -> tuple[Counter[int], list[Step]]:
-        counts: Counter[int] = Counter()
-        steps: list[Step] = []
-        with Host(model, None, plugins=[]) as host:
-            for start in range(0, runs, 100):
-                requests = [
-                    Request([1, 2], do_sample=True, max_new_tokens=6, seed=seed, **options)
-                    for seed in range(start, start + 100)
-                ]
-                results = host.generate_batch(requests)
-                counts.update(len(result.token_ids) for result in results)
-                steps += [step for result in results for step in result.trace.steps]
-        return counts, steps
-
-    plain, _ = lengths()
-    drafted, steps = lengths(assistant=assistant, strategy="speculative", acceptance="rejection")
+    assistant, runs, prompt, most = like(model, strength=0.5), 1500, [1, 2], 6
+    requests = [
+        Request(
+            prompt, do_sample=True, max_new_tokens=most, seed=seed, assistant=assistant, strategy="speculative",
+            acceptance="rejection",
+        )
+        for seed in range(runs)
+    ]  # fmt: skip
+    with Host(model, None, plugins=[], max_batch=100) as host:
+        end = next(iter(host.end_ids))
+        results = list(host.run(requests))
+    steps = [step for result in results for step in result.trace.steps]
     assert len({len(step.drafted) for step in steps}) > 2, "the length is chosen"
     assert sum(step.rejected for step in steps) > runs / 10
-    cells = sorted(plain)
-    assert_follows([drafted[cell] for cell in cells], [plain[cell] / runs for cell in cells])
+    counts = Counter(len(result.token_ids) for result in results)
+    assert_follows([counts[length] for length in range(1, most + 1)], law_of_lengths(model, prompt, most, end))
+
+
+@torch.no_grad()
+def law_of_lengths(model: Any, prompt: list[int], most: int, end: int) -> list[float]:
+    """How probable it is that a text ends with its first, second ... token, and at the latest with the last of ``most``."""
+    texts, shares, law = torch.tensor([prompt], device=model.device), torch.ones(1, device=model.device), list[float]()
+    for _ in range(most - 1):
+        after = shares[:, None] * model(texts).logits[:, -1].float().softmax(-1)
+        law.append(float(after[:, end].sum()))
+        others = [token for token in range(after.shape[1]) if token != end]
+        texts = torch.cat([torch.cat([texts, torch.full_like(texts[:, :1], token)], 1) for token in others])
+        shares = torch.cat([after[:, token] for token in others])
+    return [*law, 1 - sum(law)]
 
 
 @dataclass(eq=False)

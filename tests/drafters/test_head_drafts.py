@@ -19,7 +19,7 @@ from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.heads import Heads
 from decodeplug.noise import gumbel
 from decodeplug.testing import check_drafter, lane_views, tiny_model
-from decodeplug.values import NO_DRAFT, LaneView
+from decodeplug.values import NO_DRAFT, Draft, LaneView
 
 KINDS = ["independent", "recurrent"]
 MakeLane = Callable[..., LaneView]
@@ -43,12 +43,6 @@ def recurrent(model: Any) -> Heads:
 def half(model: Any) -> torch.Tensor:
     """Every second id."""
     return torch.arange(0, model.config.vocab_size, 2)
-
-
-@pytest.fixture(autouse=True)
-def whole_drafts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Heads that have learned nothing are sure of nothing."""
-    monkeypatch.setattr("decodeplug.drafters.heads._WORTH", 0.0)
 
 
 IDS = torch.randint(0, 259, (60,), generator=torch.Generator().manual_seed(3)).tolist()
@@ -80,39 +74,26 @@ def test_it_keeps_the_laws_of_a_drafter(heads: Heads, lane: MakeLane) -> None:
         lane(33, wants_probabilities=True),
         *lane_views(),  # without hidden states
     ]
-    check_drafter(HeadDrafts(heads=heads), lanes, vocab=259)
+    check_drafter(HeadDrafts(heads=heads, num_tokens=9), lanes, vocab=259)
 
 
 def test_without_hidden_states_there_is_no_draft(heads: Heads, lane: MakeLane) -> None:
-    drafter = HeadDrafts(heads=heads)
+    drafter = HeadDrafts(heads=heads, num_tokens=9)
     assert drafter.draft(lane_views()[2], 4) == NO_DRAFT
     assert drafter.draft(lane(12, 0), 4) == NO_DRAFT
     assert len(drafter.draft(lane(12), 9)) == 3
     assert len(drafter.draft(lane(12), 2)) == 2
 
 
-def test_a_further_token_is_drafted_while_those_before_it_are_likelier_than_it_is_dear(
-    recurrent: Heads, lane: MakeLane, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sure = HeadDrafts(heads=recurrent).draft(lane(20), 3).confidence
-    likely = [sure[0], sure[0] * sure[1]]
-    assert all(0 < share < 1 for share in likely)
-    monkeypatch.undo()  # of whole drafts
-    for count, share in enumerate(likely, start=1):
-        for price, drafted in ((0.99 * share, count + 1), (1.01 * share, count)):
-            monkeypatch.setattr(MeasuredPrice, "of", lambda self, lane, price=price: price)
-            assert len(HeadDrafts(heads=recurrent).draft(lane(20), count + 1)) == drafted
-
-
 def test_independent_heads_foresee_from_the_last_hidden_state(model: Any, lane: MakeLane) -> None:
     heads = random_heads(model, "independent", ids=half(model))
     states: Any = heads.part(hidden_of(model, IDS[:19])[-1].float())
     expected = heads.vocabulary.ids[heads.output(states).argmax(-1)].tolist()
-    assert list(HeadDrafts(heads=heads).draft(lane(20, 1), 3).tokens) == expected
+    assert list(HeadDrafts(heads=heads, num_tokens=9).draft(lane(20, 1), 3).tokens) == expected
 
 
 def test_the_recurrent_head_drafts_what_it_was_trained_to_foresee(recurrent: Heads, model: Any, lane: MakeLane) -> None:
-    draft = HeadDrafts(heads=recurrent).draft(lane(20), 3).tokens
+    draft = HeadDrafts(heads=recurrent, num_tokens=9).draft(lane(20), 3).tokens
     ids = [*IDS[:20], *draft]  # along its own draft, training sees what drafting saw
     foreseen = recurrent.foresee(hidden_of(model, ids)[None].float(), torch.tensor([ids], device=model.device))
     found = [int(recurrent.vocabulary.ids[recurrent.output(states[0, 18]).argmax()]) for states in foreseen]
@@ -120,11 +101,11 @@ def test_the_recurrent_head_drafts_what_it_was_trained_to_foresee(recurrent: Hea
 
 
 def test_drafting_turn_by_turn_is_drafting_from_scratch(recurrent: Heads, lane: MakeLane) -> None:
-    drafter = HeadDrafts(heads=recurrent)
+    drafter = HeadDrafts(heads=recurrent, num_tokens=9)
     length, by_turns, afresh = 6, [], []
     for kept in (5, 1, 3, 1, 1, 2, 4, 1):  # ids that a turn has committed
         by_turns.append(drafter.draft(lane(length, kept), 3).tokens)
-        afresh.append(HeadDrafts(heads=recurrent).draft(lane(length), 3).tokens)
+        afresh.append(HeadDrafts(heads=recurrent, num_tokens=9).draft(lane(length), 3).tokens)
         length += 3
         drafter.draft(lane(length - 1, 2), 3)
         drafter.draft(lane(length, 1), 3)
@@ -133,29 +114,29 @@ def test_drafting_turn_by_turn_is_drafting_from_scratch(recurrent: Heads, lane: 
 
 
 def test_what_is_remembered_matters_and_hypotheses_are_told_apart(recurrent: Heads, lane: MakeLane) -> None:
-    drafter = HeadDrafts(heads=recurrent)
+    drafter = HeadDrafts(heads=recurrent, num_tokens=9)
     drafter.draft(lane(40, seed=(0, 0)), 3)
     with_past = drafter.draft(lane(41, 1, seed=(0, 0)), 3).tokens
     without = drafter.draft(lane(41, 1, seed=(0, 1)), 3).tokens
-    assert with_past == HeadDrafts(heads=recurrent).draft(lane(41), 3).tokens
-    assert without == HeadDrafts(heads=recurrent).draft(lane(41, 1), 3).tokens
+    assert with_past == HeadDrafts(heads=recurrent, num_tokens=9).draft(lane(41), 3).tokens
+    assert without == HeadDrafts(heads=recurrent, num_tokens=9).draft(lane(41, 1), 3).tokens
     assert with_past != without
 
 
 def test_positions_of_another_text_are_forgotten(recurrent: Heads, lane: MakeLane) -> None:
-    drafter = HeadDrafts(heads=recurrent)
+    drafter = HeadDrafts(heads=recurrent, num_tokens=9)
     drafter.draft(lane(40), 3)
     other = [*IDS[:25], *reversed(IDS[25:])]
     # The position before the first other id knows that id: the new hidden states begin there.
     assert IDS[25] != other[25]
     found = drafter.draft(lane(30, 5, ids=other), 3).tokens
-    assert found == HeadDrafts(heads=recurrent).draft(lane(30, ids=other), 3).tokens
+    assert found == HeadDrafts(heads=recurrent, num_tokens=9).draft(lane(30, ids=other), 3).tokens
     shorter = drafter.draft(lane(12, 1), 3).tokens
-    assert shorter == HeadDrafts(heads=recurrent).draft(lane(12), 3).tokens
+    assert shorter == HeadDrafts(heads=recurrent, num_tokens=9).draft(lane(12), 3).tokens
 
 
 def test_a_hole_in_what_is_remembered_is_left_open(recurrent: Heads, lane: MakeLane) -> None:
-    drafter = HeadDrafts(heads=recurrent)
+    drafter = HeadDrafts(heads=recurrent, num_tokens=9)
     drafter.draft(lane(20), 3)
     drafter.draft(lane(30, 2), 3)  # positions 19 to 26 never came
     (remembered,) = drafter._remembered.all().values()
@@ -168,18 +149,18 @@ def test_no_more_is_remembered_than_it_looks_back(
 ) -> None:
     monkeypatch.setattr("decodeplug.drafters.heads._WINDOW", 8)
     monkeypatch.setattr("decodeplug.drafters.hypotheses.HYPOTHESES", 2)
-    drafter = HeadDrafts(heads=recurrent)
+    drafter = HeadDrafts(heads=recurrent, num_tokens=9)
     drafter.draft(lane(30), 3)
     by_turns = drafter.draft(lane(33, 3), 3).tokens
     assert [len(kept.positions) for kept in drafter._remembered.all().values()] == [8]
-    assert by_turns == HeadDrafts(heads=recurrent).draft(lane(33), 3).tokens
+    assert by_turns == HeadDrafts(heads=recurrent, num_tokens=9).draft(lane(33), 3).tokens
     for number in range(5):
         drafter.draft(lane(30, seed=(0, number)), 3)
     assert list(drafter._remembered.all()) == [(0, 3), (0, 4)]
 
 
 def test_a_lane_that_samples_draws_with_its_own_noise(heads: Heads, lane: MakeLane) -> None:
-    drafter = HeadDrafts(heads=heads)
+    drafter = HeadDrafts(heads=heads, num_tokens=9)
     view = lane(20, samples=True, wants_probabilities=True, seed=(9, 4))
     draft = drafter.draft(view, 3)
     assert len(draft.probabilities) == 3
@@ -194,7 +175,7 @@ def test_a_lane_that_samples_draws_with_its_own_noise(heads: Heads, lane: MakeLa
 
 
 def test_greedy_drafts_are_drawn_from_nothing(heads: Heads, lane: MakeLane) -> None:
-    drafter = HeadDrafts(heads=heads)
+    drafter = HeadDrafts(heads=heads, num_tokens=9)
     assert drafter.draft(lane(20), 3).probabilities == ()
     assert drafter.draft(lane(20, wants_probabilities=True), 3).probabilities == ()
 
@@ -203,12 +184,12 @@ def test_a_folder_is_bound_to_the_model_that_it_was_trained_for(
     heads: Heads, model: Any, lane: MakeLane, tmp_path: Path
 ) -> None:
     heads.save(tmp_path, {})
-    drafter: Any = Plugins.load("none").registry.build("drafter", f"heads={tmp_path}")
+    drafter: Any = Plugins.load("none").registry.build("drafter", f"heads={tmp_path},num_tokens=9")
     with pytest.raises(BadOption, match="bound to its model"):
         drafter.draft(lane(20), 3)
     with pytest.raises(IncompatibleParts, match="the heads in"):
         drafter.bind(tiny_model(seed=1))
-    bound, given = drafter.bind(model).draft(lane(20), 3), HeadDrafts(heads=heads).draft(lane(20), 3)
+    bound, given = drafter.bind(model).draft(lane(20), 3), HeadDrafts(heads=heads, num_tokens=9).draft(lane(20), 3)
     assert bound.tokens[0] == given.tokens[0]
     assert bound.confidence == pytest.approx(given.confidence, abs=0.05), "bfloat16 at most is between them"
 
@@ -219,7 +200,7 @@ def test_heads_that_are_loaded_to_draft_are_in_the_faster_dtype(
 ) -> None:
     heads.save(tmp_path, {})
     monkeypatch.setattr("decodeplug.heads.trained.multiplies_faster_in_bfloat16", lambda device: is_faster)
-    drafter = HeadDrafts(path=str(tmp_path)).bind(model)
+    drafter = HeadDrafts(path=str(tmp_path), num_tokens=9).bind(model)
     assert drafter.heads is not None
     dtype = torch.bfloat16 if is_faster and model.device.type != "cuda" else torch.float32
     assert {part.dtype for part in (*drafter.heads.part.parameters(), drafter.heads.output.rows)} == {dtype}
@@ -228,22 +209,25 @@ def test_heads_that_are_loaded_to_draft_are_in_the_faster_dtype(
     assert all(law is not None and law.dtype == torch.float32 for law in drafter.draft(view, 3).probabilities)
 
 
-def test_where_the_first_tokens_are_hardly_kept_no_more_are_drafted(
+def test_a_further_token_is_drafted_while_those_before_it_are_likelier_than_it_is_dear(
     recurrent: Heads, lane: MakeLane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = HeadDrafts(heads=recurrent).draft(lane(20), 3)
-    sure = whole.confidence[0]
-    assert sure is not None
-    monkeypatch.setattr("decodeplug.drafters.heads._WORTH", 19.0)
-    cut = HeadDrafts(heads=recurrent).draft(lane(20), 3)
+    def drafted(price: float, **options: Any) -> Draft:
+        monkeypatch.setattr(MeasuredPrice, "of", lambda self, lane: price)
+        return HeadDrafts(heads=recurrent).draft(lane(20, **options), 3)
+
+    whole = HeadDrafts(heads=recurrent, num_tokens=3).draft(lane(20), 3)
+    first, second = (whole.confidence[place] or 0.0 for place in range(2))
+    assert 0 < second < 1 > first > 0
     on_cpu = recurrent.output.rows.is_cpu  # elsewhere to know it would be to wait for it
-    assert cut == (whole.first(1) if on_cpu else whole)
-    sampled = lane(20, samples=True)
-    assert len(HeadDrafts(heads=recurrent).draft(sampled, 3)) == 3, "of noise nobody knows how often it agrees"
+    for likely, count in ((first, 1), (first * second, 2)):
+        assert drafted(1.01 * likely) == (whole.first(count) if on_cpu else whole)
+        assert len(drafted(0.99 * likely)) > count
+    assert len(drafted(0.99, samples=True)) == 3, "of noise nobody knows how often it agrees"
 
 
 def test_loaded_heads_are_of_one_model_too(heads: Heads, model: Any) -> None:
-    drafter = HeadDrafts(heads=heads)
+    drafter = HeadDrafts(heads=heads, num_tokens=9)
     assert drafter.bind(model) is drafter
     assert drafter.bind(tiny_model()) is drafter  # the same weights
     with pytest.raises(IncompatibleParts):

@@ -121,8 +121,7 @@ def test_the_text_is_that_of_no_draft(kind: str, constraint: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["independent", "recurrent"])
-def test_heads_that_know_no_token_that_is_allowed_draw_nothing(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setattr(HeadDrafts, "insists", True, raising=False)
+def test_heads_that_know_no_token_that_is_allowed_draw_nothing(kind: str) -> None:
     odd = regex("[13579]{12}")  # digits whose ids are odd, and these heads have the even ones
     for seed in range(6):
         options: dict[str, Any] = {"constraint": odd, "acceptance": "rejection", "seed": seed, "max_new_tokens": 14}
@@ -133,8 +132,7 @@ def test_heads_that_know_no_token_that_is_allowed_draw_nothing(monkeypatch: pyte
 
 @pytest.mark.parametrize("acceptance", ["match", "rejection"])
 @pytest.mark.parametrize("kind", ["independent", "recurrent"])
-def test_ragged_lanes_get_what_each_gets_alone(monkeypatch: pytest.MonkeyPatch, kind: str, acceptance: str) -> None:
-    monkeypatch.setattr(HeadDrafts, "insists", True, raising=False)  # whatever drafts of a tiny model cost
+def test_ragged_lanes_get_what_each_gets_alone(kind: str, acceptance: str) -> None:
     drafters = [guessing(kind)]
     constraints = [None, regex("[a-z ]{5,30}"), None]
     requests = [

@@ -123,10 +123,9 @@ def test_a_turn_waits_once_whatever_is_asked_of_it(host: Host, texts: str, optio
 
 @pytest.mark.parametrize("kind", ["recurrent", "independent"])
 @pytest.mark.parametrize("texts", TEXTS)
-def test_heads_are_read_once_a_draft(monkeypatch: pytest.MonkeyPatch, host: Host, texts: str, kind: str) -> None:
-    monkeypatch.setattr(HeadDrafts, "insists", True, raising=False)  # though they have learned nothing
+def test_heads_are_read_once_a_draft(host: Host, texts: str, kind: str) -> None:
     heads = Heads.new(host.target.module, kind, 3, torch.arange(3, 200))
-    options: dict[str, Any] = {"drafters": [HeadDrafts(heads=heads)], "end_ids": []}
+    options: dict[str, Any] = {"drafters": [HeadDrafts(heads=heads, num_tokens=3)], "end_ids": []}
     host.generate_batch(requests(TEXTS[texts], options))
     with waits_counted() as places:
         results = host.generate_batch(requests(TEXTS[texts], options))

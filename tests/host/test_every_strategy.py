@@ -38,7 +38,7 @@ def options(strategy: str, model: Any) -> dict[str, Any]:
     if strategy == "speculative":
         options["assistant"] = like(model, strength=0.3)
     if strategy == "mtp":
-        options["drafters"] = [HeadDrafts(heads=random_heads(model, "recurrent"))]
+        options["drafters"] = [HeadDrafts(heads=random_heads(model, "recurrent"), num_tokens=3)]
     return options
 
 
@@ -49,6 +49,8 @@ def test_the_table_has_every_strategy() -> None:
 def test_a_stream_is_the_text_piece_by_piece(host: Host, strategy: str, options: dict[str, Any]) -> None:
     whole, stream = host.generate(PROMPT, **options), host.stream(PROMPT, **options)
     chunks = list(stream)
+    drafted = any(step.drafted for step in stream.result.trace.steps)
+    assert drafted == (strategy in ("speculative", "mtp")), "else its row here would be that of greedy"
     assert "".join(chunk.text for chunk in chunks) == stream.result.text == whole.text
     assert [token for chunk in chunks for token in chunk.token_ids] == stream.result.token_ids == whole.token_ids
     assert [chunk.finish_reason for chunk in chunks] == [None] * (len(chunks) - 1) + [whole.finish_reason]

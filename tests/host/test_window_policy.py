@@ -96,11 +96,11 @@ def test_drafts_batches_and_caches_change_nothing_beyond_the_window(
 
 
 def test_heads_that_read_hidden_states_draft_beyond_the_window() -> None:
-    heads = [HeadDrafts(heads=random_heads(host().model, "recurrent"))]
+    heads = [HeadDrafts(heads=random_heads(host().model, "recurrent"), num_tokens=3)]
     for prompt in ("Once", LONG):
         drafted = host().generate_batch([sinks(prompt, drafters=heads, end_ids=[])])[0]
         assert drafted.token_ids == host().generate_batch([sinks(prompt, drafters=[], end_ids=[])])[0].token_ids
-        assert drafted.trace.drafters == ("heads",)  # whether they drafted, the costs on this machine say
+        assert drafted.trace.acceptance["heads"].drafted > 20
 
 
 def test_log_probabilities_that_are_read_later_are_those_of_what_was_seen() -> None:

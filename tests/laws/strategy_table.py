@@ -46,7 +46,7 @@ def requests(strategy: str, constraint: str, cache_name: str, kind: str = "llama
     if strategy == "speculative":
         options["assistant"] = like(host(kind).model, strength=0.3)
     if strategy == "mtp":
-        options["drafters"] = [HeadDrafts(heads=random_heads(host(kind).model, "recurrent"))]
+        options["drafters"] = [HeadDrafts(heads=random_heads(host(kind).model, "recurrent"), num_tokens=3)]
     return [
         Request(prompt, constraint=CONSTRAINTS[constraint], cache=cache_name, seed=seed, max_new_tokens=14, **options)
         for seed, prompt in enumerate(PROMPTS)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
+import jsonschema
 import pytest
 
 from decodeplug import Request
 from decodeplug.result import Result
-from tests.laws.test_same_text import CONSTRAINTS, PROMPTS, host
+from tests.laws.test_same_text import CHECKED, CONSTRAINTS, PROMPTS, SCHEMA, host
 
 BUDGET = 64
 
@@ -39,6 +41,12 @@ def test_hypotheses_are_valid_and_forced_drafts_and_a_batch_change_none(constrai
         found = [result, *result.alternatives]
         assert len({tuple(one.token_ids) for one in found}) == 3
         assert CONSTRAINTS[constraint] is None or all(one.value is not None for one in found)
+        if constraint not in ("no constraint", "phases"):  # what comes before the marker is any bytes
+            assert all(host().accepts(CONSTRAINTS[constraint], one.text) for one in found)
+        if constraint.startswith("schema"):
+            schema = CHECKED if "checked" in constraint else SCHEMA
+            for one in found:
+                jsonschema.validate(json.loads(one.text), schema)
     drafted = [request(prompt, constraint, ["forced"], do_sample=drawn) for prompt in prompts]
     together = host().generate_batch([*drafted, request(PROMPTS[3], "regex", ["forced"])])
     assert [told(result) for result in together[:2]] == [told(result) for result in plain]

@@ -11,9 +11,14 @@ from drafters.other_ids import with_other_ids
 
 from decodeplug import regex
 from decodeplug.drafters import Assistant, Forced
+from decodeplug.drawing import Drawing
 from decodeplug.guide import Guide
+from decodeplug.lane import Job, Plan
+from decodeplug.rules import Rules
+from decodeplug.selectors import Reject
 from decodeplug.target import Target
 from decodeplug.testing import byte_tokenizer, check_drafter, lane_views, like, tiny_model
+from decodeplug.trace import Trace
 from decodeplug.values import Draft, LaneView, Opening
 from decodeplug.vocabulary import Vocabulary
 
@@ -189,6 +194,20 @@ def test_an_assistant_keeps_the_laws_of_a_drafter(strange: bool) -> None:
     assert drafter.guide.same_ids != strange
     lanes = [replace(lane, ids=[32 + token for token in lane.ids]) for lane in lane_views()]
     check_drafter(drafter, lanes, vocab=len(tokenizer), rooms=(0, 1, 5))
+    assert all(len(drafter.draft(lane, 5)) > 0 for lane in lanes)
+
+
+def test_an_assistant_that_draws_says_from_what() -> None:
+    model = tiny_model(vocab=64)
+    drafter = Assistant(Guide(like(model, strength=0.3), Target(model), None), num_tokens=3)
+    job = Job([5, 6, 7], Plan((), Reject()), Rules(9), Trace(), 0, samples=True)
+    lanes = [
+        replace(lane, samples=True, wants_probabilities=True, draw=Drawing(job, lane.ids, lane.seed))
+        for lane in lane_views()
+    ]
+    check_drafter(drafter, lanes)
+    draft = drafter.draft(lanes[0], 3)
+    assert draft.drawn == 3
 
 
 def test_what_a_constraint_forces_keeps_the_laws_of_a_drafter() -> None:

@@ -15,12 +15,6 @@ from decodeplug.testing import bpe_tokenizer, like, tiny_model, verify_lossless
 GRAMMAR = {"name": "lark", "source": 'start: /[a-f]/ " " /[a-f]/ "."'}
 
 
-@pytest.fixture(autouse=True)
-def drafts_in_every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    for drafter in (HeadDrafts, NativeDrafts):
-        monkeypatch.setattr(drafter, "insists", True, raising=False)
-
-
 def stack(name: str) -> tuple[Host, dict[str, Any]]:
     """A host, and the options that name the drafter."""
     tokenizer = bpe_tokenizer()
@@ -28,8 +22,8 @@ def stack(name: str) -> tuple[Host, dict[str, Any]]:
     model: Any = tiny_model(kind, vocab=len(tokenizer), layers=1, num_mtp_layers=2)
     parts: dict[str, Any] = {
         "assistant": lambda: {"drafters": ["assistant=num_tokens=2"], "assistant": like(model, strength=0.8)},
-        "heads": lambda: {"drafters": [HeadDrafts(heads=random_heads(model, "recurrent"))]},
-        "modules": lambda: {"drafters": [NativeDrafts(native_modules(model))]},
+        "heads": lambda: {"drafters": [HeadDrafts(heads=random_heads(model, "recurrent"), num_tokens=3)]},
+        "modules": lambda: {"drafters": [NativeDrafts(native_modules(model), num_tokens=2)]},
         "chain": lambda: {
             "drafters": ["forced", "lookup=min_ngram=1", "assistant=num_tokens=2"],
             "assistant": like(model, strength=0.8),
@@ -44,7 +38,7 @@ def test_a_stack_with_a_drafter_that_has_a_model_passes(name: str, acceptance: s
     host, drafting = stack(name)
     recipe = {
         "do_sample": True,
-        "processors": ["top-k=20"],
+        "processors": ["top-k=3"],
         "constraint": GRAMMAR,
         "acceptance": acceptance,
         **drafting,

@@ -85,15 +85,19 @@ class Short(BestOfN):
         (Greedy(), {}),
         (Sample(), {}),
         (BeamSearch(), {}),
-        (Speculative(), {"assistant": like(MODEL, strength=0.3)}),
-        (MultiTokenPrediction(), {"drafters": [HeadDrafts(heads=random_heads(MODEL, "recurrent"))]}),
+        (Speculative(), {"assistant": like(MODEL, strength=0.3), "drafters": ["assistant=num_tokens=3"]}),
+        (MultiTokenPrediction(), {"drafters": [HeadDrafts(heads=random_heads(MODEL, "recurrent"), num_tokens=2)]}),
         (SelfConsistency(n=5, answer="[a-z]"), {}),
         (BestOfN(n=3), {}),
         (BestOfN(n=3, scorer="sum"), {}),
     ],
 )
 def test_a_sound_strategy_passes(strategy: Any, options: dict[str, Any]) -> None:
-    check_strategy(strategy, Host(MODEL, TOKENIZER, plugins=[]), **options)
+    host = Host(MODEL, TOKENIZER, plugins=[])
+    check_strategy(strategy, host, **options)
+    if options:
+        steps = host.generate("a", strategy=strategy, max_new_tokens=16, **options).trace.steps
+        assert any(step.drafted for step in steps), "its drafts were judged"
 
 
 def test_a_strategy_that_brings_heads_of_a_folder_passes(tmp_path: Path) -> None:
@@ -109,10 +113,12 @@ def test_a_strategy_that_brings_heads_of_a_folder_passes(tmp_path: Path) -> None
         (made(name="other"), Match, "knows no strategy other"),
         (made(selector="none such"), Match, "there is no selector"),
         (made(drafters=("none such",)), Match, "there is no drafter"),
+        (made(drafters_for=lambda self, model, named: [{"name": "none such"}]), Match, "there is no drafter"),
+        (made(drafters_for=lambda self, model, named: model.no_such_thing), Match, "drafters_for failed"),
         (made(selector="own"), lambda sample=False: RollsDice(), "draws noise although"),
         (made(samples=True, selector="own"), lambda sample=False: Match(), "draws no noise although"),
     ],
-    ids=["name", "samples", "unknown", "selector", "drafter", "noise", "no noise"],
+    ids=["name", "samples", "unknown", "selector", "drafter", "chosen drafter", "choice", "noise", "no noise"],
 )
 def test_a_broken_strategy_is_named(strategy: Any, selector: Any, says: str) -> None:
     with pytest.raises(AssertionError, match=says):

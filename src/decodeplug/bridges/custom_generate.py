@@ -13,8 +13,10 @@ from torch import Tensor
 from decodeplug.bridges.generation_config import beam_options
 from decodeplug.bridges.transformers_processors import TransformersProcessors, from_logits_processors
 from decodeplug.errors import BadOption, IncompatibleParts
+from decodeplug.guessing import by_default
 from decodeplug.request import Request
 from decodeplug.result import Result
+from decodeplug.spec import Spec
 from decodeplug.values import Stage
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ __all__ = ["CustomGenerate"]
 
 _OTHER_WAYS = (
     "assistant_early_exit",
+    "assistant_ensemble_weight",
     "dola_layers",
     "penalty_alpha",
     "constraints",
@@ -131,7 +134,8 @@ class CustomGenerate:
             said = {name: value for name, value in (config.cache_config or {}).items() if name != "config"}
             options["cache"] = {"name": "transformers-quantized", **said}
         if drafters := _drafters(config):
-            options["drafters"] = ["forced"] * ("constraint" in self._options) + drafters
+            default = by_default("constraint" in self._options, "reference" in self._options)
+            options["drafters"] = [name for name in default if name != Spec.of(drafters[0]).name] + drafters
         options["stop"] = _stop_strings(criteria)
         options["stopping_criteria"] = _others(criteria)
         if (seconds := getattr(config, "max_time", None)) is not None:

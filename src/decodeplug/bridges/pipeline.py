@@ -52,6 +52,8 @@ class HostPipeline(TextGenerationPipeline):
         if host.tokenizer is None:
             raise BadOption("pipeline", wanted="a host with a tokenizer: Host(model, tokenizer)")
         generates = {name: options.pop(name) for name in _GENERATES if options.get(name) is not None}
+        self._assistants: dict[tuple[int, int], tuple[Any, Any]] = {}
+        options = {**self._with_assistant(options), **options}
         host.custom_generate(**options)  # wrong options show here, not in the first call
         self.host = host
         self.host_options = options
@@ -61,9 +63,21 @@ class HostPipeline(TextGenerationPipeline):
         super().__init__(model=module, tokenizer=host.tokenizer, task="text-generation", **generates)
 
     def _forward(self, model_inputs: Any, **generate_kwargs: Any) -> Any:
-        own = {name: generate_kwargs.pop(name) for name in _OWN if name in generate_kwargs}
-        assistant, tokenizer = (generate_kwargs.pop(f"assistant_{name}", None) for name in ("model", "tokenizer"))
-        if assistant is not None:
-            own.setdefault("assistant", assistant if tokenizer is None else type(self.host)(assistant, tokenizer))
+        own = self._with_assistant(generate_kwargs)
+        own |= {name: generate_kwargs.pop(name) for name in _OWN if name in generate_kwargs}
         decode = self.host.custom_generate(**{**self.host_options, **own})
         return super()._forward(model_inputs, custom_generate=decode, **generate_kwargs)
+
+    def _with_assistant(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The option ``assistant``, if these have what transformers calls ``assistant_model``, which is taken out of them."""
+        assistant, tokenizer = (options.pop(f"assistant_{name}", None) for name in ("model", "tokenizer"))
+        if assistant is None:
+            return {}
+        if tokenizer is None:
+            return {"assistant": assistant}
+        from decodeplug.host import Host
+
+        key = id(assistant), id(tokenizer)
+        if key not in self._assistants:  # one host for all calls, so that what it has measured and holds is kept
+            self._assistants[key] = Host(assistant, tokenizer, plugins=[]), tokenizer
+        return {"assistant": self._assistants[key][0]}

@@ -75,7 +75,8 @@ def generate(
     options |= {name: value for name, value in given.items() if value is not None and value != []}
     Request("", **options)  # what is wrong with the options is said before a model is loaded
     text = sys.stdin.read() if prompt == "-" else prompt
-    with Host.from_pretrained(model) as host, drafting_with(assistant) as options["assistant"]:
+    with Host.from_pretrained(model) as host, drafting_with(assistant) as smaller:
+        options["assistant"] = smaller
         messages = not raw and getattr(host.tokenizer, "chat_template", None)
         ready = [{"role": "user", "content": text}] if messages else text
         if as_json:

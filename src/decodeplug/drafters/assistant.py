@@ -13,9 +13,9 @@ from torch import Tensor
 from decodeplug.drafters.measured import MeasuredPrice
 from decodeplug.drafters.prefixes import Prefixes
 from decodeplug.drawn import Choice, Drawn, Draws
-from decodeplug.errors import BadOption
 from decodeplug.failure import PartFailure
 from decodeplug.values import NO_DRAFT, Draft, LaneView
+from decodeplug.whole import whole_number
 
 __all__ = ["Assistant", "Guide"]
 
@@ -70,8 +70,7 @@ class Assistant:
     prior: ClassVar[float] = 0.7
 
     def __init__(self, model: Guide, num_tokens: int | None = None) -> None:
-        if num_tokens is not None and num_tokens < 1:
-            raise BadOption("assistant", num_tokens=num_tokens, wanted="at least 1, or none to have it chosen")
+        whole_number("assistant", "num_tokens", num_tokens, 1, or_none=True)
         self.guide, self.num_tokens = model, num_tokens
         self.insists = num_tokens is not None
         self._lock = threading.Lock()
@@ -102,7 +101,7 @@ class Assistant:
             self._prefixes = Prefixes(guide.session())
         texts = [list(lane.ids) if guide.same_ids else guide.translated(lane.ids) for lane, _ in asks]
         writings = [
-            _Writing(lane, self._room(text, room), lane.draw if guide.same_ids else None)
+            _Writing(lane, self._room(lane, text, room), lane.draw if guide.same_ids else None)
             for (lane, room), text in zip(asks, texts, strict=True)
         ]
         wanted = [text if writing.room > 0 else [] for writing, text in zip(writings, texts, strict=True)]
@@ -113,24 +112,28 @@ class Assistant:
             made = [(writings[index], writings[index].choice(row)) for index, row in zip(going, rows, strict=True)]
             _write([(writing, choice) for writing, choice in made if choice is not None])
             read = max(read, self._prefixes.fed)
-        drafts = [self._draft_of(writing) for writing in writings]
-        # With what it takes to say the texts in the words of another tokenizer, and the drafts in ours.
-        self._price.note(time.perf_counter() - began, sum(len(writing.ids) for writing in writings), read)
+        drafts = [self._draft_of(writing, room) for writing, (_, room) in zip(writings, asks, strict=True)]
+        if tokens := sum(map(len, drafts)):
+            # Of ours; with what it takes to say the texts in the words of another tokenizer, and the drafts in our own.
+            self._price.note(time.perf_counter() - began, tokens, read)
         return drafts
 
-    def _room(self, text: Sequence[int], room: int) -> int:
-        if not self.guide.knows(text):
-            return 0
-        window = self.guide.context_window
-        room = room if window is None else min(room, window - len(text))
+    def _most(self, room: int) -> int:
         return room if self.num_tokens is None else min(room, self.num_tokens)
 
-    def _draft_of(self, writing: _Writing) -> Draft:
+    def _room(self, lane: LaneView, text: Sequence[int], room: int) -> int:
+        """In tokens of its own, of which the text may have more or fewer."""
+        if not self.guide.knows(text):
+            return 0
+        window, wanted = self.guide.context_window, -(-self._most(room) * len(text) // len(lane.ids))
+        return wanted if window is None else min(wanted, window - len(text))
+
+    def _draft_of(self, writing: _Writing, room: int) -> Draft:
         tokens: Sequence[int] = writing.ids
         if not tokens:
             return NO_DRAFT
         if not self.guide.same_ids:
-            tokens = self.guide.back(writing.lane.ids, tokens)[: writing.room]
+            tokens = self.guide.back(writing.lane.ids, tokens)[: self._most(room)]
         laws = tuple(writing.laws) if writing.lane.wants_probabilities and self.guide.same_ids else ()
         return Draft(tuple(tokens), (self.name,) * len(tokens), laws)
 

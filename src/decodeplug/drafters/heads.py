@@ -17,6 +17,7 @@ from decodeplug.drafters.measured import MeasuredPrice
 from decodeplug.drafters.prefixes import common_prefix
 from decodeplug.errors import BadOption
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Opening
+from decodeplug.whole import whole_number
 
 if TYPE_CHECKING:
     from decodeplug.heads import Heads
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HeadDrafts"]
 
-_WORTH = 1.0  # a further token is drafted while those before it will be kept with at least so many times its price
 _WINDOW = 256  # positions that the recurrent head looks back: as many as it was trained with
 
 
@@ -39,7 +39,9 @@ class HeadDrafts:
     whose hidden states this drafter never got are left out.
 
     :param path: The folder with the heads. :param heads: In its place, heads that are loaded.
-    :raises BadOption: Not exactly one of the two is given.
+    :param num_tokens: Tokens to draft in every turn, at most one for each head. None: as many as measured acceptance and costs make
+        worth it.
+    :raises BadOption: Not exactly one of the first two is given, or ``num_tokens`` is below 1.
     Source: arXiv:2401.10774, section 2.1; arXiv:2412.19437, section 2.2; arXiv:2401.15077, section 4.1.
     """
 
@@ -47,9 +49,12 @@ class HeadDrafts:
     prior: ClassVar[float] = 0.4
     needs_hidden: ClassVar[bool] = True
 
-    def __init__(self, path: str = "", heads: Any = None) -> None:
+    def __init__(self, path: str = "", heads: Any = None, num_tokens: int | None = None) -> None:
         if bool(path) == (heads is not None):
             raise BadOption("heads", path=str(path), wanted="a folder that `decodeplug train-heads` wrote, or heads")
+        whole_number("heads", "num_tokens", num_tokens, 1, or_none=True)
+        self.num_tokens = num_tokens
+        self.insists = num_tokens is not None
         self.path = Path(path) if path else None
         self.heads: Heads | None = heads
         self._remembered: Hypotheses[_Remembered] = Hypotheses()
@@ -62,7 +67,7 @@ class HeadDrafts:
         :raises IncompatibleParts: They were trained for another model.
         """
         bound = self if request.model is None else self.bind(request.model)
-        return HeadDrafts(path=str(bound.path or ""), heads=bound.heads)
+        return HeadDrafts(str(bound.path or ""), bound.heads, self.num_tokens)
 
     def price(self, lane: LaneView) -> float:
         """What one drafted token costs, in forwards of width 1 of the model."""
@@ -78,7 +83,7 @@ class HeadDrafts:
 
         if self.heads is None:
             assert self.path is not None
-            return HeadDrafts(heads=loaded(self.path, model))
+            return HeadDrafts(heads=loaded(self.path, model), num_tokens=self.num_tokens)
         if self.heads.embedding is not model.get_input_embeddings():
             self.heads.identity.check(model, "the Heads object that was given", "decodeplug train-heads")
         return self
@@ -92,7 +97,7 @@ class HeadDrafts:
         heads = self.heads
         if heads is None:
             raise BadOption("heads", path=str(self.path), wanted="a drafter that was bound to its model: bind(model)")
-        count = min(room, heads.count)
+        count = min(room, heads.count, self.num_tokens or room)
         if lane.hidden is None or not len(lane.hidden) or count <= 0:
             return NO_DRAFT
         began, draws = time.perf_counter(), Draws(heads.vocabulary, lane)
@@ -113,7 +118,9 @@ class HeadDrafts:
 
     def _one_after_the_other(self, heads: Any, lane: LaneView, count: int, draws: Draws) -> None:
         states, memory = self._read(heads, lane)
-        worth = _WORTH * self._price.of(lane)
+        worth = (
+            0.0 if self.insists else self._price.of(lane)
+        )  # while those before it are likelier to be kept than it is dear
         for step in range(count):
             token = draws.add(heads.output(states[:, -1]))
             if draws.ended or draws.hope < worth:

@@ -18,6 +18,7 @@ from decodeplug.errors import BadOption
 from decodeplug.heads.cut import CutVocabulary
 from decodeplug.native_modules import check_belong, modules_of, new_cache, scores_of, width_of
 from decodeplug.values import NO_DRAFT, Draft, LaneView, Opening
+from decodeplug.whole import whole_number
 
 __all__ = ["NativeDrafts"]
 
@@ -35,6 +36,9 @@ class NativeDrafts:
 
     :param modules: A ``transformers.modeling_layers.MtpModel`` made for the model; not modified. None: they are read from the model's own
         checkpoint when the first request asks for them.
+    :param num_tokens: Tokens to draft in every turn, at most one for each module. None: as many as measured acceptance and costs
+        make worth it.
+    :raises BadOption: ``num_tokens`` is below 1.
     Source: DeepSeek-V3, arXiv:2412.19437, section 2.2; ``MtpModel.forward_layer`` of transformers 5.24.
     """
 
@@ -42,8 +46,10 @@ class NativeDrafts:
     prior: ClassVar[float] = 0.7
     needs_hidden: ClassVar[bool] = True
 
-    def __init__(self, modules: Any = None) -> None:
-        self.modules = modules
+    def __init__(self, modules: Any = None, num_tokens: int | None = None) -> None:
+        whole_number("mtp", "num_tokens", num_tokens, 1, or_none=True)
+        self.modules, self.num_tokens = modules, num_tokens
+        self.insists = num_tokens is not None
         self._remembered: Hypotheses[_Remembered] = Hypotheses()
         self._price = MeasuredPrice()
         self._vocabulary: CutVocabulary | None = None
@@ -54,11 +60,11 @@ class NativeDrafts:
         :raises IncompatibleParts: The model has none that can be read, or those given are of another model.
         """
         if request.model is None:
-            return NativeDrafts(self.modules)
+            return NativeDrafts(self.modules, self.num_tokens)
         if self.modules is None:
-            return NativeDrafts(modules_of(request.model))
+            return NativeDrafts(modules_of(request.model), self.num_tokens)
         check_belong(self.modules, request.model)
-        return NativeDrafts(self.modules)
+        return NativeDrafts(self.modules, self.num_tokens)
 
     def price(self, lane: LaneView) -> float:
         """What one drafted token costs, in forwards of width 1 of the model."""
@@ -72,7 +78,7 @@ class NativeDrafts:
         """
         if self.modules is None:
             raise BadOption("mtp", modules=None, wanted="modules, or a drafter that was opened for its model")
-        count = min(room, len(self.modules.layers))
+        count = min(room, len(self.modules.layers), self.num_tokens or room)
         if lane.hidden is None or not len(lane.hidden) or count <= 0:
             return NO_DRAFT
         began, draws = time.perf_counter(), Draws(self._all_ids(), lane)

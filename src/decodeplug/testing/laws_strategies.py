@@ -43,8 +43,7 @@ def check_strategy(
     claim(name in known["strategy"], f"the host knows no strategy {name}")
     selector = getattr(strategy, "selector", None)
     claim(selector in known["selector"], f"strategy {name}: there is no selector {selector!r}")
-    choose = getattr(strategy, "drafters_for", None)
-    for drafter in getattr(strategy, "drafters", ()) if choose is None else choose(host.model, ()):
+    for drafter in _drafters_of(strategy, name, host.target.module):
         claim(Spec.of(drafter).name in known["drafter"], f"strategy {name}: there is no drafter {drafter!r}")
 
     given: dict[str, Any] = {"strategy": strategy, "max_new_tokens": max_new_tokens, **options}
@@ -66,6 +65,15 @@ def check_strategy(
     claim(samples is not True or not same, f"strategy {name} draws no noise although it says that it does")
     if isinstance(strategy, Jury):
         _check_jury(strategy, name, host, prompts, given)
+
+
+def _drafters_of(strategy: Any, name: str, model: Any) -> list[Any]:
+    """Its own, where a request names none."""
+    choose = getattr(strategy, "drafters_for", None)
+    try:
+        return list(getattr(strategy, "drafters", ()) if choose is None else choose(model, ()))
+    except Exception as error:
+        raise AssertionError(f"strategy {name}: drafters_for failed: {type(error).__name__}: {error}") from error
 
 
 def _check_jury(jury: Any, name: str, host: Any, prompts: Sequence[Any], given: dict[str, Any]) -> None:
