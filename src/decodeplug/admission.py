@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from decodeplug.errors import BadOption
+from decodeplug.guessing import note_who_was_never_asked
 from decodeplug.lane import Job
 from decodeplug.score import part_name
 from decodeplug.users import Users
@@ -213,6 +214,7 @@ class Admission:
         for stay in leaving:
             job = stay.ready.job
             self._users.leave(job)
+            note_who_was_never_asked(job)
             job.drafter = None  # whoever keeps the result keeps the job, and needs neither this nor hidden states
             for lane in (*job.lanes, *job.finished):
                 lane.hidden = None

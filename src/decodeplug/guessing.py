@@ -124,15 +124,15 @@ class Guessing:
 
 
 def note_who_was_never_asked(job: Job) -> None:
-    """Say so in its trace, when it is over."""
+    """Say in its trace, when it is over, which drafters were not, though there were turns in which they might have been."""
     asked = {name for lane in job.lanes for name in lane.records}
-    if all(len(lane.new_ids) <= 2 for lane in job.lanes):  # there was hardly a turn to ask in
+    if job.error is not None or job.cancelled or all(len(lane.new_ids) <= 2 for lane in job.lanes):
         return
     for drafter in getattr(job.drafter, "drafters", ()):
-        if hasattr(drafter, "price") and drafter.name not in asked:
+        if hasattr(drafter, "price") and not getattr(drafter, "insists", False) and drafter.name not in asked:
             job.trace.notes.append(
-                f"drafter {drafter.name!r} was never asked: what it may save was not worth what its tokens cost; "
-                "with num_tokens, where it has that, it drafts whatever it costs"
+                f"drafter {drafter.name!r} was never asked: others promised more, or what it might save was not worth what its "
+                "tokens cost; with num_tokens, where it has that, it drafts whatever it costs"
             )
 
 

@@ -14,7 +14,6 @@ from decodeplug.admission import NO_LIMITS, Admission, Limits, Line
 from decodeplug.discovery import Plugins
 from decodeplug.errors import BadOption, Cancelled, DecodeplugError
 from decodeplug.fit import Fit, Ready
-from decodeplug.guessing import note_who_was_never_asked
 from decodeplug.inflow import Inflow, checked
 from decodeplug.lane import Lane
 from decodeplug.precision import widest
@@ -216,7 +215,6 @@ class Runner:
 
     @torch.inference_mode(False)  # what constraints, hooks and inspectors do with a result is their own affair
     def _finished(self, outcome: Ready) -> Result:
-        note_who_was_never_asked(outcome.job)
         result = result_of(outcome, self._logprobs)
         if result.error is None:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from typing import Any
 
@@ -10,7 +11,10 @@ import torch
 
 from decodeplug import BadOption, Host, Request, VocabularyMismatch, json_schema, lark, regex
 from decodeplug.drafters import Assistant
+from decodeplug.guide import Guide
+from decodeplug.target import Target
 from decodeplug.testing import bpe_tokenizer, byte_tokenizer, check_drafter_changes_nothing, like, tiny_model
+from decodeplug.values import LaneView
 from decodeplug.widths import WidthCosts
 
 PROMPTS = ["The red bear reads ", "a", '{"name": ', "Once there was a small bear. Where is the river? "]
@@ -133,6 +137,34 @@ def test_without_a_number_the_length_follows_the_price(monkeypatch: pytest.Monke
     cheap, dear, dearest = (drafted_lengths(monkeypatch, model(), price) for price in (0.02, 0.3, 0.8))
     assert max(cheap) > max(dear) > 0
     assert not any(dearest), "with seven of ten tokens right it would lose: see prior"
+
+
+def test_a_trace_says_of_an_assistant_that_it_was_never_asked() -> None:
+    as_large = like(model(), strength=0.1, seed=7)  # of which nothing was measured
+
+    def notes(count: int, **options: Any) -> list[str]:
+        result = host().generate("The red bear ", assistant=as_large, max_new_tokens=count, end_ids=[], **options)
+        return [note for note in result.trace.notes if "was never asked" in note]
+
+    assert [note.partition(" was")[0] for note in notes(9)] == ["drafter 'assistant'"]
+    assert notes(2) == notes(9, drafters=FIXED) == []
+
+
+def test_a_draft_in_the_words_of_another_tokenizer_is_as_long_as_it_shall_be_and_costs_what_it_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of an assistant that writes byte by byte, a token of the model is several."""
+    target = Target(model())
+    guide = Guide(stranger(), target, bpe_tokenizer())
+    monkeypatch.setattr(guide, "back", lambda ids, drafted: time.sleep(0.2) or list(range(len(drafted) // 2)))
+    drafter = Assistant(guide, num_tokens=3)
+    ids = bpe_tokenizer()("The quick brown bear reads a book about the moon")["input_ids"]
+    lane = LaneView(ids, len(ids), forward_s=0.1)
+    bytes_of = len(guide.translated(ids)) / len(ids)
+    drafts = [drafter.draft(lane, 8) for _ in range(3)]
+    assert bytes_of > 2
+    assert all(2 <= len(draft) <= 3 for draft in drafts)
+    assert drafter.price(lane) > 0.2 / 3 / 0.1
 
 
 def test_the_default_drafters_come_before_the_assistant() -> None:

@@ -83,6 +83,9 @@ def test_without_hidden_states_there_is_no_draft(heads: Heads, lane: MakeLane) -
     assert drafter.draft(lane(12, 0), 4) == NO_DRAFT
     assert len(drafter.draft(lane(12), 9)) == 3
     assert len(drafter.draft(lane(12), 2)) == 2
+    assert len(HeadDrafts(heads=heads, num_tokens=2).draft(lane(12), 9)) == 2
+    with pytest.raises(BadOption, match="num_tokens=0"):
+        HeadDrafts(heads=heads, num_tokens=0)
 
 
 def test_independent_heads_foresee_from_the_last_hidden_state(model: Any, lane: MakeLane) -> None:
@@ -218,7 +221,7 @@ def test_a_further_token_is_drafted_while_those_before_it_are_likelier_than_it_i
 
     whole = HeadDrafts(heads=recurrent, num_tokens=3).draft(lane(20), 3)
     first, second = (whole.confidence[place] or 0.0 for place in range(2))
-    assert 0 < second < 1 > first > 0
+    assert 0 < first < 1 and 0 < second < 1  # noqa: PT018
     on_cpu = recurrent.output.rows.is_cpu  # elsewhere to know it would be to wait for it
     for likely, count in ((first, 1), (first * second, 2)):
         assert drafted(1.01 * likely) == (whole.first(count) if on_cpu else whole)

@@ -111,7 +111,8 @@ def host() -> Host:
 
 def guessing(kind: str) -> HeadDrafts:
     """Heads that nobody trained, over every second id."""
-    return HeadDrafts(heads=random_heads(model(), kind, ids=torch.arange(0, model().config.vocab_size, 2)))
+    ids = torch.arange(0, model().config.vocab_size, 2)
+    return HeadDrafts(heads=random_heads(model(), kind, ids=ids), num_tokens=3)
 
 
 @pytest.mark.parametrize("kind", ["independent", "recurrent"])

@@ -82,6 +82,9 @@ def test_it_drafts_a_token_for_each_module_and_none_without_hidden_states(module
     assert drafter.draft(lane(12, 0), 4) == NO_DRAFT
     assert len(drafter.draft(lane(12), 9)) == count
     assert len(drafter.draft(lane(12), 1)) == 1
+    assert len(NativeDrafts(modules, num_tokens=1).draft(lane(12), 9)) == 1
+    with pytest.raises(BadOption, match="num_tokens=0"):
+        NativeDrafts(modules, num_tokens=0)
 
 
 def test_drafting_turn_by_turn_is_drafting_from_scratch(modules: Any, lane: MakeLane) -> None:

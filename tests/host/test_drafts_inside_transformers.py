@@ -10,7 +10,8 @@ import torch
 from drafters.native_families import checkpoint, read_again
 from drafters.other_ids import with_other_ids
 
-from decodeplug import Host, regex
+from decodeplug import BadOption, Host, Request, regex
+from decodeplug.drafters import NativeDrafts
 from decodeplug.testing import bpe_tokenizer, like
 from decodeplug.trace import Trace
 
@@ -18,13 +19,13 @@ PROMPT = "The bear reads a book and the bear reads a book and the "
 GREEDY: dict[str, Any] = {"do_sample": False, "max_new_tokens": 24}
 
 
-def traces_in(host: Host, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Trace]]:
-    """What drafters each text from now on asks for, and its trace."""
-    seen, run = list[tuple[Any, Trace]](), host.generate_batch
+def traces_in(host: Host, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Request, Trace]]:
+    """Each request from now on, and the trace of its text."""
+    seen, run = list[tuple[Request, Trace]](), host.generate_batch
 
     def watched(requests: Any, **options: Any) -> Any:
         results = run(requests, **options)
-        seen.extend((request.drafters, result.trace) for request, result in zip(requests, results, strict=True))
+        seen.extend((request, result.trace) for request, result in zip(requests, results, strict=True))
         return results
 
     monkeypatch.setattr(host, "generate_batch", watched)
@@ -48,7 +49,7 @@ def test_prompt_lookup_takes_the_place_of_the_lookup_that_comes_by_default(
         decode = host.custom_generate(**options)
         found = model.generate(**inputs, custom_generate=decode, prompt_lookup_num_tokens=3, **GREEDY)
         assert torch.equal(found, plain)
-        assert seen[-1][0] == drafters
+        assert seen[-1][0].drafters == drafters
         if "reference" in options:
             assert seen[-1][1].acceptance["lookup"].kept > 0
 
@@ -56,6 +57,7 @@ def test_prompt_lookup_takes_the_place_of_the_lookup_that_comes_by_default(
 def test_the_model_s_own_modules_draft_where_a_generation_config_asks_for_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(NativeDrafts, "price", lambda self, lane: 0.02)
     checkpoint("glm4", tmp_path)
     model, tokenizer = read_again(tmp_path), bpe_tokenizer()
     host = Host(model, tokenizer, plugins=[])
@@ -85,10 +87,24 @@ def test_a_pipeline_takes_an_assistant_model(
     assert all(trace.acceptance["assistant"].drafted > 0 for _, trace in seen[3:])
 
 
-def test_an_assistant_with_a_tokenizer_is_one_host_for_all_calls(host: Host, model: Any, tokenizer: Any) -> None:
-    other, pipe = with_other_ids(like(model, strength=0.3), tokenizer), host.pipeline()
-    hosts = [
-        pipe._with_assistant({"assistant_model": other.model, "assistant_tokenizer": other.tokenizer})["assistant"]
-        for _ in range(2)
-    ]
-    assert hosts[0] is hosts[1]
+def test_an_assistant_with_a_tokenizer_is_one_host_for_all_calls(
+    host: Host, model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, pipe, seen = (
+        with_other_ids(like(model, strength=0.3), tokenizer),
+        host.pipeline(),
+        traces_in(host, monkeypatch),
+    )
+    for _ in range(2):
+        pipe(PROMPT, assistant_model=other.model, assistant_tokenizer=other.tokenizer, **GREEDY)
+    assert seen[0][0].assistant is seen[1][0].assistant
+    assert seen[0][0].assistant.model is other.model
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"assistant_model": "some/model"}, {"assistant_tokenizer": object()}, {"assistant_model": 1, "assistant": 2}],
+)
+def test_what_is_no_assistant_of_a_pipeline_is_refused_at_once(host: Host, options: dict[str, Any]) -> None:
+    with pytest.raises(BadOption, match="assistant_model="):
+        host.pipeline(**options)

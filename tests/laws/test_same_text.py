@@ -124,16 +124,13 @@ CACHES = ["dense", "paged=block_size=4", "none"]
 """Blocks so small that texts share some: a host keeps them from one test to the next."""
 CELLS = list(itertools.product(SELECTIONS, DRAFTERS, CONSTRAINTS, CACHES, ["alone", "ragged batch of 5"]))
 BRIEFLY = ["no constraint", "schema in one layout", "grammar", "choice"]
+SAMPLED = ["heads", "chain with heads", "mtp", "assistant, length chosen", "assistant of another tokenizer"]
 SLOW = [
     cell
     for cell in CELLS
-    if cell[2] not in BRIEFLY
-    and (
-        (cell[0] == "beam" and cell[3] == "none")
-        or (cell[3] != "dense" and cell[4] == "alone")
-        or (cell[0] == "sample" and cell[3] == CACHES[1])
-        or (cell[1] in ("assistant, length chosen", "assistant of another tokenizer") and cell[3] != "dense")
-    )
+    if (cell[1] in SAMPLED and (cell[2] not in BRIEFLY or cell[3] == "none"))
+    or (cell[2] not in BRIEFLY and (cell[4] == "alone" or cell[3] != "dense") and cell[0] != "greedy")
+    or (cell[2] not in BRIEFLY and cell[4] == "alone" and cell[3] != "dense")
 ]
 """Every constraint is met with each cache by greedy texts in ragged batches; elsewhere by those that are enough to see a difference."""
 REFUSED = [cell for cell in CELLS if cell[0] == "beam" and cell[1] not in ("none", "forced")]
@@ -177,7 +174,7 @@ def request(prompt: str, selection: str, constraint: str, drafter: str, cache_na
 @cache
 def assistant(drafter: str) -> Any:
     """It often says the same as the model."""
-    like_it = like(host().model, strength=0.3)
+    like_it = like(host().model, strength=0.6)
     return with_other_ids(like_it, bpe_tokenizer()) if "another" in drafter else like_it
 
 
@@ -232,15 +229,17 @@ def test_eight_ragged_prompts_that_draft_at_once_get_each_the_text_that_it_gets_
     ]
 
 
+def _is_further(drafter: str, constraint: str, cache_name: str, batch: str) -> bool:
+    also = drafter not in SAMPLED and cache_name == "dense" and batch != "alone"
+    return cache_name == "none" or (constraint not in BRIEFLY and not also)
+
+
 REJECTING = list(itertools.product(DRAFTERS, CONSTRAINTS, CACHES, ["alone", "ragged batch of 5"]))
 
 
 @pytest.mark.parametrize(
     ("drafter", "constraint", "cache_name", "batch"),
-    [
-        pytest.param(*cell, marks=[pytest.mark.slow] if cell[2] != "dense" and cell[1] not in BRIEFLY else [])
-        for cell in REJECTING
-    ],
+    [pytest.param(*cell, marks=[pytest.mark.slow] if _is_further(*cell) else []) for cell in REJECTING],
 )
 def test_by_rejection_every_text_is_one_of_its_constraint(
     drafter: str, constraint: str, cache_name: str, batch: str
@@ -288,11 +287,10 @@ def test_every_drafter_was_right_and_wrong_so_each_of_its_rows_compares_somethin
         for step in steps:
             judged["kept"].update(step.sources[: step.kept])
             judged["refused"].update(step.sources[step.kept :][:1] if step.rejected else ())
-    assert set(judged["kept"] | judged["refused"]) == wanted
-    assert {*judged["kept"]} >= (wanted - {"lookup"} or wanted), (
-        "beside better ones, lookup may never be right where it speaks first"
-    )
-    assert {*judged["refused"]} >= (wanted - {"forced", "assistant"} or ({"assistant"} & wanted))
+    assert {*judged["kept"], *judged["refused"]} == wanted
+    # Of several, lookup may never be right where it has the first word, and an assistant never wrong; what is forced is mostly right.
+    assert wanted - {*judged["kept"]} <= ({"lookup"} if len(wanted) > 1 else set())
+    assert wanted - {*judged["refused"]} <= {"forced", *(["assistant"] if len(wanted) > 1 else [])}, judged
 
 
 def test_sampling_with_another_seed_gives_another_text() -> None:

@@ -134,8 +134,9 @@ class CustomGenerate:
             said = {name: value for name, value in (config.cache_config or {}).items() if name != "config"}
             options["cache"] = {"name": "transformers-quantized", **said}
         if drafters := _drafters(config):
-            default = by_default("constraint" in self._options, "reference" in self._options)
-            options["drafters"] = [name for name in default if name != Spec.of(drafters[0]).name] + drafters
+            default = by_default("constraint" in self._options, bool(self._options.get("reference")))
+            named = {Spec.of(part).name for part in drafters}
+            options["drafters"] = [name for name in default if name not in named] + drafters
         options["stop"] = _stop_strings(criteria)
         options["stopping_criteria"] = _others(criteria)
         if (seconds := getattr(config, "max_time", None)) is not None:

@@ -52,7 +52,7 @@ class HostPipeline(TextGenerationPipeline):
         if host.tokenizer is None:
             raise BadOption("pipeline", wanted="a host with a tokenizer: Host(model, tokenizer)")
         generates = {name: options.pop(name) for name in _GENERATES if options.get(name) is not None}
-        self._assistants: dict[tuple[int, int], tuple[Any, Any]] = {}
+        self._assistant: Host | None = None
         options = {**self._with_assistant(options), **options}
         host.custom_generate(**options)  # wrong options show here, not in the first call
         self.host = host
@@ -71,13 +71,19 @@ class HostPipeline(TextGenerationPipeline):
     def _with_assistant(self, options: dict[str, Any]) -> dict[str, Any]:
         """The option ``assistant``, if these have what transformers calls ``assistant_model``, which is taken out of them."""
         assistant, tokenizer = (options.pop(f"assistant_{name}", None) for name in ("model", "tokenizer"))
+        if isinstance(assistant, str) or (assistant is None and tokenizer is not None):
+            raise BadOption("pipeline", assistant_model=assistant, wanted="a model that is loaded")
+        if assistant is not None and options.get("assistant") is not None:
+            raise BadOption("pipeline", assistant_model=type(assistant).__name__, wanted="it or assistant=, not both")
         if assistant is None:
             return {}
         if tokenizer is None:
             return {"assistant": assistant}
         from decodeplug.host import Host
 
-        key = id(assistant), id(tokenizer)
-        if key not in self._assistants:  # one host for all calls, so that what it has measured and holds is kept
-            self._assistants[key] = Host(assistant, tokenizer, plugins=[]), tokenizer
-        return {"assistant": self._assistants[key][0]}
+        last = self._assistant  # one host for all calls, so that what it has measured and holds is kept
+        if last is None or last.model is not assistant or last.tokenizer is not tokenizer:
+            if last is not None:
+                last.close()
+            self._assistant = Host(assistant, tokenizer, plugins=[])
+        return {"assistant": self._assistant}

@@ -20,6 +20,9 @@ from decodeplug.whole import whole_number
 __all__ = ["Assistant", "Guide"]
 
 
+_LONGEST = 4  # times as many tokens as the other's that a text is taken to have in its own words: names of special tokens are long
+
+
 class Guide(Protocol):
     """A model that drafts for another one."""
 
@@ -60,7 +63,7 @@ class Assistant:
     An assistant with another tokenizer drafts its likeliest text, which is tokenised again.
 
     :param model: The smaller model. In a request: ``assistant=``, a model or a ``Host``.
-    :param num_tokens: Tokens to draft in every turn. None: as many as measured acceptance and costs make worth it.
+    :param num_tokens: Tokens to draft whatever they cost. None: as many as measured acceptance and costs make worth it.
     :raises BadOption: ``num_tokens`` is below 1.
     Source: Leviathan et al. 2022, arXiv:2211.17192, section 2.1 and 3.3 (how many tokens); with shared noise,
         arXiv:2408.07978; another tokenizer: Timor et al. 2025, arXiv:2502.05202, section 3.1.
@@ -113,9 +116,9 @@ class Assistant:
             _write([(writing, choice) for writing, choice in made if choice is not None])
             read = max(read, self._prefixes.fed)
         drafts = [self._draft_of(writing, room) for writing, (_, room) in zip(writings, asks, strict=True)]
-        if tokens := sum(map(len, drafts)):
-            # Of ours; with what it takes to say the texts in the words of another tokenizer, and the drafts in our own.
-            self._price.note(time.perf_counter() - began, tokens, read)
+        if read:
+            # Of a token of ours; with what it takes to say the texts in the words of another tokenizer, and the drafts in our own.
+            self._price.note(time.perf_counter() - began, sum(map(len, drafts)), read)
         return drafts
 
     def _most(self, room: int) -> int:
@@ -125,7 +128,8 @@ class Assistant:
         """In tokens of its own, of which the text may have more or fewer."""
         if not self.guide.knows(text):
             return 0
-        window, wanted = self.guide.context_window, -(-self._most(room) * len(text) // len(lane.ids))
+        longer = min(len(text), _LONGEST * len(lane.ids))
+        window, wanted = self.guide.context_window, -(-self._most(room) * longer // len(lane.ids))
         return wanted if window is None else min(wanted, window - len(text))
 
     def _draft_of(self, writing: _Writing, room: int) -> Draft:

@@ -39,8 +39,8 @@ class HeadDrafts:
     whose hidden states this drafter never got are left out.
 
     :param path: The folder with the heads. :param heads: In its place, heads that are loaded.
-    :param num_tokens: Tokens to draft in every turn, at most one for each head. None: as many as measured acceptance and costs make
-        worth it.
+    :param num_tokens: Tokens to draft whatever they cost, at most one for each head. None: as many as measured acceptance and
+        costs make worth it.
     :raises BadOption: Not exactly one of the first two is given, or ``num_tokens`` is below 1.
     Source: arXiv:2401.10774, section 2.1; arXiv:2412.19437, section 2.2; arXiv:2401.15077, section 4.1.
     """
@@ -118,9 +118,8 @@ class HeadDrafts:
 
     def _one_after_the_other(self, heads: Any, lane: LaneView, count: int, draws: Draws) -> None:
         states, memory = self._read(heads, lane)
-        worth = (
-            0.0 if self.insists else self._price.of(lane)
-        )  # while those before it are likelier to be kept than it is dear
+        # A further token is drafted while those before it are likelier to be kept than it is dear.
+        worth = 0.0 if self.insists else self._price.of(lane)
         for step in range(count):
             token = draws.add(heads.output(states[:, -1]))
             if draws.ended or draws.hope < worth:

@@ -36,8 +36,8 @@ class NativeDrafts:
 
     :param modules: A ``transformers.modeling_layers.MtpModel`` made for the model; not modified. None: they are read from the model's own
         checkpoint when the first request asks for them.
-    :param num_tokens: Tokens to draft in every turn, at most one for each module. None: as many as measured acceptance and costs
-        make worth it.
+    :param num_tokens: Tokens to draft whatever they cost, at most one for each module. None: as many as measured acceptance and
+        costs make worth it.
     :raises BadOption: ``num_tokens`` is below 1.
     Source: DeepSeek-V3, arXiv:2412.19437, section 2.2; ``MtpModel.forward_layer`` of transformers 5.24.
     """

@@ -6,9 +6,10 @@ One that decides between several texts judges them by nothing but themselves, an
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from decodeplug.errors import DecodeplugError
 from decodeplug.jury import Jury
 from decodeplug.request import Request
 from decodeplug.spec import Spec
@@ -43,7 +44,10 @@ def check_strategy(
     claim(name in known["strategy"], f"the host knows no strategy {name}")
     selector = getattr(strategy, "selector", None)
     claim(selector in known["selector"], f"strategy {name}: there is no selector {selector!r}")
-    for drafter in _drafters_of(strategy, name, host.target.module):
+    named = {
+        Spec.of(part).name if isinstance(part, str | Mapping) else part.name for part in options.get("drafters") or ()
+    }
+    for drafter in _drafters_of(strategy, name, host.target.module, named):
         claim(Spec.of(drafter).name in known["drafter"], f"strategy {name}: there is no drafter {drafter!r}")
 
     given: dict[str, Any] = {"strategy": strategy, "max_new_tokens": max_new_tokens, **options}
@@ -67,11 +71,13 @@ def check_strategy(
         _check_jury(strategy, name, host, prompts, given)
 
 
-def _drafters_of(strategy: Any, name: str, model: Any) -> list[Any]:
-    """Its own, where a request names none."""
+def _drafters_of(strategy: Any, name: str, model: Any, named: set[str]) -> list[Any]:
+    """Its own, where a request names these."""
     choose = getattr(strategy, "drafters_for", None)
     try:
-        return list(getattr(strategy, "drafters", ()) if choose is None else choose(model, ()))
+        return list(getattr(strategy, "drafters", ()) if choose is None else choose(model, named))
+    except DecodeplugError:
+        raise
     except Exception as error:
         raise AssertionError(f"strategy {name}: drafters_for failed: {type(error).__name__}: {error}") from error
 
