@@ -114,18 +114,17 @@ class Lane:
                 self.ids, job.prompt_length, job.constraint, self.state, self.records, cost, key, self.score
             )
         ids = tuple(self.ids)  # drafters get a copy, so that none of them can change the text
-        in_pieces = (
-            self.prefilled and self.held < len(self.ids) - 1
-        )  # its hidden states are not yet next to the last id
+        # Of a prompt that is fed in pieces, hidden states are not yet those next to the last id.
+        in_pieces = self.prefilled and self.held < len(self.ids) - 1
         return LaneView(
-            ids,
-            job.prompt_length,
-            job.constraint,
-            self.state,
-            self.records,
-            cost,
-            key,
-            self.score,
+            ids=ids,
+            prompt_length=job.prompt_length,
+            constraint=job.constraint,
+            state=self.state,
+            records=self.records,
+            cost=cost,
+            seed=key,
+            score=self.score,
             hidden=None if in_pieces else self.hidden,
             samples=job.samples,
             wants_probabilities=job.wants_probabilities,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,13 +15,8 @@ __all__ = ["Assistant", "drafting_with"]
 Assistant = Annotated[str | None, typer.Option(help="A smaller model that drafts: hub id or local folder.")]
 
 
-@contextmanager
-def drafting_with(name: str | None) -> Iterator[Host | None]:
+def drafting_with(name: str | None) -> AbstractContextManager[Host | None]:
     """A host around it, with its own tokenizer; None where none is named."""
     from decodeplug.host import Host
 
-    if name is None:
-        yield None
-        return
-    with Host.from_pretrained(name, plugins=[]) as host:
-        yield host
+    return nullcontext() if name is None else Host.from_pretrained(name, plugins=[])
