@@ -1,8 +1,10 @@
 """Products of a few rows with large weights, each in the way that is the fastest on this machine.
 
-Libraries for matrix products have one way for a single row and another for many, and some are slow between: eight rows
-can take twice as long as one, though the weight is read once for both. Taken as a batch of products with blocks of the
-weight, which are views of it, the same product can take little longer than that of one row.
+Libraries for matrix products have one way for a single row, which on some processors takes three times as long as to read
+the weight, and another for many, and some are slow between: eight rows can take twice as long as one, though the weight is
+read once for both. Taken as a batch of products with blocks of the weight, which are views of it, the same product can take
+little longer than to read it. Blocks may be on the right of a product or on the left: which is faster depends on how many
+rows and inputs there are.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ import contextlib
 import itertools
 import time
 import weakref
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -33,18 +35,34 @@ _CLEARLY = 0.9  # blocks are taken where they need at most this share of the tim
 _REPEATS = 3
 
 Way = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+Choice = Sequence[Way | None]
+"""In which way 0, 1 ... 16 rows are multiplied; None: in the layer's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """How some layers multiply.
+
+    :ivar by_inputs: Those with so many inputs. :ivar others: Those with other numbers of inputs, of which none was tried.
+    """
+
+    by_inputs: Mapping[int, Choice] = field(default_factory=dict[int, Choice])
+    others: Choice = (None,) * (_MOST + 1)
+
+    def of(self, inputs: int) -> Choice:
+        return self.by_inputs.get(inputs, self.others)
 
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
     """What was found out.
 
-    :ivar seconds: See :meth:`Products.seconds`; each in the better way.
-    :ivar in_blocks: Numbers of rows that are multiplied in blocks: those of the layers, and those of the output.
+    :ivar seconds: See :meth:`Products.seconds`; each in the best way.
+    :ivar chosen: For the layers, and for the output.
     """
 
     seconds: Sequence[float] = ()
-    in_blocks: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
+    chosen: tuple[_Chosen, _Chosen] = (_Chosen(), _Chosen())
 
 
 _KNOWN: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, bool], _Tried]] = weakref.WeakKeyDictionary()
@@ -87,18 +105,19 @@ class Products:
 
         One thread at a time has it open; another that calls the model meanwhile gets the same products, up to rounding.
 
-        :param rows: Of the forward. For one, and for many, nothing is done.
+        :param rows: Of the forward. For many nothing is done.
         """
-        if not 1 < rows <= _MOST or not any(in_blocks := self._tried().in_blocks):
+        if not 1 <= rows <= _MOST:
             yield
             return
         begun: list[_Layer] = []
         try:
-            for layers, own in zip(self._large(), in_blocks, strict=True):
-                if own and min(own) <= rows:  # an expert and the output may be given fewer
-                    begun += layers
-                    for layer in layers:
-                        layer.begin(own)
+            for layers, chosen in zip(self._large(), self._tried().chosen, strict=True):
+                for layer in layers:
+                    # An expert and the output may be given fewer rows than the forward has.
+                    if any(chosen.of(layer.inputs)[: rows + 1]):
+                        begun.append(layer)
+                        layer.begin(chosen.of(layer.inputs))
             yield
         finally:
             for layer in begun:
@@ -129,11 +148,11 @@ class _Layer:
 
     def __init__(self, layer: nn.Linear) -> None:
         self._layer: Any = weakref.ref(layer)
-        self._in_blocks: frozenset[int] = frozenset()
+        self._choice: Choice = ()
+        self.inputs = layer.in_features
 
-    def begin(self, in_blocks: frozenset[int]) -> None:
-        """:param in_blocks: Numbers of rows that are multiplied in blocks."""
-        self._in_blocks = in_blocks
+    def begin(self, choice: Choice) -> None:
+        self._choice = choice
         if (layer := self._layer()) is not None:
             layer.__dict__.setdefault("forward", self)  # somebody else's stays
 
@@ -145,24 +164,42 @@ class _Layer:
     def __call__(self, input: Tensor) -> Tensor:
         layer = self._layer()
         weight, bias, rows = layer.weight, layer.bias, input.numel() // input.shape[-1]
+        way = self._choice[rows] if rows < len(self._choice) else None
         # Whoever looks at products, or has tensors of its own kind, finds those that the model is written in. A weight may
         # have been changed since it was looked at.
-        plain = rows not in self._in_blocks or has_torch_function((input, weight)) or not is_whole(weight)
-        return (nn.functional.linear if plain else in_blocks)(input, weight, bias)
+        if way is None or has_torch_function((input, weight)) or not is_whole(weight):
+            way = nn.functional.linear
+        return way(input, weight, bias)
 
 
 def in_blocks(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``states @ weight.T + bias``, up to rounding, as a batch of products.
+    """``states @ weight.T + bias``, up to rounding, as a batch of products with blocks of the weight.
 
     :param states: ``[..., inputs]``. :param weight: ``[outputs, inputs]``, contiguous; outputs a multiple of 32.
     :param bias: ``[outputs]``.
-    :returns: ``[..., outputs]``.
+    :returns: ``[..., outputs]``, contiguous.
     """
     outputs, inputs = weight.shape
-    blocks = weight.view(outputs // BLOCK, BLOCK, inputs).transpose(1, 2)
-    rows = states.reshape(-1, inputs)
-    products = torch.bmm(rows.expand(len(blocks), -1, -1), blocks).transpose(0, 1).reshape(*states.shape[:-1], outputs)
-    return products if bias is None else products + bias.to(products.dtype)
+    rows, blocks = states.reshape(-1, inputs), weight.view(outputs // BLOCK, BLOCK, inputs)
+    products = torch.bmm(rows.expand(len(blocks), -1, -1), blocks.transpose(1, 2))
+    return _finished(products.transpose(0, 1), states, bias)
+
+
+def blocks_of(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The same as a batch of products of blocks of the weight with the rows."""
+    outputs, inputs = weight.shape
+    rows, blocks = states.reshape(-1, inputs), weight.view(outputs // BLOCK, BLOCK, inputs)
+    products = torch.bmm(blocks, rows.t().expand(len(blocks), -1, -1))
+    return _finished(products.view(outputs, -1).t(), states, bias)
+
+
+def _finished(products: Tensor, states: Tensor, bias: Tensor | None) -> Tensor:
+    """:param products: ``[rows, ...]``, of all outputs in order, in any layout."""
+    whole = products.reshape(*states.shape[:-1], -1).contiguous()
+    return whole if bias is None else whole + bias.to(whole.dtype)
+
+
+_WAYS: Sequence[Way | None] = (None, in_blocks, blocks_of)
 
 
 def _is_compiled(module: nn.Module) -> bool:
@@ -173,45 +210,65 @@ def _is_compiled(module: nn.Module) -> bool:
 
 
 def _try(found: Sequence[Sample], *, blocks: bool) -> _Tried:
-    """Time both ways for each number of rows, and take the better one.
+    """Time all ways for each number of rows, and take the best ones.
 
-    :param found: Of the layers, and of the output.
+    :param found: Of the layers, and of the output. :param blocks: May there be any?
     """
     total = dict.fromkeys(_ROWS, 0.0)
-    taken: list[frozenset[int]] = []
+    chosen: list[_Chosen] = []
     for share, tries in found:
-        if not tries[0]:
-            taken.append(frozenset())
-            continue
-        plain = _seconds(tries, nn.functional.linear)
         can_cut = blocks and any(len(weight) % BLOCK == 0 for weight in tries[0])
-        cut = _seconds(tries, _cut_if_it_can_be) if can_cut else plain
-        better = [rows for rows in _ROWS if rows > 1 and cut[rows] <= _CLEARLY * plain[rows]]
-        for rows in _ROWS:
-            total[rows] += share * (cut if rows in better else plain)[rows]
-        # Of rows between two that were tried, what holds for the next one holds.
-        taken.append(frozenset(rows for rows in range(2, _MOST + 1) if _next_tried(rows) in better))
-    layers, output = taken
+        taken = _seconds(tries, _WAYS if can_cut else _WAYS[:1]) if tries[0] else {}
+        by_inputs: dict[int, Choice] = {}
+        for inputs in {weight.shape[1] for weight in tries[0]}:
+            here = [place for place, weight in enumerate(tries[0]) if weight.shape[1] == inputs]
+            best = {rows: _best(taken, rows, here) for rows in _ROWS}
+            by_inputs[inputs] = _for_all_rows({rows: way for rows, (way, _) in best.items()})
+            for rows, (_, seconds) in best.items():
+                total[rows] += share * seconds
+        everywhere = range(len(tries[0]))
+        others = {rows: _best(taken, rows, everywhere)[0] for rows in _ROWS} if taken else dict.fromkeys(_ROWS)
+        chosen.append(_Chosen(by_inputs, _for_all_rows(others)))
+    layers, output = chosen
     return _Tried([0.0, *(total[_next_tried(rows)] for rows in range(1, _MOST + 1))], (layers, output))
+
+
+Taken = Mapping[tuple[Way | None, int], Sequence[float]]
+"""Way and number of rows -> seconds of each weight."""
+
+
+def _best(taken: Taken, rows: int, places: Sequence[int]) -> tuple[Way | None, float]:
+    """In which way so many rows are multiplied with the weights in these places, and what that takes."""
+    seconds = {way: sum(took[place] for place in places) for (way, given), took in taken.items() if given == rows}
+    best = min(seconds, key=lambda way: seconds[way])
+    way = best if seconds[best] <= _CLEARLY * seconds[None] else None
+    return way, seconds[way]
+
+
+def _for_all_rows(ways: Mapping[int, Way | None]) -> Choice:
+    """Of rows between two that were tried, what holds for the next one holds."""
+    return (None, *(ways[_next_tried(rows)] for rows in range(1, _MOST + 1)))
 
 
 def _next_tried(rows: int) -> int:
     return _ROWS[bisect.bisect_left(_ROWS, rows)]
 
 
-def _cut_if_it_can_be(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return (nn.functional.linear if len(weight) % BLOCK else in_blocks)(states, weight, bias)
-
-
 @inference
-def _seconds(tries: Sequence[Sequence[Tensor]], way: Way) -> dict[int, float]:
-    """What the products of so many rows with the weights of one try take: the least of a few."""
-    least = dict.fromkeys(_ROWS, float("inf"))
-    first = [1] * len(tries)  # weights that were loaded and not read yet come from the disk
-    for weights, rows in zip(itertools.cycle(tries), [*first, *_ROWS * _REPEATS], strict=False):
+def _seconds(tries: Sequence[Sequence[Tensor]], ways: Sequence[Way | None]) -> Taken:
+    """What the products of so many rows with each weight of a try take: the least of a few times."""
+    half = any(weight.element_size() < 4 for weight in tries[0])
+    # One row in half precision stays to the last bit what the model alone makes of it: its rounding decides between tokens.
+    turns = [(way, rows) for rows in _ROWS for way in (ways[:1] if half and rows == 1 else ways)]
+    first = [(None, 1)] * len(tries)  # weights that were loaded and not read yet come from the disk
+    least = {turn: [float("inf")] * len(tries[0]) for turn in turns}
+    for weights, (way, rows) in zip(itertools.cycle(tries), [*first, *turns * _REPEATS], strict=False):
         given = [weight.new_ones(rows, weight.shape[1]) for weight in weights]
-        began = time.perf_counter()
+        took: list[float] = []
         for states, weight in zip(given, weights, strict=True):
-            way(states, weight, None)
-        least[rows] = min(least[rows], time.perf_counter() - began)
+            multiply = nn.functional.linear if way is None or len(weight) % BLOCK else way
+            began = time.perf_counter()
+            multiply(states, weight, None)
+            took.append(time.perf_counter() - began)
+        least[way, rows] = list(map(min, least[way, rows], took))
     return least
