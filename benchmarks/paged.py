@@ -7,6 +7,9 @@ contestants take turns step by step, and each is fed the same ids. Beams go on a
 parents are taken down first. Bytes are counted, not measured: what is held is what the cache says of itself, and for
 transformers the bytes of its tensors; what is moved leaves out what attention reads where it lies, and of
 transformers' cache counts the reordering only, not that it is concatenated anew in every step.
+
+Beside transformers' own step stands one whose linear layers multiply as ours do, so that what the cache alone does is seen;
+the preallocated buffer has only that one.
 """
 
 from __future__ import annotations
@@ -23,8 +26,17 @@ from paged_cases import QUESTIONS, SYSTEM, ids_of
 from paged_contestants import Contestant, Ours, Preallocated, Stock, recorded_parents
 from report import add_output_options, describe_machine, judge, show_line, show_table, show_verdicts, write_json
 
-STOCK, PAGED, SCATTERED, PREALLOCATED = "DynamicCache", "paged", "paged, scattered", "preallocated"
-COLUMNS = ["what", "cache", "ms per step: median (min - max)", "of DynamicCache", "MB held", "KB moved per step"]
+STOCK, ALIKE = "DynamicCache", "DynamicCache, our products"
+PAGED, SCATTERED, PREALLOCATED = "paged", "paged, scattered", "preallocated, our products"
+COLUMNS = [
+    "what",
+    "cache",
+    "ms per step: median (min - max)",
+    "of DynamicCache",
+    "of it with our products",
+    "MB held",
+    "KB moved per step",
+]
 BLOCK = 16
 
 
@@ -55,11 +67,12 @@ def compare(contestants: dict[str, Contestant], rounds: int, warm: int = 2) -> d
 
 def one_lane(models: Models, rounds: int) -> dict[str, Line]:
     """2,048 ids: in a row, scattered, and in a buffer."""
-    texts = [ids_of(models.tokenizer, 2048, 0)]
+    texts, products = [ids_of(models.tokenizer, 2048, 0)], models.host.target.products
     return compare(
         {
             STOCK: Stock(models.model, texts),
-            PREALLOCATED: Preallocated(models.model, texts, 2048 + rounds + 8),
+            ALIKE: Stock(models.model, texts, products=products),
+            PREALLOCATED: Preallocated(models.model, texts, 2048 + rounds + 8, products),
             PAGED: Ours(models, texts),
             SCATTERED: Ours(models, texts, scattered=True),
         },
@@ -70,7 +83,14 @@ def one_lane(models: Models, rounds: int) -> dict[str, Line]:
 def ragged(models: Models, rounds: int) -> dict[str, Line]:
     """Eight lanes of different lengths."""
     texts = [ids_of(models.tokenizer, 256 * (lane + 1), 97 * lane) for lane in range(8)]
-    return compare({STOCK: Stock(models.model, texts), PAGED: Ours(models, texts)}, rounds)
+    return compare(
+        {
+            STOCK: Stock(models.model, texts),
+            ALIKE: Stock(models.model, texts, products=models.host.target.products),
+            PAGED: Ours(models, texts),
+        },
+        rounds,
+    )
 
 
 def beams(models: Models, rounds: int) -> dict[str, Line]:
@@ -78,7 +98,11 @@ def beams(models: Models, rounds: int) -> dict[str, Line]:
     prompt = ids_of(models.tokenizer, 1024, 0)
     parents = recorded_parents(models, prompt, 7, rounds + 2)
     return compare(
-        {STOCK: Stock(models.model, [prompt], 7, parents), PAGED: Ours(models, [prompt], forks=7, parents=parents)},
+        {
+            STOCK: Stock(models.model, [prompt], 7, parents),
+            ALIKE: Stock(models.model, [prompt], 7, parents, models.host.target.products),
+            PAGED: Ours(models, [prompt], forks=7, parents=parents),
+        },
         rounds,
     )
 
@@ -86,7 +110,14 @@ def beams(models: Models, rounds: int) -> dict[str, Line]:
 def samples(models: Models, rounds: int) -> dict[str, Line]:
     """Sixteen texts that begin with one prompt."""
     prompt = ids_of(models.tokenizer, 1000, 0)
-    return compare({STOCK: Stock(models.model, [prompt], 16), PAGED: Ours(models, [prompt], forks=16)}, rounds)
+    return compare(
+        {
+            STOCK: Stock(models.model, [prompt], 16),
+            ALIKE: Stock(models.model, [prompt], 16, products=models.host.target.products),
+            PAGED: Ours(models, [prompt], forks=16),
+        },
+        rounds,
+    )
 
 
 def prefixes(models: Models, count: int) -> tuple[float, float, float]:
@@ -177,15 +208,16 @@ def main() -> None:
         found[what] = MEASURED[what](models, rounds)
         unused = max([unused, *(ours.unused() for ours in Ours.made)])
         prefills = max(ours.prefills() for ours in Ours.made)
-        base = Spread.of(found[what][STOCK].seconds).median
+        base, alike = (Spread.of(found[what][name].seconds).median for name in (STOCK, ALIKE))
         for name, line in found[what].items():
             spread = Spread.of([1000 * seconds for seconds in line.seconds])
-            share = Spread.of([seconds / base for seconds in line.seconds])
+            median = Spread.of(line.seconds).median
             row = [
                 what,
                 name,
                 spread.text(1),
-                f"{share.median:.3f}",
+                f"{median / base:.3f}",
+                f"{median / alike:.3f}",
                 f"{line.held / 1e6:.1f}",
                 f"{line.moved / 1e3:.1f}",
             ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -15,6 +16,7 @@ from transformers.cache_utils import DynamicLayer
 
 from decodeplug.caches import Paged
 from decodeplug.caches.paged.space import Space
+from decodeplug.target.products import Products
 
 __all__ = ["Contestant", "Ours", "Preallocated", "Stock", "recorded_parents"]
 
@@ -40,6 +42,7 @@ class Stock:
 
     :param texts: What the lanes hold. :param forks: How many lanes go on from the one text that there is.
     :param parents: Of each step, which lane each goes on from.
+    :param products: How linear layers multiply; None: as transformers does it.
     """
 
     def __init__(
@@ -48,8 +51,9 @@ class Stock:
         texts: Sequence[Sequence[int]],
         forks: int = 1,
         parents: Sequence[Sequence[int]] = (),
+        products: Products | None = None,
     ) -> None:
-        self.model, self.parents, self.steps, self._moved = model, parents, 0, 0
+        self.model, self.parents, self.products, self.steps, self._moved = model, parents, products, 0, 0
         longest = max(map(len, texts))
         rows = [[0] * (longest - len(text)) + list(text) for text in texts]
         mask = [[0] * (longest - len(text)) + [1] * len(text) for text in texts]
@@ -68,7 +72,8 @@ class Stock:
         given: dict[str, Any] = (
             {} if bool(mask.all()) else {"attention_mask": mask, "position_ids": positions.clamp(min=0)}
         )
-        self.model(ids, cache=self.cache, use_cache=True, logits_to_keep=1, **given)
+        with nullcontext() if self.products is None else self.products.quick(ids.numel()):
+            self.model(ids, cache=self.cache, use_cache=True, logits_to_keep=1, **given)
 
     @torch.inference_mode()
     def step(self) -> None:
@@ -115,9 +120,11 @@ class BufferLayer(DynamicLayer):
 class Preallocated(Stock):
     """Like stock, but nothing is concatenated."""
 
-    def __init__(self, model: PreTrainedModel, texts: Sequence[Sequence[int]], room: int) -> None:
+    def __init__(
+        self, model: PreTrainedModel, texts: Sequence[Sequence[int]], room: int, products: Products | None
+    ) -> None:
         self.room = room
-        super().__init__(model, texts)
+        super().__init__(model, texts, products=products)
 
     def make(self, longest: int) -> Cache:
         return Cache(layers=[BufferLayer(self.room) for _ in range(self.model.config.num_hidden_layers)])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from decodeplug.drafters.measured import MeasuredPrice
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.heads import Heads
 from decodeplug.noise import gumbel
+from decodeplug.target.products import _KNOWN, _Chosen, _Tried
+from decodeplug.target.ways import blocks_of
 from decodeplug.testing import check_drafter, lane_views, tiny_model
 from decodeplug.values import NO_DRAFT, Draft, LaneView
 
@@ -197,19 +201,55 @@ def test_a_folder_is_bound_to_the_model_that_it_was_trained_for(
     assert bound.confidence == pytest.approx(given.confidence, abs=0.05), "bfloat16 at most is between them"
 
 
-@pytest.mark.parametrize("is_faster", [True, False])
+@pytest.mark.parametrize(
+    ("single", "half", "in_half"),
+    [(2.0, 1.0, True), (1.0, 2.0, False), (None, None, False)],
+    ids=["half", "single", "small"],
+)
 def test_heads_that_are_loaded_to_draft_are_in_the_faster_dtype(
-    heads: Heads, model: Any, lane: MakeLane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_faster: bool
+    heads: Heads,
+    model: Any,
+    lane: MakeLane,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    single: float | None,
+    half: float | None,
+    in_half: bool,
 ) -> None:
+    def seconds(self: Heads) -> Any:
+        took = half if self.output.rows.dtype == torch.bfloat16 else single
+        return SimpleNamespace(seconds=lambda: () if took is None else (0.0, took), quick=lambda rows: nullcontext())
+
     heads.save(tmp_path, {})
-    monkeypatch.setattr("decodeplug.heads.trained.multiplies_faster_in_bfloat16", lambda device: is_faster)
+    monkeypatch.setattr("decodeplug.heads.trained.multiplies_faster_in_bfloat16", lambda device: True)
+    monkeypatch.setattr(Heads, "products", property(seconds))
     drafter = HeadDrafts(path=str(tmp_path), num_tokens=9).bind(model)
     assert drafter.heads is not None
-    dtype = torch.bfloat16 if is_faster and model.device.type != "cuda" else torch.float32
+    dtype = torch.bfloat16 if in_half and model.device.type != "cuda" else torch.float32
     assert {part.dtype for part in (*drafter.heads.part.parameters(), drafter.heads.output.rows)} == {dtype}
     assert len(drafter.draft(lane(20), 3)) == len(drafter.draft(lane(23, 3), 3)) == 3
     view = lane(26, 3, samples=True, wants_probabilities=True)
     assert all(law is not None and law.dtype == torch.float32 for law in drafter.draft(view, 3).probabilities)
+
+
+def test_heads_multiply_their_few_rows_as_is_fastest(
+    heads: Heads, lane: MakeLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = HeadDrafts(heads=heads, num_tokens=3).draft(lane(20), 3)
+    used: list[int] = []
+
+    def noted(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        used.append(states.numel() // states.shape[-1])
+        return blocks_of(states, weight, bias)
+
+    monkeypatch.setattr("decodeplug.target.weights._LEAST_WEIGHT", 0)
+    choice = _Chosen(others=(None, *[noted] * 16))
+    again = replace(heads)
+    _KNOWN[again.layers] = {(torch.get_num_threads(), True): _Tried([], (choice, choice))}
+    quick = HeadDrafts(heads=again, num_tokens=3).draft(lane(20), 3)
+    assert quick.tokens == plain.tokens
+    assert quick.confidence == pytest.approx(plain.confidence, abs=1e-5)
+    assert 1 in used
 
 
 def test_a_further_token_is_drafted_while_those_before_it_are_likelier_than_it_is_dear(

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from decodeplug.target import products
-from decodeplug.target.products import Products, blocks_of, in_blocks
+from decodeplug.target.products import Products
+from decodeplug.target.ways import Way, blocks_of, in_blocks
 
-__all__ = ["PLAIN", "WAYS", "always", "large", "linear", "parted", "plain", "replaced", "taking"]
+__all__ = ["PLAIN", "always", "large", "linear", "parted", "plain", "replaced", "taking"]
 
 linear = nn.functional.linear
-WAYS = [in_blocks, blocks_of]
 PLAIN = (None,) * 17
 
 
@@ -36,7 +36,7 @@ def replaced(module: nn.Module) -> int:
     return sum("forward" in part.__dict__ for part in module.modules())
 
 
-def always(way: products.Way) -> tuple[products.Way | None, ...]:
+def always(way: Way) -> tuple[Way | None, ...]:
     return (None, *[way] * 16)
 
 
@@ -51,11 +51,11 @@ def taking(
     """Products take so many seconds, for 1, 2 ... 8, 12 and 16 rows, plain and with blocks on the right and on the left;
     returns how many ways were tried.
 
-    :param of: Blocks of a weight take so many times what they take else.
+    :param of: With a weight, ways that are not plain take so many times what they take else.
     """
     tried: list[int] = []
 
-    def seconds(tries: Sequence[Sequence[Tensor]], ways: Sequence[products.Way | None]) -> products.Taken:
+    def seconds(tries: Sequence[Sequence[Tensor]], ways: Sequence[Way | None]) -> products.Taken:
         tried.append(len(ways))
         given = {None: plain, in_blocks: right, blocks_of: left}
         return {

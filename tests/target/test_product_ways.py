@@ -11,11 +11,13 @@ from target.large_layers import PLAIN, always, large, linear, parted, replaced, 
 from torch import Tensor, nn
 
 from decodeplug.target import products, weights
-from decodeplug.target.products import Products, blocks_of, in_blocks
+from decodeplug.target.products import Products
+from decodeplug.target.ways import IN_BLOCKS, Choice, Way, blocks_of, in_blocks
 
 
-def names(choice: products.Choice) -> str:
-    return "".join("-" if way is None else "r" if way is in_blocks else "l" for way in choice)
+def names(choice: Choice) -> str:
+    known = {None: "-", in_blocks: "r", blocks_of: "l"}
+    return "".join(known[way] for way in choice)
 
 
 def test_blocks_are_taken_for_the_numbers_of_rows_that_are_clearly_faster_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +47,7 @@ def test_a_forward_of_fewer_rows_than_are_ever_cut_has_its_own_layers(monkeypatc
 @pytest.mark.parametrize(("dtype", "ways"), [(torch.bfloat16, 1), (torch.float16, 1), (torch.float32, 3)])
 def test_one_row_in_half_precision_is_multiplied_as_by_the_model_alone(dtype: torch.dtype, ways: int) -> None:
     tries = [[torch.ones(64, 48, dtype=dtype), torch.ones(64, 48)]]
-    tried = [rows for _, rows in products._seconds(tries, products._WAYS)]
+    tried = [rows for _, rows in products._seconds(tries, [None, *IN_BLOCKS])]
     assert {rows: tried.count(rows) for rows in tried} == {1: ways, **dict.fromkeys(products._ROWS[1:], 3)}
 
 
@@ -68,7 +70,7 @@ def _places(parts: Sequence[Tensor]) -> list[tuple[int, int]]:
 def test_every_try_is_with_other_weights_of_the_same_shapes_as_in_a_forward(monkeypatch: pytest.MonkeyPatch) -> None:
     multiplied: list[tuple[str, int, tuple[int, int], torch.Size]] = []
 
-    def noting(name: str, way: products.Way) -> products.Way:
+    def noting(name: str, way: Way) -> Way:
         def noted(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             multiplied.append((name, len(states), *_places([weight]), weight.shape))
             return way(states, weight, bias)
@@ -76,7 +78,7 @@ def test_every_try_is_with_other_weights_of_the_same_shapes_as_in_a_forward(monk
         return noted
 
     monkeypatch.setattr(nn.functional, "linear", noting("plain", linear))
-    monkeypatch.setattr(products, "_WAYS", (None, noting("right", in_blocks), noting("left", blocks_of)))
+    monkeypatch.setattr(products, "IN_BLOCKS", [noting("right", in_blocks), noting("left", blocks_of)])
     monkeypatch.setattr(weights, "_TRIED_BYTES", 9 << 20)
     model = parted((64, 2048), *[(2048, 512), (512, 2048)] * 6)  # the first is the only one of its kind
     seconds = Products(model).seconds()
@@ -147,6 +149,6 @@ def test_layers_that_cannot_be_cut_are_tried_as_they_are_multiplied(monkeypatch:
         cut.append(len(weight))
         return in_blocks(states, weight, bias)
 
-    monkeypatch.setattr(products, "_WAYS", (None, noted))
+    monkeypatch.setattr(products, "IN_BLOCKS", [noted])
     Products(nn.Sequential(*(nn.Linear(512, outputs) for _ in range(4) for outputs in (4096, 8193))))
     assert set(cut) == {4096}

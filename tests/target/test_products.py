@@ -10,20 +10,21 @@ import pytest
 import torch
 from families.precision import StaysInFloat64
 from families.walk import walk
-from target.large_layers import WAYS, always, large, linear, plain, replaced, taking
+from target.large_layers import always, large, linear, plain, replaced, taking
 from target.random_walk import compare
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from decodeplug.target import Target, products, weights
-from decodeplug.target.products import Products, blocks_of
+from decodeplug.target.products import Products
+from decodeplug.target.ways import IN_BLOCKS, Choice, Way, blocks_of
 from decodeplug.testing.families import family_model
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", IN_BLOCKS)
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("shape", [(2, 48), (1, 5, 48), (3, 5, 48), (15, 1, 48), (1, 48), (1, 1, 48), (48,)])
-def test_blocks_give_the_product(shape: tuple[int, ...], bias: bool, way: products.Way) -> None:
+def test_blocks_give_the_product(shape: tuple[int, ...], bias: bool, way: Way) -> None:
     states, weight = torch.randn(shape, dtype=torch.float64), torch.randn(96, 48, dtype=torch.float64)
     added = torch.randn(96, dtype=torch.float64) if bias else None
     strided = states.repeat_interleave(2, -1)[..., ::2]
@@ -84,7 +85,7 @@ class _Watching(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def noting(used: list[int], way: products.Way = blocks_of) -> products.Way:
+def noting(used: list[int], way: Way = blocks_of) -> Way:
     """The same, and the numbers of rows are noted."""
 
     def noted(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -94,7 +95,7 @@ def noting(used: list[int], way: products.Way = blocks_of) -> products.Way:
     return noted
 
 
-def _chosen(model: nn.Module, choice: products.Choice) -> Products:
+def _chosen(model: nn.Module, choice: Choice) -> Products:
     """As if this had been found out."""
     chosen = products._Chosen({}, choice)
     products._KNOWN[model] = {(torch.get_num_threads(), True): products._Tried([], (chosen, chosen))}
@@ -140,21 +141,25 @@ def test_a_layer_whose_weight_was_changed_meanwhile_has_the_new_one(monkeypatch:
         torch.testing.assert_close(model[0](states.double()), linear(states.double(), model[0].weight))
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_bias_does_not_change_the_dtype_of_a_product_in_bfloat16(way: products.Way) -> None:
-    states, weight, bias = torch.randn(4, 48), torch.randn(96, 48), torch.randn(96)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert way(states, weight, bias).dtype == linear(states, weight, bias).dtype == torch.bfloat16
+def test_products_in_another_dtype_than_was_tried_are_the_layers_own() -> None:
+    model, used = large(), list[int]()
+    found, states = _chosen(model, always(noting(used))), torch.randn(4, 512)
+    with found.quick(4):
+        with torch.autocast("cpu", torch.bfloat16):
+            assert model[0](states).dtype == torch.bfloat16
+        with pytest.raises(RuntimeError, match="dtype"):
+            model[0](states.double())
+        assert not used
+        model[0](states)
+    assert used == [4]
 
 
 FAMILIES = ["llama", "gemma3_text", "opt", "qwen3_moe", "bert", "deepseek_v3", "phi3", "mamba", "qwen3_next"]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", IN_BLOCKS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_families_give_the_same_logits_in_blocks(
-    family: str, way: products.Way, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_families_give_the_same_logits_in_blocks(family: str, way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "_LEAST_WEIGHT", 0)
     monkeypatch.setattr(
         products, "has_torch_function", lambda given: False

@@ -101,10 +101,11 @@ class HeadDrafts:
         if lane.hidden is None or not len(lane.hidden) or count <= 0:
             return NO_DRAFT
         began, draws = time.perf_counter(), Draws(heads.vocabulary, lane)
-        if heads.kind == "independent":
-            self._beside_each_other(heads, lane, count, draws)
-        else:
-            self._one_after_the_other(heads, lane, count, draws)
+        with heads.products.quick(1):  # all but what is read first
+            if heads.kind == "independent":
+                self._beside_each_other(heads, lane, count, draws)
+            else:
+                self._one_after_the_other(heads, lane, count, draws)
         draft = draws.draft(self.name)
         self._price.note(time.perf_counter() - began, len(draft), len(lane.hidden))
         return draft

@@ -62,18 +62,22 @@ class OutputLayer(nn.Module):
     :param model: A transformers causal language model; not changed.
     """
 
-    rows: Tensor
-    bias: Tensor | None
-
     def __init__(self, model: Any, vocabulary: CutVocabulary) -> None:
         super().__init__()
         _, output = layers_of(model)
         ids = vocabulary.ids.to(output.weight.device)
         bias = getattr(output, "bias", None)
         self.vocabulary = vocabulary
-        self.register_buffer("rows", output.weight.detach()[ids].float(), persistent=False)
-        self.register_buffer("bias", None if bias is None else bias.detach()[ids].float(), persistent=False)
+        self._scores = nn.Linear(*output.weight.shape[::-1], bias=bias is not None, device="meta")
+        self._scores.weight = nn.Parameter(output.weight.detach()[ids].float(), requires_grad=False)
+        if bias is not None:
+            self._scores.bias = nn.Parameter(bias.detach()[ids].float(), requires_grad=False)
+
+    @property
+    def rows(self) -> Tensor:
+        """``[kept, hidden]``."""
+        return self._scores.weight
 
     def forward(self, states: Tensor) -> Tensor:
         """Scores of the kept tokens: ``[..., hidden]`` to ``[..., kept]``."""
-        return nn.functional.linear(states, self.rows, self.bias)
+        return self._scores(states)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from decodeplug.errors import BadOption
 from decodeplug.files import read_tensors, write_tensors
@@ -18,6 +20,7 @@ from decodeplug.heads.halves import multiplies_faster_in_bfloat16
 from decodeplug.heads.independent import IndependentHeads
 from decodeplug.heads.recurrent import RecurrentHead
 from decodeplug.identity import Identity, layers_of
+from decodeplug.target.products import Products
 
 __all__ = ["FILE", "KINDS", "WRITTEN", "Heads", "loaded"]
 
@@ -28,7 +31,7 @@ KINDS = ("independent", "recurrent")
 _FORMAT = 1  # raise it when what is written below changes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Heads:
     """Trained heads beside the model that they foresee.
 
@@ -75,6 +78,16 @@ class Heads:
         """The tokens that can be drafted."""
         return self.output.vocabulary
 
+    @cached_property
+    def layers(self) -> nn.ModuleList:
+        """All that multiplies."""
+        return nn.ModuleList([self.part, self.output])
+
+    @cached_property
+    def products(self) -> Products:
+        """How the layers multiply a few rows."""
+        return Products(self.layers)
+
     @torch.no_grad()
     def embed(self, ids: Tensor) -> Tensor:
         """Embeddings of ids of any shape, as the model sees them: on the device of the heads, and in their dtype."""
@@ -120,13 +133,15 @@ class Heads:
         return heads
 
 
-def _halved(heads: Heads) -> Heads:
-    """The same in bfloat16 on a CPU that multiplies faster so: what a draft costs there is the reading of weights."""
+def _in_the_faster_dtype(heads: Heads) -> Heads:
+    """The same in bfloat16, on a CPU that multiplies one row with these weights faster so."""
     device = heads.output.rows.device
-    if device.type == "cpu" and multiplies_faster_in_bfloat16(device):
-        heads.part.to(torch.bfloat16)
-        heads.output.to(torch.bfloat16)
-    return heads
+    if device.type != "cpu" or not multiplies_faster_in_bfloat16(device):
+        return heads
+    part, output = (copy.deepcopy(layer).to(torch.bfloat16) for layer in (heads.part, heads.output))
+    halved = replace(heads, part=part, output=output)
+    single, half = (list(one.products.seconds()[1:2]) for one in (heads, halved))  # nothing, where they are small
+    return halved if half < single else heads
 
 
 _MOST_LOADED = 4  # sets of heads of one model that are kept; the oldest is given up
@@ -144,7 +159,7 @@ def loaded(folder: str | Path, model: Any) -> Heads:
     known = _LOADED.setdefault(model, {})
     heads = known.get((str(file), written))
     if heads is None:
-        heads = _halved(Heads.load(folder, model))
+        heads = _in_the_faster_dtype(Heads.load(folder, model))
         for old in list(known)[: max(0, len(known) + 1 - _MOST_LOADED)]:
             known.pop(old, None)
         known[str(file), written] = heads

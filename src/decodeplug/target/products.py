@@ -2,9 +2,7 @@
 
 Libraries for matrix products have one way for a single row, which on some processors takes three times as long as to read
 the weight, and another for many, and some are slow between: eight rows can take twice as long as one, though the weight is
-read once for both. Taken as a batch of products with blocks of the weight, which are views of it, the same product can take
-little longer than to read it. Blocks may be on the right of a product or on the left: which is faster depends on how many
-rows and inputs there are.
+read once for both. So the other ways of :mod:`decodeplug.target.ways` are tried for each number of rows and inputs.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import contextlib
 import itertools
 import time
 import weakref
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,6 +22,7 @@ from torch import Tensor, nn
 from torch.overrides import has_torch_function
 
 from decodeplug.inference import inference
+from decodeplug.target.ways import IN_BLOCKS, Choice, Way
 from decodeplug.target.weights import BLOCK, Sample, can_be_cut, is_whole, output_of, samples
 
 __all__ = ["Products"]
@@ -33,10 +32,6 @@ _ROWS = tuple(range(1, 9)) + (12, 16)
 _MOST = _ROWS[-1]
 _CLEARLY = 0.9  # blocks are taken where they need at most this share of the time
 _REPEATS = 3
-
-Way = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-Choice = Sequence[Way | None]
-"""In which way 0, 1 ... 16 rows are multiplied; None: in the layer's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,39 +162,14 @@ class _Layer:
         way = self._choice[rows] if rows < len(self._choice) else None
         # Whoever looks at products, or has tensors of its own kind, finds those that the model is written in. A weight may
         # have been changed since it was looked at.
-        if way is None or has_torch_function((input, weight)) or not is_whole(weight):
+        if way is None or not is_whole(weight) or has_torch_function((input, weight)) or _is_cast(input, weight):
             way = nn.functional.linear
         return way(input, weight, bias)
 
 
-def in_blocks(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``states @ weight.T + bias``, up to rounding, as a batch of products with blocks of the weight.
-
-    :param states: ``[..., inputs]``. :param weight: ``[outputs, inputs]``, contiguous; outputs a multiple of 32.
-    :param bias: ``[outputs]``.
-    :returns: ``[..., outputs]``, contiguous.
-    """
-    outputs, inputs = weight.shape
-    rows, blocks = states.reshape(-1, inputs), weight.view(outputs // BLOCK, BLOCK, inputs)
-    products = torch.bmm(rows.expand(len(blocks), -1, -1), blocks.transpose(1, 2))
-    return _finished(products.transpose(0, 1), states, bias)
-
-
-def blocks_of(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """The same as a batch of products of blocks of the weight with the rows."""
-    outputs, inputs = weight.shape
-    rows, blocks = states.reshape(-1, inputs), weight.view(outputs // BLOCK, BLOCK, inputs)
-    products = torch.bmm(blocks, rows.t().expand(len(blocks), -1, -1))
-    return _finished(products.view(outputs, -1).t(), states, bias)
-
-
-def _finished(products: Tensor, states: Tensor, bias: Tensor | None) -> Tensor:
-    """:param products: ``[rows, ...]``, of all outputs in order, in any layout."""
-    whole = products.reshape(*states.shape[:-1], -1).contiguous()
-    return whole if bias is None else whole + bias.to(whole.dtype)
-
-
-_WAYS: Sequence[Way | None] = (None, in_blocks, blocks_of)
+def _is_cast(states: Tensor, weight: Tensor) -> bool:
+    """Are products of another dtype than was tried?"""
+    return states.dtype != weight.dtype or torch.is_autocast_enabled("cpu")
 
 
 def _is_compiled(module: nn.Module) -> bool:
@@ -218,7 +188,7 @@ def _try(found: Sequence[Sample], *, blocks: bool) -> _Tried:
     chosen: list[_Chosen] = []
     for share, tries in found:
         can_cut = blocks and any(len(weight) % BLOCK == 0 for weight in tries[0])
-        taken = _seconds(tries, _WAYS if can_cut else _WAYS[:1]) if tries[0] else {}
+        taken = _seconds(tries, [None, *(IN_BLOCKS if can_cut else ())]) if tries[0] else {}
         by_inputs: dict[int, Choice] = {}
         for inputs in {weight.shape[1] for weight in tries[0]}:
             here = [place for place, weight in enumerate(tries[0]) if weight.shape[1] == inputs]
@@ -227,8 +197,8 @@ def _try(found: Sequence[Sample], *, blocks: bool) -> _Tried:
             for rows, (_, seconds) in best.items():
                 total[rows] += share * seconds
         everywhere = range(len(tries[0]))
-        others = {rows: _best(taken, rows, everywhere)[0] for rows in _ROWS} if taken else dict.fromkeys(_ROWS)
-        chosen.append(_Chosen(by_inputs, _for_all_rows(others)))
+        rest = {rows: _best(taken, rows, everywhere)[0] for rows in _ROWS} if taken else dict.fromkeys(_ROWS)
+        chosen.append(_Chosen(by_inputs, _for_all_rows(rest)))
     layers, output = chosen
     return _Tried([0.0, *(total[_next_tried(rows)] for rows in range(1, _MOST + 1))], (layers, output))
 
