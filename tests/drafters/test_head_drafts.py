@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from heads.guessing import random_heads
+from target.large_layers import always, found_out, noting
 from torch import Tensor
 
 from decodeplug.discovery import Plugins
@@ -20,8 +21,6 @@ from decodeplug.drafters.measured import MeasuredPrice
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.heads import Heads
 from decodeplug.noise import gumbel
-from decodeplug.target.products import _KNOWN, _Chosen, _Tried
-from decodeplug.target.ways import blocks_of
 from decodeplug.testing import check_drafter, lane_views, tiny_model
 from decodeplug.values import NO_DRAFT, Draft, LaneView
 
@@ -236,20 +235,13 @@ def test_heads_multiply_their_few_rows_as_is_fastest(
     heads: Heads, lane: MakeLane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = HeadDrafts(heads=heads, num_tokens=3).draft(lane(20), 3)
-    used: list[int] = []
-
-    def noted(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        used.append(states.numel() // states.shape[-1])
-        return blocks_of(states, weight, bias)
-
     monkeypatch.setattr("decodeplug.target.weights._LEAST_WEIGHT", 0)
-    choice = _Chosen(others=(None, *[noted] * 16))
-    again = replace(heads)
-    _KNOWN[again.layers] = {(torch.get_num_threads(), True): _Tried([], (choice, choice))}
+    again, used = replace(heads), list[int]()
+    found_out(again.layers, always(noting(used)))
     quick = HeadDrafts(heads=again, num_tokens=3).draft(lane(20), 3)
     assert quick.tokens == plain.tokens
     assert quick.confidence == pytest.approx(plain.confidence, abs=1e-5)
-    assert 1 in used
+    assert (1 in used) == heads.output.rows.is_cpu
 
 
 def test_a_further_token_is_drafted_while_those_before_it_are_likelier_than_it_is_dear(

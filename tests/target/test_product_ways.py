@@ -27,7 +27,8 @@ def test_blocks_are_taken_for_the_numbers_of_rows_that_are_clearly_faster_so(mon
         right=[0.95, 1.1, 0.95, 1.2, 1.9, 1.2, 1.2, 2.0, 2.0, 3.0],
         left=[0.5, 0.8, 0.95, 1.3, 1.9, 1.1, 2.0, 2.0, 2.0, 3.0],
     )
-    tried = Products(large())._tried()
+    model = large()
+    tried = Products(model)._tried()
     layers, output = tried.chosen
     assert names(layers.of(512)) == "-ll-r-lr-rrrr----"
     assert output.of(512) == PLAIN
@@ -106,7 +107,7 @@ def test_the_output_is_tried_for_what_it_is_of_the_whole(monkeypatch: pytest.Mon
     monkeypatch.setattr(weights, "_TRIED_BYTES", 8 << 20)
     quarter, slow = len(module.output.weight) // 4, [1.0] * 6 + [9.0] + [1.0] * 3
 
-    def seconds(tries: Sequence[Sequence[Tensor]], ways: object) -> products.Taken:
+    def seconds(tries: Sequence[Sequence[Tensor]], ways: object) -> products._Taken:
         took = slow if len(tries[0][0]) == quarter else [1.0] * 10  # seven rows, of the output only
         return {(None, rows): [one] for rows, one in zip(products._ROWS, took, strict=True)}
 

@@ -10,14 +10,15 @@ import pytest
 import torch
 from families.precision import StaysInFloat64
 from families.walk import walk
-from target.large_layers import always, large, linear, plain, replaced, taking
+from target.large_layers import always, found_out, large, linear, noting, plain, replaced, taking
 from target.random_walk import compare
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from decodeplug.target import Target, products, weights
+from decodeplug.target import Target, latent, products, weights
+from decodeplug.target.modelstate import model_state
 from decodeplug.target.products import Products
-from decodeplug.target.ways import IN_BLOCKS, Choice, Way, blocks_of
+from decodeplug.target.ways import IN_BLOCKS, Way, blocks_of
 from decodeplug.testing.families import family_model
 
 
@@ -85,29 +86,12 @@ class _Watching(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def noting(used: list[int], way: Way = blocks_of) -> Way:
-    """The same, and the numbers of rows are noted."""
-
-    def noted(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        used.append(states.numel() // states.shape[-1])
-        return way(states, weight, bias)
-
-    return noted
-
-
-def _chosen(model: nn.Module, choice: Choice) -> Products:
-    """As if this had been found out."""
-    chosen = products._Chosen({}, choice)
-    products._KNOWN[model] = {(torch.get_num_threads(), True): products._Tried([], (chosen, chosen))}
-    return Products(model)
-
-
 def test_a_layer_multiplies_in_blocks_only_while_it_shall_and_only_where_nobody_looks() -> None:
     model, foreign = large(torch.float64), nn.Linear(512, 512, dtype=torch.float64)
     model.extend([nn.Linear(2048, 50, dtype=torch.float64), foreign])  # 50 is no multiple of a block
     foreign.forward = theirs = lambda states: states
     used: list[int] = []
-    found = _chosen(model, (None, None, *[noting(used)] * 14, None))
+    found = found_out(model, (None, None, *[noting(used)] * 14, None))
     states = torch.randn(4, 512, dtype=torch.float64)
     expected = model[0](states)
     with found.quick(4):
@@ -143,7 +127,7 @@ def test_a_layer_whose_weight_was_changed_meanwhile_has_the_new_one(monkeypatch:
 
 def test_products_in_another_dtype_than_was_tried_are_the_layers_own() -> None:
     model, used = large(), list[int]()
-    found, states = _chosen(model, always(noting(used))), torch.randn(4, 512)
+    found, states = found_out(model, always(noting(used))), torch.randn(4, 512)
     with found.quick(4):
         with torch.autocast("cpu", torch.bfloat16):
             assert model[0](states).dtype == torch.bfloat16
@@ -166,7 +150,7 @@ def test_families_give_the_same_logits_in_blocks(family: str, way: Way, monkeypa
     )  # what keeps to float64 does not look at products
     model = copy.deepcopy(family_model(family))
     target, plainly, used = Target(model), Target(family_model(family)), list[int]()
-    target.products = _chosen(model, always(noting(used, way)))
+    target.products = found_out(model, always(noting(used, way)))
     with StaysInFloat64():
         assert compare(target, seed=0) < 1e-9
         outcome = walk(model, target=target)
@@ -180,5 +164,61 @@ def test_families_give_the_same_logits_in_blocks(family: str, way: Way, monkeypa
                 session.keep([0], [held])
     assert outcome.wrong_rows == 0
     assert outcome.worst < 1e-9
-    assert {1, 2} <= set(used)
+    assert ({1, 2} <= set(used)) == (model.device.type == "cpu")
     assert not replaced(model)
+
+
+def _cut(family: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Target, list[int]]:
+    """A model that multiplies all its rows in blocks, and the numbers of rows that it did so with."""
+    monkeypatch.setattr(weights, "_LEAST_WEIGHT", 0)
+    monkeypatch.setattr(products, "has_torch_function", lambda given: False)
+    model, used = family_model(family), list[int]()
+    target = Target(model)
+    target.products = found_out(model, always(noting(used)))
+    return model, target, used
+
+
+@pytest.mark.parametrize("family", ["opt", "bloom", "whisper"])
+def test_stored_inputs_are_told_of_layers_that_multiply_in_blocks(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, target, used = _cut(family, monkeypatch)
+    with StaysInFloat64():
+        outcome = walk(model, "stored-input", target=target)
+    assert (outcome.wrong_rows, outcome.worst < 1e-9) == (0, True)
+    assert bool(used) == (model.device.type == "cpu")
+
+
+def test_latents_are_not_expanded_where_layers_multiply_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, target, used = _cut("deepseek_v3", monkeypatch)
+    monkeypatch.setattr(latent, "_pays", lambda *shapes: True)
+    attended: list[int] = []
+    attend = latent.Latents.attend
+
+    def noted(self: Any, query: Tensor, *args: Any, **options: Any) -> Tensor:
+        attended.append(query.shape[2])
+        return attend(self, query, *args, **options)
+
+    monkeypatch.setattr(latent.Latents, "attend", noted)
+    with StaysInFloat64():
+        assert walk(model, target=target).worst < 1e-10
+    assert {1, 3} <= set(attended)
+    assert bool(used) == (model.device.type == "cpu")
+
+
+def test_a_model_whose_layers_multiply_in_blocks_is_still_the_same() -> None:
+    model = large()
+    found, before = found_out(model, always(blocks_of)), model_state(model)
+    with found.quick(1):
+        assert replaced(model) == 3
+        assert model_state(model) == before
+        model[0].forward = model[1].forward = lambda states: states
+        assert model_state(model) != before
+
+
+def test_it_is_found_out_again_for_another_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = taking(monkeypatch, [1.0] * 10, [0.5] * 10)
+    model = large()
+    found = Products(model)
+    model.to(torch.float64)
+    for _ in range(2):
+        found.seconds()
+    assert tried == [3, 3]

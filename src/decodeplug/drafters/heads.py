@@ -100,8 +100,9 @@ class HeadDrafts:
         count = min(room, heads.count, self.num_tokens or room)
         if lane.hidden is None or not len(lane.hidden) or count <= 0:
             return NO_DRAFT
+        products = heads.products  # which are tried out now, if they were not, and that is not the price of a draft
         began, draws = time.perf_counter(), Draws(heads.vocabulary, lane)
-        with heads.products.quick(1):  # all but what is read first
+        with products.quick(1):  # all but what is read first
             if heads.kind == "independent":
                 self._beside_each_other(heads, lane, count, draws)
             else:

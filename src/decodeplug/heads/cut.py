@@ -68,7 +68,7 @@ class OutputLayer(nn.Module):
         ids = vocabulary.ids.to(output.weight.device)
         bias = getattr(output, "bias", None)
         self.vocabulary = vocabulary
-        self._scores = nn.Linear(*output.weight.shape[::-1], bias=bias is not None, device="meta")
+        self._scores = nn.Linear(output.weight.shape[1], len(ids), bias=bias is not None, device="meta")
         self._scores.weight = nn.Parameter(output.weight.detach()[ids].float(), requires_grad=False)
         if bias is not None:
             self._scores.bias = nn.Parameter(bias.detach()[ids].float(), requires_grad=False)

@@ -140,8 +140,8 @@ def _in_the_faster_dtype(heads: Heads) -> Heads:
         return heads
     part, output = (copy.deepcopy(layer).to(torch.bfloat16) for layer in (heads.part, heads.output))
     halved = replace(heads, part=part, output=output)
-    single, half = (list(one.products.seconds()[1:2]) for one in (heads, halved))  # nothing, where they are small
-    return halved if half < single else heads
+    single, half = (one.products.seconds() for one in (heads, halved))  # nothing, where they are small
+    return halved if single and half and half[1] < single[1] else heads
 
 
 _MOST_LOADED = 4  # sets of heads of one model that are kept; the oldest is given up

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from decodeplug.caches.absorbed import attend_absorbed
 from decodeplug.caches.lazy import LazyRows, source_of
 from decodeplug.target.masks import looking
+from decodeplug.target.modelstate import is_replaced
 
 __all__ = ["Latents", "install"]
 
@@ -86,7 +87,7 @@ def _is_plain(module: Any, latents: Tensor) -> bool:
     part = getattr(module, "kv_b_proj", None)
     if type(part) is not nn.Linear or part.bias is not None:
         return False
-    watched = part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part)
+    watched = part._forward_hooks or part._forward_pre_hooks or is_replaced(part)
     return not watched and part.weight.dtype == latents.dtype and part.weight.device == latents.device
 
 

@@ -14,7 +14,16 @@ from torch.utils.hooks import RemovableHandle
 
 from decodeplug.inference import inference
 
-__all__ = ["is_hooked", "is_plain_tensor", "model_state", "next_hook", "only_reads", "reading"]
+__all__ = [
+    "StandIn",
+    "is_hooked",
+    "is_plain_tensor",
+    "is_replaced",
+    "model_state",
+    "next_hook",
+    "only_reads",
+    "reading",
+]
 
 Hook = TypeVar("Hook", bound=Callable[..., Any])
 
@@ -27,6 +36,10 @@ _EVERYWHERE = every._global_forward_hooks, every._global_forward_pre_hooks
 _READERS: list[Any] = []
 _READING: list[range] = []
 """Hooks that change nothing, by the numbers that torch gives them."""
+
+
+class StandIn:
+    """What is called in the place of a module's ``forward`` for a while and gives the same: to whoever asks, nothing is changed."""
 
 
 @contextlib.contextmanager
@@ -82,10 +95,16 @@ def only_reads(hook: Hook) -> Hook:
     return hook
 
 
+def is_replaced(part: nn.Module) -> bool:
+    """Has a module a ``forward`` of its own, in place of its class's, that may give something else?"""
+    forward = vars(part).get("forward")
+    return forward is not None and not isinstance(forward, StandIn)
+
+
 def is_hooked(part: nn.Module) -> bool:
     """Has a module hooks that may change what it is given or gives, or a method in place of its own?"""
     hooks = part._forward_hooks, part._forward_pre_hooks, *_EVERYWHERE
-    return "forward" in vars(part) or any(map(_hooks, hooks))
+    return is_replaced(part) or any(map(_hooks, hooks))
 
 
 def _hooks(hooks: Mapping[int, Any]) -> list[int]:
@@ -98,7 +117,7 @@ def _hooks(hooks: Mapping[int, Any]) -> list[int]:
 
 def _settings(part: nn.Module) -> tuple[object, ...]:
     """Its plain attributes, and what :data:`_SWITCHES` names, which are properties of adapters and not of other layers."""
-    own = vars(part)
+    own = {name: value for name, value in vars(part).items() if not isinstance(value, StandIn)}
     plain = [value for value in own.values() if isinstance(value, _SIMPLE)]
     switches = [own.get(name) if name in own or name == "forward" else getattr(part, name, None) for name in _SWITCHES]
     return *plain, *(str(switch) for switch in switches if not inspect.ismethod(switch))

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.overrides import has_torch_function
 
 from decodeplug.inference import inference
+from decodeplug.target.modelstate import StandIn
 from decodeplug.target.ways import IN_BLOCKS, Choice, Way
 from decodeplug.target.weights import BLOCK, Sample, can_be_cut, is_whole, output_of, samples
 
@@ -53,22 +54,23 @@ class _Tried:
     """What was found out.
 
     :ivar seconds: See :meth:`Products.seconds`; each in the best way.
-    :ivar chosen: For the layers, and for the output.
+    :ivar chosen: For the layers, and for the output; nothing where nothing was tried.
     """
 
     seconds: Sequence[float] = ()
-    chosen: tuple[_Chosen, _Chosen] = (_Chosen(), _Chosen())
+    chosen: Sequence[_Chosen] = ()
 
 
-_KNOWN: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, bool], _Tried]] = weakref.WeakKeyDictionary()
-"""Model -> number of threads, and whether blocks may be taken -> what was found out: all hosts of one model decide alike."""
+_Key = tuple[int, bool, torch.dtype | None]
+_KNOWN: weakref.WeakKeyDictionary[nn.Module, dict[_Key, _Tried]] = weakref.WeakKeyDictionary()
+"""Model -> number of threads, whether blocks may be taken, and dtype -> what was found out: all hosts of one model decide alike."""
 
 
 class Products:
     """How one model's linear layers multiply a few rows.
 
-    It is tried out when the first session is opened, which takes as long as some forwards of a small model, once for a
-    model, and again where torch's number of threads is another one. On other devices than CPUs layers are left as they are.
+    It is tried out when this is made, which takes as long as some forwards of a small model, once for a model, and again where
+    torch's number of threads or the dtype is another one. On other devices than CPUs layers are left as they are.
 
     :param module: The model; its weights are only read.
     :param call: What is called to run it: the model, or its compiled form, which is left as it is.
@@ -98,16 +100,16 @@ class Products:
     def quick(self, rows: int) -> Generator[None, None, None]:
         """While it is open, large linear layers of the model multiply as is best for the number of rows that they are given.
 
-        One thread at a time has it open; another that calls the model meanwhile gets the same products, up to rounding.
+        Another thread that calls the model meanwhile gets the same products, up to rounding.
 
         :param rows: Of the forward. For many nothing is done.
         """
-        if not 1 <= rows <= _MOST:
+        if not 1 <= rows <= _MOST or not (tried := self._tried()).chosen:
             yield
             return
         begun: list[_Layer] = []
         try:
-            for layers, chosen in zip(self._large(), self._tried().chosen, strict=True):
+            for layers, chosen in zip(self._large(), tried.chosen, strict=True):
                 for layer in layers:
                     # An expert and the output may be given fewer rows than the forward has.
                     if any(chosen.of(layer.inputs)[: rows + 1]):
@@ -129,16 +131,17 @@ class Products:
         return self._layers
 
     def _tried(self) -> _Tried:
-        key = torch.get_num_threads(), self._can_cut
+        module = self._module()
+        weight = None if module is None else next(module.parameters(), None)
+        key = torch.get_num_threads(), self._can_cut, None if weight is None else weight.dtype
         tried = self._known.get(key)
         if tried is None:
-            module = self._module()
             found = [] if module is None else samples(module)
             tried = self._known[key] = _try(found, blocks=self._can_cut) if found else _Tried()
         return tried
 
 
-class _Layer:
+class _Layer(StandIn):
     """One linear layer, in the place of whose forward it is called for a while."""
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -154,7 +157,7 @@ class _Layer:
     def end(self) -> None:
         layer = self._layer()
         if layer is not None and layer.__dict__.get("forward") is self:
-            del layer.__dict__["forward"]
+            layer.__dict__.pop("forward", None)  # heads are a thread's own no more than their layers are
 
     def __call__(self, input: Tensor) -> Tensor:
         layer = self._layer()
@@ -199,15 +202,14 @@ def _try(found: Sequence[Sample], *, blocks: bool) -> _Tried:
         everywhere = range(len(tries[0]))
         rest = {rows: _best(taken, rows, everywhere)[0] for rows in _ROWS} if taken else dict.fromkeys(_ROWS)
         chosen.append(_Chosen(by_inputs, _for_all_rows(rest)))
-    layers, output = chosen
-    return _Tried([0.0, *(total[_next_tried(rows)] for rows in range(1, _MOST + 1))], (layers, output))
+    return _Tried([0.0, *(total[_next_tried(rows)] for rows in range(1, _MOST + 1))], chosen)
 
 
-Taken = Mapping[tuple[Way | None, int], Sequence[float]]
+_Taken = Mapping[tuple[Way | None, int], Sequence[float]]
 """Way and number of rows -> seconds of each weight."""
 
 
-def _best(taken: Taken, rows: int, places: Sequence[int]) -> tuple[Way | None, float]:
+def _best(taken: _Taken, rows: int, places: Sequence[int]) -> tuple[Way | None, float]:
     """In which way so many rows are multiplied with the weights in these places, and what that takes."""
     seconds = {way: sum(took[place] for place in places) for (way, given), took in taken.items() if given == rows}
     best = min(seconds, key=lambda way: seconds[way])
@@ -225,7 +227,7 @@ def _next_tried(rows: int) -> int:
 
 
 @inference
-def _seconds(tries: Sequence[Sequence[Tensor]], ways: Sequence[Way | None]) -> Taken:
+def _seconds(tries: Sequence[Sequence[Tensor]], ways: Sequence[Way | None]) -> _Taken:
     """What the products of so many rows with each weight of a try take: the least of a few times."""
     half = any(weight.element_size() < 4 for weight in tries[0])
     # One row in half precision stays to the last bit what the model alone makes of it: its rounding decides between tokens.
