@@ -176,10 +176,9 @@ class Ours:
         lanes = range(len(texts))
         self.session.keep([-1] * len(texts), [0] * len(texts))
         self.session.forward(texts, [1] * len(texts))
-        self.fed = sum(map(len, texts))
         self.lengths = [len(text) for text in texts for _ in range(forks)]
         self.session.keep([lane for lane in lanes for _ in range(forks)], self.lengths)
-        self.parents, self.steps, self.texts = parents, 0, texts
+        self.parents, self.steps = parents, 0
         self._before = self.session.facts()["copied_bytes"]
         Ours.made.append(self)
 
@@ -200,10 +199,6 @@ class Ours:
         """Slots without an id, of the lane that has the most of them."""
         size, tables = self.pages.size, self.session.cache.parts[0].tables
         return max(len(table) * size - held for table, held in zip(tables.tables, tables.held, strict=True))
-
-    def prefills(self) -> float:
-        """How often each prompt was computed."""
-        return self.fed / sum(map(len, self.texts))
 
 
 def recorded_parents(models: Models, prompt: Sequence[int], beams: int, steps: int) -> list[list[int]]:

@@ -85,6 +85,20 @@ def test_the_fit_is_nearer_than_the_mean_and_fewer_heads_are_further() -> None:
     assert away[1, "fit"].perplexity_ratio != 1
 
 
+@pytest.mark.parametrize("method", ["fit", "mean"])
+def test_heads_are_joined_in_groups_of_neighbours(method: str) -> None:
+    model = copy.deepcopy(family_model("llama", num_attention_heads=8, num_key_value_heads=4))
+    for layer in model.model.layers:
+        for part in (layer.self_attn.k_proj, layer.self_attn.v_proj):
+            heads = part.weight.data.view(4, -1, part.in_features)
+            heads[1], heads[3] = heads[0].clone(), heads[2].clone()
+    two, one = (share_heads(Target(model), groups, method) for groups in (2, 1))
+    assert (two.heads, two.groups, two.model.config.num_key_value_heads) == (4, 2, 2)
+    assert two.kept == pytest.approx((1, 1))
+    assert float((logits(two.model) - logits(model)).abs().max()) < 1e-6
+    assert max(one.kept) < 0.99, "the two groups differ"
+
+
 def test_the_model_that_is_made_is_one_like_any_other_and_the_other_is_as_it_was() -> None:
     model = tiny_model()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
@@ -104,7 +118,8 @@ def test_what_cannot_be_shared_is_one_clear_error() -> None:
         share_heads(Target(tiny_model()), 3)
     with pytest.raises(BadOption, match="one of fit, mean"):
         share_heads(Target(tiny_model()), 1, "best")
-    with pytest.raises(UnsupportedModel, match="normalised"):
-        share_heads(Target(family_model("qwen3")), 1)
+    for family in ("qwen3", "hunyuan_v1_dense"):
+        with pytest.raises(UnsupportedModel, match=r"normalised head by head.*Use a cache that takes fewer bytes"):
+            share_heads(Target(family_model(family)), 1)
     with pytest.raises(UnsupportedModel, match="k_proj and v_proj of their own"):
         share_heads(Target(tiny_model("gpt2")), 1)

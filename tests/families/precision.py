@@ -3,7 +3,7 @@
 Many models compute their softmax, norms or rotary angles in float32 whatever the
 weights are. Two correct ways to feed such a model then differ by 1e-6, and a
 wrong one that differs by 1e-5 would pass. Under this mode both stay in float64,
-and the tolerance can be 1e-9 for all.
+and the tolerance can be 1e-10 for all.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def _holds(family: str, cache: str) -> None:
         return
     outcome = outcome_of(family, cache)
     assert outcome.wrong_rows == 0
-    assert outcome.worst < TOLERANCE.get(family, 1e-9)
+    assert outcome.worst < TOLERANCE.get(family, 1e-10)
 
 
 @pytest.mark.parametrize("cache", ["dense", "paged", "stored-input", "none"])

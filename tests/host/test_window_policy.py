@@ -95,6 +95,14 @@ def test_drafts_batches_and_caches_change_nothing_beyond_the_window(
     assert any(len(result.prompt_ids) + len(result.token_ids) > WINDOW for result in together)
 
 
+def test_stored_inputs_go_with_sinks() -> None:
+    gpt2 = Host(tiny_model("gpt2", vocab=len(bpe_tokenizer())), bpe_tokenizer(), plugins=[])
+    prompts = ["Once", LONG, "There was a bear and"]
+    together = gpt2.generate_batch([sinks(prompt, cache="stored-input", end_ids=[]) for prompt in prompts])
+    alone = [gpt2.generate_batch([sinks(prompt, cache="none", end_ids=[])])[0] for prompt in prompts]
+    assert [result.token_ids for result in together] == [result.token_ids for result in alone]
+
+
 def test_heads_that_read_hidden_states_draft_beyond_the_window() -> None:
     heads = [HeadDrafts(heads=random_heads(host().model, "recurrent"), num_tokens=3)]
     for prompt in ("Once", LONG):
@@ -125,7 +133,9 @@ def test_truncate_left_keeps_the_system_prompt_and_the_last_ids() -> None:
     assert result.trace.notes == [
         f"window_policy: {len(whole) - 32} ids of the prompt were left out behind the first {begin}"
     ]
-    assert result.token_ids == chatting.generate(list(result.prompt_ids), max_new_tokens=8).token_ids
+    assert len(whole) > 2 * 32
+    oracle = chatting.generate(list(result.prompt_ids), cache="none", max_new_tokens=8)
+    assert result.token_ids == oracle.token_ids
     short = chatting.generate("Once", window_policy=policy, max_new_tokens=8)
     assert short.trace.notes == []
     with pytest.raises(ContextOverflow):

@@ -10,10 +10,12 @@ import transformers
 from families.walk import generated, prompts, walk
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from decodeplug.errors import UnsupportedModel
+from decodeplug import Host
+from decodeplug.errors import IncompatibleParts, UnsupportedModel
 from decodeplug.target import Target
 from decodeplug.target.grouping import LaneTraits, alone
 from decodeplug.target.lanes import LaneSession
+from decodeplug.testing import tiny_model
 from decodeplug.testing.families import family_config, family_model
 
 SMALL = {"vocab_size": 64, "d_model": 32, "d_ff": 32, "num_layers": 1, "num_heads": 2, "d_kv": 16, "hidden_size": 32}
@@ -157,3 +159,12 @@ def test_a_part_that_drops_in_a_model_in_eval_mode_is_refused_too() -> None:
     block.mlp.dropout.train()
     with pytest.raises(UnsupportedModel, match="in training mode"):
         Target(model)
+
+
+def test_layers_of_an_unknown_kind_have_the_models_own_cache_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = Host(tiny_model(), None, plugins=[]).generate([5, 6, 7], max_new_tokens=6).token_ids
+    monkeypatch.setattr("decodeplug.target.choice.KINDS", {})
+    host = Host(tiny_model(), None, plugins=[])
+    with pytest.raises(IncompatibleParts, match=r"no cache here knows \(full_attention\).*Use cache='dense'"):
+        host.generate([5, 6, 7], cache="paged", max_new_tokens=6)
+    assert host.generate([5, 6, 7], max_new_tokens=6).token_ids == expected, "and the host stays usable"

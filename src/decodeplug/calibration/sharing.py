@@ -22,6 +22,7 @@ __all__ = ["METHODS", "Shared", "share_heads"]
 METHODS = ("fit", "mean")
 _PARTS = ("q_proj", "k_proj", "v_proj")
 _OUTPUTS = ("o_proj", "dense")
+_NORMS = ("k_norm", "k_layernorm", "key_layernorm", "key_norm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def share_heads(target: Any, groups: int, method: str = "fit") -> Shared:
     if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1 or heads % groups:
         raise BadOption("cache share-heads", groups=groups, wanted=f"a divisor of the {heads} key and value heads")
     found = [(name, output) for name, module in model.named_modules() if (output := _output(module)) is not None]
-    normalised = any(name.endswith(("k_norm", "k_layernorm")) for name, _ in model.named_modules())
+    normalised = any(name.endswith(_NORMS) for name, _ in model.named_modules())
     if not found or not hasattr(config, "num_key_value_heads") or len(found) != config.num_hidden_layers:
         raise UnsupportedModel(
             type(model).__name__,
@@ -69,7 +70,9 @@ def share_heads(target: Any, groups: int, method: str = "fit") -> Shared:
         )
     if normalised:
         raise UnsupportedModel(
-            type(model).__name__, because="its keys are normalised head by head, so heads cannot be joined"
+            type(model).__name__,
+            because="its keys are normalised head by head, so heads cannot be joined",
+            instead="Use a cache that takes fewer bytes: cache='quantised'",
         )
     rotations = [layer.rotation for layer in begun(target)]
     weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

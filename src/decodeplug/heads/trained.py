@@ -150,7 +150,7 @@ _LOADED: weakref.WeakKeyDictionary[Any, dict[tuple[str, int], Heads]] = weakref.
 
 def loaded(folder: str | Path, model: Any) -> Heads:
     """As :meth:`Heads.load`, read once for each model and state of the file, to draft with: on a CPU that multiplies
-    faster in bfloat16 they are in it.
+    one row with their weights faster in bfloat16 they are in it.
 
     :raises BadOption, IncompatibleParts: As there.
     """

@@ -1,4 +1,4 @@
-"""Keeps a float64 model in float64, so that two ways to compute one thing can be compared to 1e-9."""
+"""Keeps a float64 model in float64, so that two ways to compute one thing can be compared to 1e-10."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def check_cache(
     :param vocab: Ids to draw from: those below it; by default the width of the model's logits.
     :param steps: Forwards to make.
     :param lanes: How many lanes there are, about.
-    :param tolerance: Largest difference of two logits, absolute; by default 1e-9 in float64 (which is
+    :param tolerance: Largest difference of two logits, absolute; by default 1e-10 in float64 (which is
         kept throughout, see :class:`Float64Throughout`) and 1e-3 otherwise.
     :param seed: Another seed, another schedule.
     :param exact: False of a cache that approximates: what the model says must then be what it says with a new session that is
@@ -70,7 +70,7 @@ def check_cache(
     current = [_new_lane(width, chance, longest) for _ in range(lanes)]
     _keep(session, 0, [], current, [-1] * lanes, [0] * lanes)
     in_float64 = model.dtype == torch.float64
-    allowed = tolerance if tolerance is not None else 1e-9 if in_float64 else 1e-3
+    allowed = tolerance if tolerance is not None else 1e-10 if in_float64 else 1e-3
     oracle = partial(_recomputed, model) if exact else partial(_fed_at_once, make_session)
     largest = 0
     for step in range(1, steps + 1):
