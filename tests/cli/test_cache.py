@@ -63,6 +63,17 @@ def test_without_text_the_model_writes_its_own(run: Run, tmp_path: Path) -> None
     assert Latent(str(tmp_path))._read().text == "written by the model itself"
 
 
+def test_nothing_but_the_weights_is_enough(run: Run, folder: Path, text: str, tmp_path: Path) -> None:
+    said = json.loads(run("calibrate", "--weights-only", "--documents", "2", "--out", str(tmp_path), "--json").stdout)
+    assert (said["ids"], said["text"]) == (1024, "none: ids that were drawn at random")
+    assert not list(tmp_path.glob("text*")), "nothing was written"
+    host = Host.from_pretrained(str(folder), plugins=[])
+    options = {"cache": f"latent=calibration={tmp_path}", "max_new_tokens": 4}
+    assert host.generate("Once there was a small bear. " * 20, **options).trace.cache["coded_bytes"] > 0
+    with pytest.raises(BadOption, match="one of the two"):
+        run("calibrate", "--weights-only", "--text", text, "--out", str(tmp_path))
+
+
 def test_ctrl_c_keeps_what_was_learned_so_far(
     run: Run, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
+import torch
+
 from decodeplug.caches.transform.calibrated import COMMAND, Calibration
 from decodeplug.calibration.moments import FIRST, gather
 from decodeplug.calibration.scales import basis_of
@@ -42,9 +44,13 @@ def check(host: Any, bits: float) -> None:
         )
 
 
+def _drawn(vocab_size: int, count: int, seed: int) -> list[int]:
+    return torch.randint(vocab_size, (count,), generator=torch.Generator().manual_seed(seed)).tolist()
+
+
 def calibrate(
     host: Any,
-    texts: Sequence[Sequence[int]],
+    texts: Sequence[Sequence[int]] | None,
     *,
     bits: float = 3.0,
     source: str,
@@ -57,7 +63,8 @@ def calibrate(
 
     :param host: A ``decodeplug.Host``; its model is not changed.
     :param texts: Ids; they are put behind one another and cut into documents of 1,280 ids, or fewer if the model's window is
-        smaller. :param most: Documents that are read at most, evenly spread.
+        smaller. None: nothing but the weights is known, and ids that are drawn at random are read; what is learned is coarser.
+    :param most: Documents that are read at most, evenly spread.
     :param bits: For a number, on the average. :param source: Where the texts come from, for the file.
     :param tell: Called with the share that is done. :param stop: Asked after each document: is that enough?
     :raises BadOption: There is less text than one document, or ``bits`` is not between 0 and 16.
@@ -69,7 +76,7 @@ def calibrate(
     length = min(_LENGTH, target.context_window or _LENGTH)
     queries = min(_QUERIES, length // 4)
     window = min(_WINDOW, length // 8)
-    ids = list(chain.from_iterable(texts))
+    ids = _drawn(target.vocab_size, most * length, seed) if texts is None else list(chain.from_iterable(texts))
     documents = [ids[begin : begin + length] for begin in range(0, len(ids) - length + 1, length)]
     if not documents:
         raise BadOption(_PART, ids=len(ids), wanted=f"more text: at least {length:,} ids")

@@ -40,9 +40,15 @@ def calibrate(
     self_generated: Annotated[
         int, typer.Option(help="Without --text: how many tokens the model writes.", min=1)
     ] = _TOKENS,
+    weights_only: Annotated[
+        bool,
+        typer.Option(
+            "--weights-only", help="Read ids that are drawn at random, and no text: sooner done, and coarser."
+        ),
+    ] = False,
     bits: Annotated[float, typer.Option(help="Of a number of keys and values, on the average.")] = 3.0,
     documents: Annotated[int, typer.Option(help="Documents of 1,280 ids that are read at most.", min=1)] = 32,
-    seed: Annotated[int, typer.Option(help="Of what the model writes, and of the tokens that are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of what the model writes, and of what is drawn.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Learn how the older keys and values of a model are best written in few bits, for cache 'latent'.
@@ -53,18 +59,23 @@ def calibrate(
     from decodeplug.calibration import check
     from decodeplug.host import Host
 
+    if weights_only and text:
+        raise BadOption("cache calibrate", weights_only=True, text=str(text[0]), wanted="one of the two")
     with (
         Host.from_pretrained(model, plugins=[], max_batch=WRITING) as host,
         progress_bars() as progress,
     ):
         check(host, bits)
         _folder(out, "cache calibrate")
-        rows, source = texts_of(host, text or [], self_generated, out, seed, progress, "cache calibrate")
+        texts, source = None, "none: ids that were drawn at random"
+        if not weights_only:
+            rows, source = texts_of(host, text or [], self_generated, out, seed, progress, "cache calibrate")
+            texts = [row.ids for row in rows]
         task = progress.add_task("reading", total=1.0)
         with interrupted() as stop:
             found = learn(
                 host,
-                [row.ids for row in rows],
+                texts,
                 bits=bits,
                 source=source,
                 most=documents,
