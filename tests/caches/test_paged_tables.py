@@ -51,6 +51,15 @@ class Tables(RuleBasedStateMachine):
         if self.texts:
             self._append(data.draw(st.integers(0, len(self.texts) - 1)), ids)
 
+    @rule(ids=st.lists(IDS, min_size=1, max_size=3))
+    def append_to_all(self, ids: list[int]) -> None:
+        """Lanes that go on side by side."""
+        lanes = range(len(self.texts))
+        self.lanes.spread(lanes, [len(ids)] * len(lanes))
+        for lane in lanes:
+            self._append(lane, ids)
+        self.pool.spread(0)
+
     def _append(self, lane: int, ids: list[int]) -> None:
         before = [list(table) for table in self.lanes.tables]
         try:
@@ -138,9 +147,9 @@ class Tables(RuleBasedStateMachine):
         size = self.pool.block_size
         seen: list[dict[int, int]] = [{} for _ in used]
         for run in [part for whole in placement.runs for part in whole.parts or (whole,)]:
-            for place in run.lanes:
+            for nth, place in enumerate(run.lanes):
                 for number in range(run.rows):
-                    row = run.begin + number
+                    row = run.begin + nth * run.stride + number
                     assert run.slot + number not in seen[place]
                     seen[place][run.slot + number] = self.memory[run.slab + row // size, row % size]
         for lane, slots in zip(used, seen, strict=True):

@@ -22,7 +22,7 @@ CACHES = {
     "latents in blocks": ("paged=block_size=4", "deepseek"),
 }
 """Row of the table -> cache, and kind of model."""
-OFTEN = {"blocks of 1", "paged", "latents in blocks"}
+OFTEN = {"blocks of 1", "paged", "latents", "latents in blocks"}
 """What other rows say, too: alone, they are left to the slow tests."""
 
 

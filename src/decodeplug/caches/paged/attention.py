@@ -1,6 +1,7 @@
 """Attention over rows where they lie: piece by piece, and the pieces merged by their log-sum-exps, which is exact.
 
-A prefix that several lanes have in common is attended once, by the queries of all of them.
+A prefix that several lanes have in common is attended once, by the queries of all of them; rows of several lanes that lie at equal
+distances are attended in one call.
 
 Source: the merge is that of FlashAttention, arXiv:2205.14135, section 3.1; shared prefixes: Hydragen, arXiv:2402.05099,
 section 3.
@@ -33,12 +34,13 @@ def attend(
 
     :param queries: ``[lanes, heads, width, dim]`` for each part of the keys, mostly one; there may be more lanes than the
         placement has: nothing is seen by those.
-    :param pieces: For each run of the placement, the parts of its keys, and its values, ``[shared heads, rows, dim]``.
+    :param pieces: For each run of the placement, the parts of its keys, and its values, ``[1, shared heads, rows, dim]``, or of each
+        of its lanes where they differ.
     :param mask: ``[lanes, 1, width, length]`` bool; None: each row sees its own slot and all before.
     :returns: ``[lanes, width, heads, value_dim]``.
     """
     batch, heads, width, _ = queries[0].shape
-    lanes, shared = placement.lanes, pieces[0][1].shape[0]
+    lanes, shared = placement.lanes, pieces[0][1].shape[1]
     # Rows of a group attend to the same keys.
     rows = [query.reshape(batch, shared, heads // shared * width, -1) for query in queries]
     found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(lanes)]
@@ -46,12 +48,10 @@ def attend(
         hidden = placement.remembered(
             (id(run), rows[0].shape[2], rows[0].dtype), mask, partial(_hidden, run, placement, mask, rows[0])
         )
-        if len(run.lanes) == 1:
-            some = [part[run.lanes[0]] for part in rows]
-            found[run.lanes[0]].append(_attend_piece(some, keys, values, hidden, scale))
-            continue
-        out, weight = _attend_piece([_rows_of(part, run.lanes) for part in rows], keys, values, hidden, scale)
-        outs, weights = out.chunk(len(run.lanes), 1), weight.chunk(len(run.lanes), 1)
+        out, weight = _attend_piece([_rows_of(part, run) for part in rows], keys, values, hidden, scale)
+        count = len(run.lanes)
+        by_lane = count == 1 or run.stride
+        outs, weights = (out, weight) if by_lane else (out[0].chunk(count, 1), weight[0].chunk(count, 1))
         for lane, pair in zip(run.lanes, zip(outs, weights, strict=True), strict=True):
             found[lane].append(pair)
     whole = _merged(found).view(lanes, heads, width, -1).transpose(1, 2)
@@ -60,18 +60,20 @@ def attend(
     return whole.contiguous()
 
 
-def _rows_of(rows: Tensor, lanes: Sequence[int]) -> Tensor:
-    """``[shared heads, lanes * rows, head_dim]``: the rows of some lanes one after the other."""
-    first, last = lanes[0], lanes[-1]
-    some = rows[first : last + 1] if last - first + 1 == len(lanes) else rows[list(lanes)]
-    return some.transpose(0, 1).reshape(rows.shape[1], -1, rows.shape[3])
+def _rows_of(rows: Tensor, run: Run) -> Tensor:
+    """``[lanes, shared heads, rows, head_dim]`` of a run's lanes; ``[1, shared heads, lanes * rows, head_dim]`` where all see one prefix."""
+    first, last = run.lanes[0], run.lanes[-1]
+    some = rows[first : last + 1] if last - first + 1 == len(run.lanes) else rows[list(run.lanes)]
+    if run.stride or first == last:
+        return some
+    return some.transpose(0, 1).reshape(1, rows.shape[1], -1, rows.shape[3])
 
 
 class Hidden(NamedTuple):
     """What rows must not see of a piece.
 
-    :ivar added: ``[rows, keys]``, -inf where a key is hidden and 0 elsewhere.
-    :ivar blind: ``[rows]`` bool: which rows see no key at all; None: each sees one.
+    :ivar added: ``[1 or lanes, 1, rows, keys]``, -inf where a key is hidden and 0 elsewhere.
+    :ivar blind: ``[1 or lanes, 1, rows]`` bool: which rows see no key at all; None: each sees one.
     """
 
     added: Tensor
@@ -81,18 +83,21 @@ class Hidden(NamedTuple):
 def _hidden(run: Run, placement: Placement, mask: Tensor | None, rows: Tensor) -> Hidden | None:
     """Of the rows of a run's lanes; None: they see all keys of the run."""
     width = placement.width
-    group = rows.shape[2] // width
     if mask is None:
-        start = placement.starts[run.lanes[0]]
-        if run.slot + run.rows <= start + 1:
+        starts = [placement.starts[lane] for lane in run.lanes]
+        if run.slot + run.rows <= min(starts) + 1:
             return None
         slots = torch.arange(run.slot, run.slot + run.rows)
-        seen = (slots[None] <= torch.arange(start, start + width)[:, None]).repeat(group, 1)
+        some = slots <= torch.tensor(starts)[:, None, None] + torch.arange(width)[:, None]
     else:
         some = mask[list(run.lanes), 0, :, run.slot : run.slot + run.rows]
-        seen = some[:, None].expand(-1, group, -1, -1).reshape(-1, run.rows)
-        if bool(seen.all()):
-            return None
+    if bool(some.all()):
+        return None
+    seen = (
+        some[:, None]
+        .expand(-1, rows.shape[2] // width, -1, -1)
+        .reshape(len(some) if run.stride else 1, 1, -1, run.rows)
+    )
     added = torch.zeros(seen.shape, dtype=rows.dtype).masked_fill_(~seen, -torch.inf)
     blind = ~seen.any(-1)
     return Hidden(added, blind if bool(blind.any()) else None)
@@ -101,23 +106,22 @@ def _hidden(run: Run, placement: Placement, mask: Tensor | None, rows: Tensor) -
 def _attend_piece(
     queries: Sequence[Tensor], keys: Sequence[Tensor], values: Tensor, hidden: Hidden | None, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """``[heads, rows, value_dim]`` and the log-sum-exp ``[heads, rows]`` of the scores; -inf where nothing is seen."""
+    """``[lanes, heads, rows, value_dim]`` and the log-sum-exp ``[lanes, heads, rows]`` of the scores; -inf where nothing is seen."""
     if len(keys) == 1 and values.dtype in _FUSED and keys[0].shape[-1] == values.shape[-1]:
-        added = None if hidden is None else hidden.added[None, None]
-        found = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            queries[0][None], keys[0][None], values[None], 0.0, False, attn_mask=added, scale=scale
-        )
-        out, weight = found[0][0], found[1][0]
+        added = None if hidden is None else hidden.added
+        out, weight = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            queries[0], keys[0], values, 0.0, False, attn_mask=added, scale=scale
+        )[:2]
     else:
-        scores = queries[0] @ keys[0].transpose(1, 2)
+        scores = queries[0] @ keys[0].transpose(2, 3)
         for query, key in zip(queries[1:], keys[1:], strict=True):
-            scores = torch.baddbmm(scores, query, key.transpose(1, 2))
+            scores += query @ key.transpose(2, 3)
         scores = scores.float() if scores.element_size() < 4 else scores
         scores = scores * scale if hidden is None else scores * scale + hidden.added
         weight = scores.logsumexp(-1)
         out = (scores - weight[..., None]).exp().to(values.dtype) @ values
     if hidden is not None and hidden.blind is not None:  # what is computed for a row that sees nothing is no number
-        out = out.masked_fill(hidden.blind[None, :, None], 0.0)
+        out = out.masked_fill(hidden.blind[..., None], 0.0)
         weight = weight.masked_fill(hidden.blind, -torch.inf)
     return out, weight
 

@@ -137,10 +137,12 @@ class PagedLanes:
         for group, tables, placement in self.parts:
             self.pages.limit(group)
             copies: list[Copy] = []
+            tables.spread(lanes, counts)
             try:
                 for lane, count in zip(lanes, counts, strict=True):
                     copies += self._room_for(group, tables, lane, count)
             finally:
+                group.pool.spread(0)
                 self.copied_bytes += group.copy(copies)
             placement.aim(tables, group.pool.slabs, lanes, counts, width)
         self.states.begin(lanes, self.held, width)

@@ -22,9 +22,10 @@ _LONG = 64  # rows of a run, on the average, from which on it is attended where 
 class Run(NamedTuple):
     """Slots of some lanes that lie behind one another.
 
-    :ivar lanes: Places of the lanes in the forward; more than one where they all have these very rows.
+    :ivar lanes: Places of the lanes in the forward; more than one where they all have these very rows, or as many at equal distances.
     :ivar slab: First block of the slab. :ivar begin: First row in it. :ivar rows: How many.
     :ivar slot: The slot of the first one.
+    :ivar stride: Rows from where those of one lane begin to where the next one's do; 0: they are the same.
     :ivar parts: The runs that it is put together from, where there are many short ones; ``slab`` and ``begin`` are the first one's.
     """
 
@@ -34,6 +35,7 @@ class Run(NamedTuple):
     rows: int
     slot: int
     parts: tuple[Run, ...] = ()
+    stride: int = 0
 
 
 class Written(NamedTuple):
@@ -149,9 +151,13 @@ class Placement:
         for group, common in _families(blocks, [start // size for start in self.starts]):
             if common:
                 self.runs += _in_few(_runs(group, blocks[group[0]], slabs, size, 0, common * size))
-            for place in group:
-                end = self.starts[place] + counts[place]
-                self.runs += _in_few(_runs((place,), blocks[place], slabs, size, common * size, end))
+            ends = [self.starts[place] + counts[place] for place in group]
+            self.runs += _side_by_side(
+                [
+                    _in_few(_runs((place,), blocks[place], slabs, size, common * size, end))
+                    for place, end in zip(group, ends, strict=True)
+                ]
+            )
         together = {number for number, run in enumerate(self.runs) if run.parts}
         self._rooms = {key: room for key, room in self._rooms.items() if key[1] in together}
 
@@ -183,6 +189,39 @@ def _in_few(runs: list[Run]) -> list[Run]:
     if len(runs) <= _PIECES or rows >= _LONG * len(runs):
         return runs
     return [runs[0]._replace(rows=rows, parts=tuple(runs))]
+
+
+def _side_by_side(lanes: Sequence[list[Run]]) -> list[Run]:
+    """Runs of lanes one after the other, where those of several are alike and lie at equal distances as one.
+
+    :param lanes: Those of each lane.
+    """
+    found: list[Run] = []
+    begin = 0
+    while begin < len(lanes):
+        end, strides = begin + 1, _strides(lanes[begin], lanes[begin + 1]) if begin + 1 < len(lanes) else None
+        while strides is not None and end < len(lanes) and _strides(lanes[end - 1], lanes[end]) == strides:
+            end += 1
+        if strides is None:
+            found += lanes[begin]
+        else:
+            places = tuple([run.lanes[0] for runs in lanes[begin:end] for run in runs[:1]])
+            found += [
+                run._replace(lanes=places, stride=stride) for run, stride in zip(lanes[begin], strides, strict=True)
+            ]
+        begin = end
+    return found
+
+
+def _strides(runs: Sequence[Run], others: Sequence[Run]) -> list[int] | None:
+    """How far each run is from that of another lane; None where they differ in something else, too."""
+    if len(runs) != len(others):
+        return None
+    for one, other in zip(runs, others, strict=True):
+        if one.parts or other.parts or (one.slab, one.rows, one.slot) != (other.slab, other.rows, other.slot):
+            return None
+    strides = [other.begin - one.begin for one, other in zip(runs, others, strict=True)]
+    return strides if min(strides, default=0) > 0 else None
 
 
 def _runs(

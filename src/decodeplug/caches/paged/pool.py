@@ -95,6 +95,16 @@ class BlockPool:
             return block + 1
         return self.take(1)[0]
 
+    def is_free_behind(self, block: int) -> bool:
+        """Can the text whose last block this is go on behind it?"""
+        return self._space.is_free_behind(block)
+
+    def spread(self, count: int) -> None:
+        """See :meth:`Space.spread`."""
+        if self.most is None and self._space.free < count:
+            self._make_room(count)
+        self._space.spread(count)
+
     def take(self, count: int) -> list[int]:
         """Blocks for the beginning of a text, in a row as far as there is room.
 

@@ -13,12 +13,13 @@ class Space:
     :ivar free: How many blocks are free.
     """
 
-    __slots__ = ("_begins", "_ends", "_slabs", "free")
+    __slots__ = ("_begins", "_ends", "_places", "_slabs", "free")
 
     def __init__(self) -> None:
         self._begins: list[int] = []
         self._ends: list[int] = []
         self._slabs: set[int] = set()  # first block of each
+        self._places: list[int] = []  # of the next blocks that are taken one by one, in reverse
         self.free = 0
 
     def add(self, begin: int, end: int) -> None:
@@ -44,14 +45,26 @@ class Space:
         """How many free blocks lie in a row."""
         return max([end - begin for begin, end in zip(self._begins, self._ends, strict=True)], default=0)
 
+    def is_free_behind(self, block: int) -> bool:
+        """Is the block behind this one free, and of the same slab?"""
+        place = bisect_left(self._begins, block + 1)
+        return block + 1 not in self._slabs and self._begins[place : place + 1] == [block + 1]
+
     def take_behind(self, block: int) -> bool:
         """Take the block behind this one, if it is free and of the same slab."""
-        wanted = block + 1
-        place = bisect_left(self._begins, wanted)
-        if wanted in self._slabs or place == len(self._begins) or self._begins[place] != wanted:
+        if not self.is_free_behind(block):
             return False
-        self._cut(place, wanted, 1)
+        self._cut(bisect_left(self._begins, block + 1), block + 1, 1)
         return True
+
+    def spread(self, count: int) -> None:
+        """Have the next ``count`` blocks that are taken one by one lie equally far from each other, if there is an extent for them:
+        texts that go on side by side are read side by side then, and each has as much room behind it. 0: no more of them.
+        """
+        begin, end = max(self.extents(), key=lambda extent: extent[1] - extent[0], default=(0, 0))
+        behind_others = begin not in self._slabs  # who will want to go on there
+        step = (end - begin) // max(1, count + behind_others)
+        self._places = [begin + step * (number + behind_others) for number in reversed(range(count))] if step else []
 
     def take(self, count: int) -> tuple[int, int]:
         """Take up to ``count`` blocks that lie in a row: the first of them, and how many.
@@ -60,6 +73,12 @@ class Space:
         front of them: whoever has those will want to go on there.
         """
         assert self.free, "no block is free"
+        if count == 1 and self._places:
+            first = self._places.pop()
+            place = bisect_right(self._begins, first) - 1
+            if place >= 0 and first < self._ends[place]:
+                self._cut(place, first, 1)
+                return first, 1
         sizes = [end - begin for begin, end in zip(self._begins, self._ends, strict=True)]
         place = max(range(len(sizes)), key=sizes.__getitem__)
         begin, size = self._begins[place], sizes[place]

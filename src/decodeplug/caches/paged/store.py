@@ -68,15 +68,17 @@ class BlockRows:
         self._announced = []
 
     def of(self, run: Run, placement: Placement, kind: int = 0, number: int = 0) -> Tensor:
-        """The rows of a run, ``[heads, rows, dim]``: as they lie, or a copy of those that are put together, until others of that
-        kind and number are.
+        """The rows of a run, ``[1, heads, rows, dim]``, or of each of its lanes where they differ: as they lie, or a copy of those that
+        are put together, until others of that kind and number are.
 
         :param kind: Among those that are read at once. :param number: Of the run in the placement.
         """
-        if not run.parts:
-            return self.slabs[run.slab].narrow(1, run.begin, run.rows)
-        placement.gathered += run.rows * self.row_bytes
         slab = self.slabs[run.slab]
+        if not run.parts:
+            heads, total, dim = slab.shape
+            shape = len(run.lanes) if run.stride else 1, heads, run.rows, dim
+            return slab.as_strided(shape, (run.stride * dim, total * dim, dim, 1), run.begin * dim)
+        placement.gathered += run.rows * self.row_bytes
         blocks = placement.blocks(run, self._size, slab)
         if blocks is not None:
             heads, total, dim = slab.shape
@@ -84,16 +86,15 @@ class BlockRows:
             whole = slab.view(heads * (total // self._size), self._size * dim)
             found = placement.room(kind, number, (len(blocks), whole.shape[1]), slab)
             torch.index_select(whole, 0, blocks, out=found)
-            return found.view(heads, -1, dim).narrow(1, 0, run.rows)
-        return torch.cat([self.of(part, placement) for part in run.parts], dim=1)
+            return found.view(1, heads, -1, dim).narrow(2, 0, run.rows)
+        return torch.cat([self.of(part, placement) for part in run.parts], dim=2)
 
     def gather(self, placement: Placement, lanes: int) -> Tensor:
         """All rows of a forward in one tensor, ``[lanes, heads, length, dim]``; zeros where a lane has none."""
         like = next(iter(self.slabs.values()))
         whole = like.new_zeros((lanes, like.shape[0], placement.length, like.shape[2]))
         for part in [part for run in placement.runs for part in run.parts or (run,)]:
-            for lane in part.lanes:
-                whole[lane, :, part.slot : part.slot + part.rows] = self.of(part, placement)
+            whole[list(part.lanes), :, part.slot : part.slot + part.rows] = self.of(part, placement)
         placement.gathered += whole.numel() * whole.element_size()
         return whole
 

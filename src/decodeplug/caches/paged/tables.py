@@ -54,6 +54,18 @@ class Lanes:
         pool.drop(self.tables[lane])
         self.tables[lane], self.ids[lane], self._learned[lane] = list(blocks), list(ids), len(blocks)
 
+    def spread(self, lanes: Sequence[int], counts: Sequence[int]) -> None:
+        """Prepare places for those lanes that will not go on behind their last block: see :meth:`BlockPool.spread`."""
+        self.pool.spread(sum([self._leaves(lane, count) for lane, count in zip(lanes, counts, strict=True)]))
+
+    def _leaves(self, lane: int, count: int) -> bool:
+        pool, table, held = self.pool, self.tables[lane], len(self.ids[lane])
+        if not table or not count:
+            return False
+        if held % pool.block_size and pool.holders(table[-1]) > 1:
+            return True
+        return -(-(held + count) // pool.block_size) > len(table) and not pool.is_free_behind(table[-1])
+
     def room_for(self, lane: int, count: int) -> list[Copy]:
         """Take what blocks a lane needs for ``count`` further ids, and make the one it writes into its own.
 
