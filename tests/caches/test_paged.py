@@ -101,37 +101,6 @@ def test_short_pieces_of_all_layers_are_put_together_in_one_place(monkeypatch: p
     assert len({(kind, found.data_ptr()) for kind, found in rooms}) == 2
 
 
-WIDTHS = [[1] * 5, [3] * 5, [1, 3, 1, 2, 3]]
-"""Of lanes that go on side by side: steps, drafts as long as each other, and others."""
-
-
-@pytest.mark.parametrize("widths", WIDTHS)
-@pytest.mark.parametrize("kind", ["llama", "deepseek"])
-def test_texts_that_go_on_side_by_side_are_read_side_by_side(kind: str, widths: list[int]) -> None:
-    target, spec = Target(tiny_model(kind)), Paged(4)
-    session, oracle = target.session(spec), target.session("none")
-    texts = [prompt(30) for _ in widths]
-    calls: list[int] = []
-    with Float64Throughout():
-        session.keep([-1], [0])
-        session.forward([texts[0]], [1])
-        session.keep([0] * 5, [30] * 5)
-        oracle.keep([-1] * 5, [0] * 5)
-        for step in range(12):
-            news = [[60 + 7 * lane + step + row for row in range(width)] for lane, width in enumerate(widths)]
-            texts = [text + new for text, new in zip(texts, news, strict=True)]
-            given, expected = session.forward(news, widths), oracle.forward(texts, widths)
-            assert (given - expected).abs().max() < 1e-10
-            runs = session.cache.parts[0].placement.runs
-            calls.append(len(runs))
-            assert [lane for run in runs for lane in run.lanes if not run.slot] == [*range(5)], "one prefix"
-            if len(set(widths)) == 1:
-                assert max(len(run.lanes) for run in runs if run.slot) == 4, "all but the one that has the first block"
-            session.keep(range(5), list(map(len, texts)))
-            oracle.keep(range(5), [0] * 5)
-    assert max(calls) < 5 * 12 * max(widths) // 4
-
-
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_attention_that_knows_no_blocks_reads_a_copy(attention: str) -> None:
     model = copy.deepcopy(tiny_model())
@@ -284,18 +253,3 @@ def test_a_session_without_room_says_so_before_the_model_runs_and_goes_on() -> N
         oracle = target.session("none")
         oracle.keep([-1], [0])
         assert (logits - oracle.forward([prompt(24)], [1])).abs().max() < 1e-10
-
-
-def test_blocks_that_are_taken_one_by_one_are_spread_over_what_is_free() -> None:
-    space = Space()
-    space.add(0, 64)
-    assert space.take(10) == (0, 10)
-    space.spread(5)  # and whoever has the first ten has as much room behind them
-    assert [space.take(1) for _ in range(5)] == [(19, 1), (28, 1), (37, 1), (46, 1), (55, 1)]
-    assert space.free == 49
-    space.spread(3)
-    assert space.take_behind(19)
-    space.spread(0)
-    assert space.take(1) == (14, 1), "the middle of what is longest"
-    space.spread(100)
-    assert space.take(1)[1] == 1, "there is no room for so many"
