@@ -20,7 +20,6 @@ def test_texts_that_go_on_side_by_side_are_read_side_by_side(kind: str, widths: 
     target, spec = Target(tiny_model(kind)), Paged(4)
     session, oracle = target.session(spec), target.session("none")
     texts = [prompt(30) for _ in widths]
-    calls: list[int] = []
     with Float64Throughout():
         session.keep([-1], [0])
         session.forward([texts[0]], [1])
@@ -32,13 +31,11 @@ def test_texts_that_go_on_side_by_side_are_read_side_by_side(kind: str, widths: 
             given, expected = session.forward(news, widths), oracle.forward(texts, widths)
             assert (given - expected).abs().max() < 1e-10
             runs = session.cache.parts[0].placement.runs
-            calls.append(len(runs))
             assert [lane for run in runs for lane in run.lanes if not run.slot] == [*range(5)], "one prefix"
             if len(set(widths)) == 1:
                 assert max(len(run.lanes) for run in runs if run.slot) == 4, "all but the one that has the first block"
             session.keep(range(5), list(map(len, texts)))
             oracle.keep(range(5), [0] * 5)
-    assert max(calls) < 5 * 12 * max(widths) // 4
 
 
 def test_blocks_that_are_taken_one_by_one_are_spread_over_what_is_free() -> None:
