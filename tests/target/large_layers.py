@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from decodeplug.target import products
 from decodeplug.target.products import Products
-from decodeplug.target.ways import Choice, Way, blocks_of, in_blocks
+from decodeplug.target.ways import Choice, Way, blocks_of, in_blocks, transposed
 
 __all__ = ["PLAIN", "always", "found_out", "large", "linear", "noting", "parted", "plain", "replaced", "taking"]
 
 linear = nn.functional.linear
-PLAIN = (None,) * 17
+PLAIN = (None,) * 33
 
 
 def large(dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -37,19 +37,20 @@ def replaced(module: nn.Module) -> int:
 
 
 def always(way: Way) -> tuple[Way | None, ...]:
-    return (None, *[way] * 16)
+    return (None, *[way] * 32)
 
 
 def taking(
     monkeypatch: pytest.MonkeyPatch,
     plain: Sequence[float],
     right: Sequence[float],
-    left: Sequence[float] = (9.0,) * 10,
+    left: Sequence[float] = (9.0,),
+    turned: Sequence[float] = (9.0,),
     *,
     of: Callable[[Tensor], float] = lambda weight: 1.0,
 ) -> list[int]:
-    """Products take so many seconds, for 1, 2 ... 8, 12 and 16 rows, plain and with blocks on the right and on the left;
-    returns how many ways were tried.
+    """Products take so many seconds, for 1, 2 ... 8, 12, 16 and 32 rows, plain, with blocks on the right and on the left, and with
+    the weight in the place of the rows; what is said last holds for all further numbers. Returns how many ways were tried.
 
     :param of: With a weight, ways that are not plain take so many times what they take else.
     """
@@ -57,9 +58,9 @@ def taking(
 
     def seconds(tries: Sequence[Sequence[Tensor]], ways: Sequence[Way | None]) -> products._Taken:
         tried.append(len(ways))
-        given = {None: plain, in_blocks: right, blocks_of: left}
+        given = {None: plain, in_blocks: right, blocks_of: left, transposed: turned}
         return {
-            (way, rows): [given[way][place] * (1.0 if way is None else of(weight)) for weight in tries[0]]
+            (way, rows): [given[way][: place + 1][-1] * (1.0 if way is None else of(weight)) for weight in tries[0]]
             for way in ways
             for place, rows in enumerate(products._ROWS)
         }

@@ -23,16 +23,17 @@ from torch.overrides import has_torch_function
 
 from decodeplug.inference import inference
 from decodeplug.target.modelstate import StandIn
-from decodeplug.target.ways import IN_BLOCKS, Choice, Way
+from decodeplug.target.ways import Choice, Way, ways_of
 from decodeplug.target.weights import BLOCK, Sample, can_be_cut, is_whole, output_of, samples
 
 __all__ = ["Products"]
 
 # What is tried; with more of them, libraries are at their best.
-_ROWS = tuple(range(1, 9)) + (12, 16)
+_ROWS = tuple(range(1, 9)) + (12, 16, 32)
 _MOST = _ROWS[-1]
-_CLEARLY = 0.9  # blocks are taken where they need at most this share of the time
-_REPEATS = 3
+_CLEARLY = 0.9  # another way is taken where it needs at most this share of the time
+_REPEATS = 4
+_HOPELESS = 1.5  # what takes so many times as long as the best is not tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ _KNOWN: weakref.WeakKeyDictionary[nn.Module, dict[_Key, _Tried]] = weakref.WeakK
 class Products:
     """How one model's linear layers multiply a few rows.
 
-    It is tried out when this is made, which takes as long as some forwards of a small model, once for a model, and again where
+    It is tried out when this is made, which mostly takes a second or two, once for a model, and again where
     torch's number of threads or the dtype is another one. On other devices than CPUs layers are left as they are.
 
     :param module: The model; its weights are only read.
@@ -84,7 +85,7 @@ class Products:
         self._tried()  # not while a forward is timed
 
     def seconds(self) -> Sequence[float]:
-        """What the products of a forward of 0, 1, 2 ... 16 rows take; nothing where it does not matter."""
+        """What the products of a forward of 0, 1, 2 ... 32 rows take; nothing where it does not matter."""
         return self._tried().seconds
 
     @cached_property
@@ -191,7 +192,7 @@ def _try(found: Sequence[Sample], *, blocks: bool) -> _Tried:
     chosen: list[_Chosen] = []
     for share, tries in found:
         can_cut = blocks and any(len(weight) % BLOCK == 0 for weight in tries[0])
-        taken = _seconds(tries, [None, *(IN_BLOCKS if can_cut else ())]) if tries[0] else {}
+        taken = _seconds(tries, [None, *(ways_of(tries[0][0].dtype) if can_cut else ())]) if tries[0] else {}
         by_inputs: dict[int, Choice] = {}
         for inputs in {weight.shape[1] for weight in tries[0]}:
             here = [place for place, weight in enumerate(tries[0]) if weight.shape[1] == inputs]
@@ -231,16 +232,26 @@ def _seconds(tries: Sequence[Sequence[Tensor]], ways: Sequence[Way | None]) -> _
     """What the products of so many rows with each weight of a try take: the least of a few times."""
     half = any(weight.element_size() < 4 for weight in tries[0])
     # One row in half precision stays to the last bit what the model alone makes of it: its rounding decides between tokens.
-    turns = [(way, rows) for rows in _ROWS for way in (ways[:1] if half and rows == 1 else ways)]
-    first = [(None, 1)] * len(tries)  # weights that were loaded and not read yet come from the disk
-    least = {turn: [float("inf")] * len(tries[0]) for turn in turns}
-    for weights, (way, rows) in zip(itertools.cycle(tries), [*first, *turns * _REPEATS], strict=False):
-        given = [weight.new_ones(rows, weight.shape[1]) for weight in weights]
-        took: list[float] = []
-        for states, weight in zip(given, weights, strict=True):
-            multiply = nn.functional.linear if way is None or len(weight) % BLOCK else way
-            began = time.perf_counter()
-            multiply(states, weight, None)
-            took.append(time.perf_counter() - began)
-        least[way, rows] = list(map(min, least[way, rows], took))
+    of = {rows: ways[:1] if half and rows == 1 else ways for rows in _ROWS}
+    least = {(way, rows): [float("inf")] * len(tries[0]) for rows in _ROWS for way in of[rows]}
+    turns = itertools.cycle(tries)
+    for _ in tries:  # weights that were loaded and not read yet come from the disk
+        _multiply(None, 1, next(turns))
+    for repeat, rows in itertools.product(range(_REPEATS), _ROWS):
+        bound = _HOPELESS * min(sum(least[way, rows]) for way in of[rows])
+        for way in of[rows]:
+            if repeat == 0 or sum(least[way, rows]) <= bound:
+                least[way, rows] = list(map(min, least[way, rows], _multiply(way, rows, next(turns))))
     return least
+
+
+def _multiply(way: Way | None, rows: int, weights: Sequence[Tensor]) -> Sequence[float]:
+    """How long the product of so many rows with each weight takes, in seconds."""
+    given = [weight.new_ones(rows, weight.shape[1]) for weight in weights]
+    took: list[float] = []
+    for states, weight in zip(given, weights, strict=True):
+        multiply = nn.functional.linear if way is None or len(weight) % BLOCK else way
+        began = time.perf_counter()
+        multiply(states, weight, None)
+        took.append(time.perf_counter() - began)
+    return took
