@@ -199,7 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add_model_options(parser)
     parser.add_argument("--quick", action="store_true", help="few rounds, four requests")
-    parser.add_argument("--rounds", type=int, default=60, help="steps of each contestant (default 60)")
+    parser.add_argument("--rounds", type=int, default=24, help="steps of each contestant (default 24)")
     parser.add_argument(
         "--only", nargs="+", choices=["one", "ragged", "beams", "samples", "prefixes"], help="leave out the others"
     )

@@ -64,19 +64,20 @@ def test_it_is_found_out_again_for_another_number_of_threads_and_once_for_all_ho
     assert tried == [4] * 2, f"of 1 and 2 threads, and not of {before} before"
 
 
-def test_ways_that_take_much_longer_than_the_best_are_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ways_that_take_much_longer_than_the_best_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     took = {None: 1.0, in_blocks: 1.6, blocks_of: 1.4}
     tried: list[tuple[Way | None, int]] = []
 
     def multiply(way: Way | None, rows: int, weights: Sequence[Tensor]) -> Sequence[float]:
-        tried.append((way, rows))
+        if len(weights) > products._WARM:
+            tried.append((way, rows))
         return [took[way]] * len(weights)
 
     monkeypatch.setattr(products, "_multiply", multiply)
-    found = products._seconds([[torch.ones(64, 48)] * 2], list(took))
+    found = products._seconds([[torch.ones(64, 48)] * 5] * 2, list(took))
     times = {way: {tried.count((way, rows)) for rows in products._ROWS[1:]} for way in took}
-    assert times == {None: {products._REPEATS}, in_blocks: {1}, blocks_of: {products._REPEATS}}
-    assert all(found[way, rows] == [took[way]] * 2 for way in took for rows in products._ROWS)
+    assert times == {None: {products._REPEATS}, in_blocks: {2}, blocks_of: {products._REPEATS}}
+    assert all(found[way, rows] == [took[way]] * 5 for way in took for rows in products._ROWS)
 
 
 def test_what_only_some_builds_and_dtypes_have_is_no_way_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,12 +117,14 @@ def test_every_try_is_with_other_weights_of_the_same_shapes_as_in_a_forward(monk
     assert all(took > 0 for took in seconds[1:])
     tries = [multiplied[first : first + 2] for first in range(0, len(multiplied), 2)]
     assert all([shape for *_, shape in one] == [(2048, 512), (512, 2048)] for one in tries)
-    turns = [(way, rows) for rows in products._ROWS for way in ("plain", "right", "left")]
+    turns = [(way, rows) for rows in products._ROWS for way in ("plain", "right", "left") for _ in ("warm", "timed")]
     assert [one[0][:2] for one in tries] == [*[("plain", 1)] * 6, *turns * products._REPEATS]
     assert {place for one in tries for _, _, place, _ in one} == set(
         _places([part.weight for part in model.layers[1:]])
     )
-    assert all(one[0][2] != other[0][2] for one, other in itertools.pairwise(tries))
+    timed = tries[6:][1::2]
+    assert all(one[0][2] != other[0][2] for one, other in itertools.pairwise(timed))
+    assert all(warm[0][2] != one[0][2] for warm, one in zip(tries[6::2], timed, strict=True))
 
 
 def test_experts_that_are_no_linear_layers_are_not_overlooked() -> None:

@@ -33,7 +33,8 @@ _ROWS = tuple(range(1, 9)) + (12, 16, 32)
 _MOST = _ROWS[-1]
 _CLEARLY = 0.9  # another way is taken where it needs at most this share of the time
 _REPEATS = 4
-_HOPELESS = 1.5  # what takes so many times as long as the best is not tried again
+_WARM = 4  # products before those that are timed: in a forward, too, others like them were made before
+_HOPELESS = 1.5  # what took so many times as long as the best, twice, is not tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,14 +235,16 @@ def _seconds(tries: Sequence[Sequence[Tensor]], ways: Sequence[Way | None]) -> _
     # One row in half precision stays to the last bit what the model alone makes of it: its rounding decides between tokens.
     of = {rows: ways[:1] if half and rows == 1 else ways for rows in _ROWS}
     least = {(way, rows): [float("inf")] * len(tries[0]) for rows in _ROWS for way in of[rows]}
-    turns = itertools.cycle(tries)
-    for _ in tries:  # weights that were loaded and not read yet come from the disk
-        _multiply(None, 1, next(turns))
+    turns = itertools.cycle(itertools.pairwise([*tries, tries[0]]))
+    for weights in tries:  # those that were loaded and not read yet come from the disk
+        _multiply(None, 1, weights)
     for repeat, rows in itertools.product(range(_REPEATS), _ROWS):
         bound = _HOPELESS * min(sum(least[way, rows]) for way in of[rows])
         for way in of[rows]:
-            if repeat == 0 or sum(least[way, rows]) <= bound:
-                least[way, rows] = list(map(min, least[way, rows], _multiply(way, rows, next(turns))))
+            if repeat < 2 or sum(least[way, rows]) <= bound:
+                before, weights = next(turns)
+                _multiply(way, rows, before[:_WARM])
+                least[way, rows] = list(map(min, least[way, rows], _multiply(way, rows, weights)))
     return least
 
 
