@@ -10,7 +10,7 @@ import torch
 from target.large_layers import PLAIN, always, large, linear, parted, replaced, taking
 from torch import Tensor, nn
 
-from decodeplug.target import products, weights
+from decodeplug.target import products, ways, weights
 from decodeplug.target.products import Products
 from decodeplug.target.ways import Choice, Way, blocks_of, in_blocks, transposed, ways_of
 
@@ -33,7 +33,22 @@ def test_blocks_are_taken_for_the_numbers_of_rows_that_are_clearly_faster_so(mon
     layers, output = tried.chosen
     assert names(layers.of(512)) == "-ll-r-lr-rrrr----" + "t" * 16
     assert output.of(512) == PLAIN
-    took = [0.5, 0.8, 1.0, 1.2, 2.0, 1.1, 1.2, 2.0, *[2.0] * 4, *[3.0] * 4, *[1.5] * 16]
+    took = [
+        0.5,
+        0.8,
+        1.0,
+        1.2,
+        2.0,
+        1.1,
+        1.2,
+        2.0,
+        *[2.0] * 4,
+        2.25,
+        2.5,
+        2.75,
+        3.0,
+        *(3.0 - 1.5 * step / 16 for step in range(1, 17)),
+    ]
     assert tried.seconds == [0.0, *(pytest.approx(4 * one) for one in took)], "of four tries' worth of weights"
 
 
@@ -87,8 +102,11 @@ def test_what_only_some_builds_and_dtypes_have_is_no_way_for_the_others(monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(torch.backends.mkldnn, "enabled", False)
         assert ways_of(torch.float32) == plainly
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    monkeypatch.setattr(ways, "_by_onednn", lambda left: pytest.fail("takes one tensor less"))
+    ways._has_onednn.cache_clear()
     assert ways_of(torch.float32) == plainly
+    monkeypatch.undo()
+    ways._has_onednn.cache_clear()
 
 
 def _places(parts: Sequence[Tensor]) -> list[tuple[int, int]]:
@@ -107,8 +125,8 @@ def test_every_try_is_with_other_weights_of_the_same_shapes_as_in_a_forward(monk
         return noted
 
     monkeypatch.setattr(nn.functional, "linear", noting("plain", linear))
-    ways = [noting("right", in_blocks), noting("left", blocks_of)]
-    monkeypatch.setattr(products, "ways_of", lambda dtype: ways)
+    noted_ways = [noting("right", in_blocks), noting("left", blocks_of)]
+    monkeypatch.setattr(products, "ways_of", lambda dtype: noted_ways)
     monkeypatch.setattr(products, "_HOPELESS", float("inf"))
     monkeypatch.setattr(weights, "_TRIED_BYTES", 9 << 20)
     model = parted((64, 2048), *[(2048, 512), (512, 2048)] * 6)  # the first is the only one of its kind

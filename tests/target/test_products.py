@@ -1,4 +1,4 @@
-"""Products in blocks, on either side: the same numbers, only where they are faster, and nothing is left on the model."""
+"""Products in blocks, on either side, and by oneDNN: the same numbers, only where they are faster, and nothing is left on the model."""
 
 from __future__ import annotations
 
@@ -45,6 +45,34 @@ def test_a_weight_in_the_place_of_the_rows_gives_the_product(shape: tuple[int, .
         found = transposed(given, weight, added)
         torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-4)
         assert found.is_contiguous()
+
+
+def test_a_model_multiplies_with_weights_in_the_place_of_the_rows_and_has_gradients_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(weights, "_LEAST_WEIGHT", 0)
+    model, used = copy.deepcopy(family_model("opt")).float(), list[int]()  # its layers have a bias
+    found, ids = found_out(model, always(noting(used, transposed))), torch.tensor([[5, 6, 7]], device=model.device)
+    with torch.no_grad():
+        expected = model(ids).logits
+        with found.quick(3):
+            torch.testing.assert_close(model(ids).logits, expected, rtol=0, atol=1e-4)
+    assert ({3} <= set(used)) == (model.device.type == "cpu")
+    gradients: list[Tensor] = []
+    for rows in (400, 3):  # as the model multiplies, and as we do
+        model.zero_grad()
+        with found.quick(rows):
+            model(ids).logits.sum().backward()
+        gradients.append(torch.cat([one.grad.flatten() for one in model.parameters() if one.grad is not None]))
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-3)
+
+
+def test_a_layer_in_another_dtype_than_its_model_is_multiplied_as_it_is() -> None:
+    model, states = large(), torch.randn(4, 512, dtype=torch.float64)
+    found = found_out(model, always(transposed))
+    model[1].double()
+    with found.quick(4), torch.no_grad():
+        torch.testing.assert_close(model[1](states), linear(states, model[1].weight))
 
 
 UNTRIED = [family_model("llama"), nn.Sequential(), large().to("meta"), large().to(torch.float8_e4m3fn)]

@@ -65,7 +65,7 @@ class _Tried:
 
 _Key = tuple[int, bool, torch.dtype | None]
 _KNOWN: weakref.WeakKeyDictionary[nn.Module, dict[_Key, _Tried]] = weakref.WeakKeyDictionary()
-"""Model -> number of threads, whether blocks may be taken, and dtype -> what was found out: all hosts of one model decide alike."""
+"""Model -> number of threads, whether other ways than its own may be taken, and dtype -> what was found out: all hosts of one model decide alike."""
 
 
 class Products:
@@ -81,12 +81,13 @@ class Products:
     def __init__(self, module: nn.Module, call: object = None) -> None:
         self._module = weakref.ref(module)
         self._known = _KNOWN.setdefault(module, {})
-        self._can_cut = call in (None, module) and not any(map(_is_compiled, module.modules()))
+        self._may_differ = call in (None, module) and not any(map(_is_compiled, module.modules()))
         self._layers: tuple[Sequence[_Layer], Sequence[_Layer]] | None = None
         self._tried()  # not while a forward is timed
 
     def seconds(self) -> Sequence[float]:
-        """What the products of a forward of 0, 1, 2 ... 32 rows take; nothing where it does not matter."""
+        """What the products of a forward of 0, 1, 2 ... 32 rows take, in a line between numbers that were tried; nothing where it does
+        not matter."""
         return self._tried().seconds
 
     @cached_property
@@ -135,11 +136,11 @@ class Products:
     def _tried(self) -> _Tried:
         module = self._module()
         weight = None if module is None else next(module.parameters(), None)
-        key = torch.get_num_threads(), self._can_cut, None if weight is None else weight.dtype
+        key = torch.get_num_threads(), self._may_differ, None if weight is None else weight.dtype
         tried = self._known.get(key)
         if tried is None:
             found = [] if module is None else samples(module)
-            tried = self._known[key] = _try(found, blocks=self._can_cut) if found else _Tried()
+            tried = self._known[key] = _try(found, other_ways=self._may_differ) if found else _Tried()
         return tried
 
 
@@ -184,15 +185,15 @@ def _is_compiled(module: nn.Module) -> bool:
     return by_itself or "_orig_mod" in attributes.get("_modules", ())  # as torch.compile wraps one
 
 
-def _try(found: Sequence[Sample], *, blocks: bool) -> _Tried:
+def _try(found: Sequence[Sample], *, other_ways: bool) -> _Tried:
     """Time all ways for each number of rows, and take the best ones.
 
-    :param found: Of the layers, and of the output. :param blocks: May there be any?
+    :param found: Of the layers, and of the output. :param other_ways: May there be any?
     """
     total = dict.fromkeys(_ROWS, 0.0)
     chosen: list[_Chosen] = []
     for share, tries in found:
-        can_cut = blocks and any(len(weight) % BLOCK == 0 for weight in tries[0])
+        can_cut = other_ways and any(len(weight) % BLOCK == 0 for weight in tries[0])
         taken = _seconds(tries, [None, *(ways_of(tries[0][0].dtype) if can_cut else ())]) if tries[0] else {}
         by_inputs: dict[int, Choice] = {}
         for inputs in {weight.shape[1] for weight in tries[0]}:
@@ -204,7 +205,7 @@ def _try(found: Sequence[Sample], *, blocks: bool) -> _Tried:
         everywhere = range(len(tries[0]))
         rest = {rows: _best(taken, rows, everywhere)[0] for rows in _ROWS} if taken else dict.fromkeys(_ROWS)
         chosen.append(_Chosen(by_inputs, _for_all_rows(rest)))
-    return _Tried([0.0, *(total[_next_tried(rows)] for rows in range(1, _MOST + 1))], chosen)
+    return _Tried([0.0, *(_between(total, rows) for rows in range(1, _MOST + 1))], chosen)
 
 
 _Taken = Mapping[tuple[Way | None, int], Sequence[float]]
@@ -222,6 +223,16 @@ def _best(taken: _Taken, rows: int, places: Sequence[int]) -> tuple[Way | None, 
 def _for_all_rows(ways: Mapping[int, Way | None]) -> Choice:
     """Of rows between two that were tried, what holds for the next one holds."""
     return (None, *(ways[_next_tried(rows)] for rows in range(1, _MOST + 1)))
+
+
+def _between(total: Mapping[int, float], rows: int) -> float:
+    """What so many rows take, in a line between the numbers that were tried."""
+    above = _next_tried(rows)
+    if above == rows:
+        return total[rows]
+    below = _ROWS[_ROWS.index(above) - 1]
+    share = (rows - below) / (above - below)
+    return (1 - share) * total[below] + share * total[above]
 
 
 def _next_tried(rows: int) -> int:

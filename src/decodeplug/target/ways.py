@@ -9,9 +9,10 @@ into an order of its own what it takes for the weight, and these are then the fe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from decodeplug.target.weights import BLOCK
 
@@ -44,17 +45,38 @@ def blocks_of(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
 
 
 def transposed(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """The same as the product of the weight with the rows, by oneDNN; float32 only."""
-    rows = states.reshape(-1, weight.shape[1]).contiguous()
-    return _finished(torch.ops.mkldnn._linear_pointwise(weight, rows, None, "none", [], "").t(), states, bias)
+    """``states @ weight.T + bias``, up to rounding, by oneDNN, which is given the weight as the rows.
+
+    It is for float32, and has no gradients: of another weight, and where one is wanted, the product is the plain one.
+
+    :param states: ``[..., inputs]``. :param weight: ``[outputs, inputs]``, contiguous. :param bias: ``[outputs]``.
+    :returns: ``[..., outputs]``, contiguous.
+    """
+    wanted = torch.is_grad_enabled() and (states.requires_grad or weight.requires_grad)
+    if wanted or weight.dtype != torch.float32:
+        return nn.functional.linear(states, weight, bias)
+    return _finished(_by_onednn(weight, states.reshape(-1, weight.shape[1]).contiguous()).t(), states, bias)
 
 
 def ways_of(dtype: torch.dtype) -> Sequence[Way]:
     """Those there are for weights of this dtype, with this build of torch."""
-    onednn = torch.backends.mkldnn
-    # It is not public; where it is gone there is a way less.
-    usable = onednn.is_available() and onednn.enabled and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    return (in_blocks, blocks_of, transposed) if usable and dtype == torch.float32 else (in_blocks, blocks_of)
+    usable = dtype == torch.float32 and torch.backends.mkldnn.enabled and _has_onednn()
+    return (in_blocks, blocks_of, transposed) if usable else (in_blocks, blocks_of)
+
+
+def _by_onednn(left: Tensor, right: Tensor) -> Tensor:
+    """``left @ right.T``; the operator is not public."""
+    return torch.ops.mkldnn._linear_pointwise.default(left, right, None, "none", [], "")
+
+
+@cache
+def _has_onednn() -> bool:
+    """Where its operator is missing or has become another one, there is a way less."""
+    try:
+        found = _by_onednn(torch.ones(32, 8), torch.ones(2, 8))
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return bool((found == 8.0).all())
 
 
 def _finished(products: Tensor, states: Tensor, bias: Tensor | None) -> Tensor:

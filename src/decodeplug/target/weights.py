@@ -11,9 +11,9 @@ from torch import Tensor, nn
 __all__ = ["BLOCK", "Sample", "can_be_cut", "is_whole", "linear_weights", "output_of", "sample", "samples"]
 
 BLOCK = 32  # outputs of a block: small enough for a way of its own, and a divisor of most numbers of outputs
-_TRIED_BYTES = 16 << 20  # of one try; the next one has other weights: in a forward they do not come from caches either
+_TRIED_BYTES = 32 << 20  # of one try; the next one has other weights: in a forward they do not come from caches either
 _LEAST_TRIES = 4  # parts that a model is divided into, if it is small
-_MOST_TRIES = 21  # and eleven numbers of rows are tried in turn: each of them meets other weights in every repeat
+_MOST_TRIES = 10
 _LEAST_BYTES = 8 << 20  # a model with less is so small that its products hardly matter
 _LEAST_WEIGHT = 64 << 10  # bytes; a smaller one is multiplied sooner than it is cut
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
