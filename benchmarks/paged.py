@@ -120,6 +120,20 @@ def samples(models: Models, rounds: int) -> dict[str, Line]:
     )
 
 
+def samples_of_prompts(models: Models, rounds: int) -> dict[str, Line]:
+    """Four texts each that begin with one of four prompts, which have most of their beginning in common."""
+    common = ids_of(models.tokenizer, 800, 0)
+    prompts = [[*common, *ids_of(models.tokenizer, 200, 97 * (1 + number))] for number in range(4)]
+    return compare(
+        {
+            STOCK: Stock(models.model, prompts, 4),
+            ALIKE: Stock(models.model, prompts, 4, products=models.host.target.products),
+            PAGED: Ours(models, prompts, forks=4),
+        },
+        rounds,
+    )
+
+
 def prefills(models: Models) -> float:
     """How often the model computes the prompt that sixteen samples of a request begin with."""
     prompt, seen = ids_of(models.tokenizer, 1000, 0), list[int]()
@@ -159,7 +173,9 @@ MEASURED: dict[str, Callable[[Models, int], dict[str, Line]]] = {
     "8 ragged lanes": ragged,
     "7 beams behind 1,024 ids": beams,
     "16 samples of 1,000 ids": samples,
+    "4 samples of each of 4 prompts": samples_of_prompts,
 }
+SHORT = ["one", "ragged", "beams", "samples", "prompts"]
 
 
 def figures(
@@ -177,7 +193,7 @@ def figures(
         lines = found.get(what)
         return None if lines is None else figure(lines[PAGED]) / figure(lines[STOCK])
 
-    one, eight, seven, sixteen = MEASURED
+    one, eight, seven, sixteen = list(MEASURED)[:4]
     return {
         "contiguous_at_most": times(one, PAGED),
         "scattered_at_most": times(one, SCATTERED),
@@ -200,9 +216,7 @@ def main() -> None:
     add_model_options(parser)
     parser.add_argument("--quick", action="store_true", help="few rounds, four requests")
     parser.add_argument("--rounds", type=int, default=24, help="steps of each contestant (default 24)")
-    parser.add_argument(
-        "--only", nargs="+", choices=["one", "ragged", "beams", "samples", "prefixes"], help="leave out the others"
-    )
+    parser.add_argument("--only", nargs="+", choices=[*SHORT, "prefixes"], help="leave out the others")
     add_output_options(parser)
     options = parser.parse_args()
 
@@ -211,7 +225,7 @@ def main() -> None:
         raise SystemExit("MISSING CONTESTANT: decodeplug: this version has no Host")
     show_line(describe_machine())
     rounds = 3 if options.quick else options.rounds
-    short = dict(zip(["one", "ragged", "beams", "samples"], MEASURED, strict=True))
+    short = dict(zip(SHORT, MEASURED, strict=True))
     chosen = [short[name] for name in options.only or short if name in short]
     found: dict[str, dict[str, Line]] = {}
     rows: list[list[str]] = []

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from decodeplug.caches.paged.placement import Placement, Run
+from decodeplug.caches.paged.placement import Placement
+from decodeplug.caches.paged.runs import Run
 
 __all__ = ["attend"]
 

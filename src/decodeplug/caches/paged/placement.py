@@ -10,32 +10,12 @@ import torch
 from torch import Tensor
 
 from decodeplug.caches.paged.pool import Slab
-from decodeplug.caches.paged.tables import GONE, Lanes
+from decodeplug.caches.paged.runs import Run, in_a_row, runs_of
+from decodeplug.caches.paged.tables import Lanes
 
-__all__ = ["Placement", "Run", "Written"]
+__all__ = ["Placement", "Written"]
 
 Made = TypeVar("Made")
-_PIECES = 4  # runs of a lane that are attended one by one, however short they are
-_LONG = 64  # rows of a run, on the average, from which on it is attended where it lies
-
-
-class Run(NamedTuple):
-    """Slots of some lanes that lie behind one another.
-
-    :ivar lanes: Places of the lanes in the forward; more than one where they all have these very rows, or as many at equal distances.
-    :ivar slab: First block of the slab. :ivar begin: First row in it. :ivar rows: How many.
-    :ivar slot: The slot of the first one.
-    :ivar stride: Rows from where those of one lane begin to where the next one's do; 0: they are the same.
-    :ivar parts: The runs that it is put together from, where there are many short ones; ``slab`` and ``begin`` are the first one's.
-    """
-
-    lanes: tuple[int, ...]
-    slab: int
-    begin: int
-    rows: int
-    slot: int
-    parts: tuple[Run, ...] = ()
-    stride: int = 0
 
 
 class Written(NamedTuple):
@@ -141,106 +121,13 @@ class Placement:
         self.written = [
             Written(place, run.slot - start, run.slab, run.begin, run.rows)
             for place, (table, start, count) in enumerate(zip(blocks, self.starts, counts, strict=True))
-            for run in _runs((place,), table, slabs, size, start, start + count)
+            for run in in_a_row((place,), table, slabs, size, start, start + count)
         ]
         self._rows.clear()
         self._blocks.clear()
         self._made.clear()
         self._mask = None
-        self.runs = []
-        for group, common in _families(blocks, [start // size for start in self.starts]):
-            if common:
-                self.runs += _in_few(_runs(group, blocks[group[0]], slabs, size, 0, common * size))
-            ends = [self.starts[place] + counts[place] for place in group]
-            self.runs += _side_by_side(
-                [
-                    _in_few(_runs((place,), blocks[place], slabs, size, common * size, end))
-                    for place, end in zip(group, ends, strict=True)
-                ]
-            )
+        ends = [start + count for start, count in zip(self.starts, counts, strict=True)]
+        self.runs = runs_of(blocks, self.starts, ends, slabs, size)
         together = {number for number, run in enumerate(self.runs) if run.parts}
         self._rooms = {key: room for key, room in self._rooms.items() if key[1] in together}
-
-
-def _families(blocks: Sequence[Sequence[int]], whole: Sequence[int]) -> list[tuple[tuple[int, ...], int]]:
-    """Lanes that begin with the same full blocks, and with how many; every lane is in one family.
-
-    :param whole: For each lane, how many of its blocks were full before this forward.
-    """
-    families: dict[tuple[int, int], list[int]] = {}
-    for place, table in enumerate(blocks):
-        first = next((number for number, block in enumerate(table) if block != GONE), len(table))
-        key = (first, table[first]) if first < whole[place] else (-1, place)
-        families.setdefault(key, []).append(place)
-    found: list[tuple[tuple[int, ...], int]] = []
-    for members in families.values():
-        common = 0
-        if len(members) > 1:
-            first, most = blocks[members[0]], min(whole[place] for place in members)
-            while common < most and all(blocks[place][common] == first[common] for place in members[1:]):
-                common += 1
-        found.append((tuple(members), common))
-    return found
-
-
-def _in_few(runs: list[Run]) -> list[Run]:
-    """Many short runs as one: they are copied together faster than attended one by one."""
-    rows = sum([run.rows for run in runs])
-    if len(runs) <= _PIECES or rows >= _LONG * len(runs):
-        return runs
-    return [runs[0]._replace(rows=rows, parts=tuple(runs))]
-
-
-def _side_by_side(lanes: Sequence[list[Run]]) -> list[Run]:
-    """Runs of lanes one after the other, where those of several are alike and lie at equal distances as one.
-
-    :param lanes: Those of each lane.
-    """
-    found: list[Run] = []
-    begin = 0
-    while begin < len(lanes):
-        end, strides = begin + 1, _strides(lanes[begin], lanes[begin + 1]) if begin + 1 < len(lanes) else None
-        while strides is not None and end < len(lanes) and _strides(lanes[end - 1], lanes[end]) == strides:
-            end += 1
-        if strides is None:
-            found += lanes[begin]
-        else:
-            places = tuple([run.lanes[0] for runs in lanes[begin:end] for run in runs[:1]])
-            found += [
-                run._replace(lanes=places, stride=stride) for run, stride in zip(lanes[begin], strides, strict=True)
-            ]
-        begin = end
-    return found
-
-
-def _strides(runs: Sequence[Run], others: Sequence[Run]) -> list[int] | None:
-    """How far each run is from that of another lane; None where they differ in something else, too."""
-    if len(runs) != len(others):
-        return None
-    for one, other in zip(runs, others, strict=True):
-        if one.parts or other.parts or (one.slab, one.rows, one.slot) != (other.slab, other.rows, other.slot):
-            return None
-    strides = [other.begin - one.begin for one, other in zip(runs, others, strict=True)]
-    return strides if min(strides, default=0) > 0 else None
-
-
-def _runs(
-    lanes: tuple[int, ...], table: Sequence[int], slabs: Sequence[Slab], size: int, begin: int, end: int
-) -> list[Run]:
-    """The slots ``begin .. end - 1`` of a table, in as few pieces as its blocks lie in."""
-    runs: list[Run] = []
-    slot = begin
-    while slot < end:
-        place = slot // size
-        block = table[place]
-        if block == GONE:
-            slot = (place + 1) * size
-            continue
-        slab = next(slab for slab in slabs if slab.begin <= block < slab.end)
-        last = place
-        while (last + 1) * size < end and table[last + 1] == table[last] + 1 < slab.end:
-            last += 1
-        stop = min(end, (last + 1) * size)
-        runs.append(Run(lanes, slab.begin, (block - slab.begin) * size + slot - place * size, stop - slot, slot))
-        slot = stop
-    return runs

@@ -85,15 +85,21 @@ class BlockPool:
         """How many texts hold a block."""
         return self._holders.get(block, 0)
 
-    def take_behind(self, block: int | None) -> int:
-        """A block for a text whose last one is ``block``: the one behind it where that is free.
+    def take_behind(self, block: int | None, count: int) -> list[int]:
+        """Blocks for a text whose last one is ``block``: those behind it as far as they are free, and the rest in a row.
 
-        :raises NoRoom: There is none for one more.
+        :raises NoRoom: There is none for so many; none is taken then.
         """
-        if block is not None and self._space.take_behind(block):
-            self._holders[block + 1] = 1
-            return block + 1
-        return self.take(1)[0]
+        found: list[int] = []
+        while block is not None and len(found) < count and self._space.take_behind(block):
+            block += 1
+            found.append(block)
+        self._holders.update(dict.fromkeys(found, 1))
+        try:
+            return found + self.take(count - len(found))
+        except NoRoom:
+            self.drop(found)
+            raise
 
     def is_free_behind(self, block: int) -> bool:
         """Can the text whose last block this is go on behind it?"""

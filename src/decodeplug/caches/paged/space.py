@@ -13,13 +13,14 @@ class Space:
     :ivar free: How many blocks are free.
     """
 
-    __slots__ = ("_begins", "_ends", "_places", "_slabs", "free")
+    __slots__ = ("_begins", "_ends", "_places", "_slabs", "_step", "free")
 
     def __init__(self) -> None:
         self._begins: list[int] = []
         self._ends: list[int] = []
         self._slabs: set[int] = set()  # first block of each
-        self._places: list[int] = []  # of the next blocks that are taken one by one, in reverse
+        self._places: list[int] = []  # where the next blocks are taken, in reverse
+        self._step = 0  # from one place to the next
         self.free = 0
 
     def add(self, begin: int, end: int) -> None:
@@ -58,12 +59,12 @@ class Space:
         return True
 
     def spread(self, count: int) -> None:
-        """Have the next ``count`` blocks that are taken one by one lie equally far from each other, if there is an extent for them:
+        """Have the blocks that are taken the next ``count`` times begin equally far from each other, if there is an extent for them:
         texts that go on side by side are read side by side then, and each has as much room behind it. 0: no more of them.
         """
         begin, end = max(self.extents(), key=lambda extent: extent[1] - extent[0], default=(0, 0))
         behind_others = begin not in self._slabs  # who will want to go on there
-        step = (end - begin) // max(1, count + behind_others)
+        self._step = step = (end - begin) // max(1, count + behind_others)
         self._places = [begin + step * (number + behind_others) for number in reversed(range(count))] if step else []
 
     def take(self, count: int) -> tuple[int, int]:
@@ -73,12 +74,12 @@ class Space:
         front of them: whoever has those will want to go on there.
         """
         assert self.free, "no block is free"
-        if count == 1 and self._places:
+        if count <= self._step and self._places:
             first = self._places.pop()
             place = bisect_right(self._begins, first) - 1
-            if place >= 0 and first < self._ends[place]:
-                self._cut(place, first, 1)
-                return first, 1
+            if place >= 0 and first + count <= self._ends[place]:
+                self._cut(place, first, count)
+                return first, count
         sizes = [end - begin for begin, end in zip(self._begins, self._ends, strict=True)]
         place = max(range(len(sizes)), key=sizes.__getitem__)
         begin, size = self._begins[place], sizes[place]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from decodeplug.caches.paged.placement import Placement, Run
+from decodeplug.caches.paged.placement import Placement
 from decodeplug.caches.paged.pool import Slab
+from decodeplug.caches.paged.runs import Run
 
 __all__ = ["BlockRows", "Moved"]
 

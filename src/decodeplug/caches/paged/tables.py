@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from decodeplug.caches.paged.pool import BlockPool, NoRoom
+from decodeplug.caches.paged.pool import BlockPool
 
 __all__ = ["GONE", "Copy", "Lanes"]
 
@@ -75,17 +75,9 @@ class Lanes:
         rows = len(self.ids[lane]) % size
         forks = bool(rows) and pool.holders(table[-1]) > 1
         wanted = forks - (-(len(self.ids[lane]) + count) // size) - len(table)
-        taken: list[int] = []
-        last = (table[-2] if len(table) > 1 else None) if forks else (table[-1] if table else None)
-        try:
-            if last in (None, GONE) and wanted > 0:
-                taken = pool.take(wanted)
-            while len(taken) < wanted:
-                last = taken[-1] if taken else last
-                taken.append(pool.take_behind(last))
-        except NoRoom:
-            pool.drop(taken)
-            raise
+        before = table[:-1] if forks else table
+        last = before[-1] if before and before[-1] != GONE else None
+        taken = pool.take_behind(last, wanted) if wanted > 0 else []
         copies: list[Copy] = []
         if forks:
             copies.append(Copy(table[-1], taken[0], rows))
