@@ -193,7 +193,7 @@ def figures(
         lines = found.get(what)
         return None if lines is None else figure(lines[PAGED]) / figure(lines[STOCK])
 
-    one, eight, seven, sixteen = list(MEASURED)[:4]
+    one, eight, seven, sixteen, _ = MEASURED
     return {
         "contiguous_at_most": times(one, PAGED),
         "scattered_at_most": times(one, SCATTERED),

@@ -137,7 +137,7 @@ class Scattered(Space):
         super().__init__()
         self.chance = random.Random(0)
 
-    def take(self, count: int) -> tuple[int, int]:
+    def take(self, count: int, *, beside: bool = False) -> tuple[int, int]:
         extents = self.extents()
         sizes = [end - begin for begin, end in extents]
         place = max(range(len(sizes)), key=sizes.__getitem__)
@@ -145,8 +145,8 @@ class Scattered(Space):
         self._cut(place, first, 1)
         return first, 1
 
-    def take_behind(self, block: int) -> bool:
-        return False
+    def take_behind(self, block: int, count: int) -> int:
+        return 0
 
 
 class Ours:

@@ -14,6 +14,7 @@ from hypothesis import strategies as some
 from decodeplug.caches import Dense, Quantised
 from decodeplug.caches.coded import Horizon
 from decodeplug.caches.coded.packing import WIDTHS, pack, unpack
+from decodeplug.caches.pieces import InPieces
 from decodeplug.caches.quantised import Rounding
 from decodeplug.errors import BadOption, IncompatibleParts
 from decodeplug.target import Target
@@ -135,6 +136,39 @@ def test_what_a_forward_decoded_is_not_held_behind_it(spec: Quantised) -> None:
         for buffer in layer.buffers:
             held[buffer.data.untyped_storage().data_ptr()] = buffer.data.untyped_storage().nbytes()
     assert sum(held.values()) == session.bytes() - session.facts()["coded_bytes"]
+
+
+@pytest.mark.parametrize("family", ["llama", "deepseek_v3", "gemma3_text", "gpt2"])
+def test_what_is_coded_is_attended_where_it_is_and_once_for_all_that_have_it(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Target(family_model(family))
+    session, other = target.session(SMALL), target.session(SMALL)
+    parents, counts = [0, 2, 0, 1, 0, 2], [3, 1, 3, 3, 3, 2]
+    prompts = [[2 + number % 40 for number in text(count, count)] for count in (30, 9, 41)]
+    texts = [prompts[parent] for parent in parents]
+    most = 0
+    for step in range(8):
+        news = [[2 + (7 * lane + step + row) % 40 for row in range(count)] for lane, count in enumerate(counts)]
+        logits: list[torch.Tensor] = []
+        for one in (session, other):
+            with monkeypatch.context() as patch, Float64Throughout():
+                if one is other:
+                    patch.setattr(InPieces, "can_attend", lambda self, query, mask: False)
+                if not step:
+                    one.keep([-1] * 3, [0] * 3)
+                    one.forward(prompts, [1] * 3)
+                    one.keep(parents, list(map(len, texts)))
+                logits.append(one.forward(news, counts))
+        texts = [text + new for text, new in zip(texts, news, strict=True)]
+        assert (logits[0] - logits[1]).abs().max() < 1e-10
+        begins = [run.lanes for run in session.cache.past.reading.runs if not run.slot]
+        assert len(begins) <= 3, "each prompt is read once for its texts"
+        most = max(most, sum(map(len, begins)))
+        for one in (session, other):
+            one.keep(range(6), list(map(len, texts)))
+    assert most > 3
+    assert session.facts()["copied_bytes"] < other.facts()["copied_bytes"] / 4
 
 
 def test_texts_that_fork_share_what_is_coded() -> None:

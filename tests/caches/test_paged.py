@@ -56,13 +56,13 @@ def test_what_spare_lanes_compute_is_not_kept(kind: str, attention: str) -> None
 class Scattered(Space):
     """Gives out its blocks one by one, from anywhere."""
 
-    def take(self, count: int) -> tuple[int, int]:
+    def take(self, count: int, *, beside: bool = False) -> tuple[int, int]:
         begin, end = max(self.extents(), key=lambda extent: extent[1] - extent[0])
         self._cut(self.extents().index((begin, end)), (begin + end) // 2, 1)
         return (begin + end) // 2, 1
 
-    def take_behind(self, block: int) -> bool:
-        return False
+    def take_behind(self, block: int, count: int) -> int:
+        return 0
 
 
 @pytest.mark.parametrize("kind", ["llama", "deepseek"])

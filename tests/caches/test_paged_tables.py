@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from decodeplug.caches.paged.placement import Placement
-from decodeplug.caches.paged.pool import BlockPool, NoRoom, Slab
-from decodeplug.caches.paged.tables import GONE, Lanes
+from decodeplug.caches.paged.pool import BlockPool, NoRoom
+from decodeplug.caches.paged.tables import Lanes
+from decodeplug.caches.pieces import GONE, Slab
 
 IDS = st.integers(0, 2)
 
@@ -58,7 +59,7 @@ class Tables(RuleBasedStateMachine):
         self.lanes.spread(lanes, [len(ids)] * len(lanes))
         for lane in lanes:
             self._append(lane, ids)
-        self.pool.spread(0)
+        self.pool.spread([])
 
     def _append(self, lane: int, ids: list[int]) -> None:
         before = [list(table) for table in self.lanes.tables]

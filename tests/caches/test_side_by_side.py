@@ -38,16 +38,30 @@ def test_texts_that_go_on_side_by_side_are_read_side_by_side(kind: str, widths: 
             oracle.keep(range(5), [0] * 5)
 
 
-def test_blocks_that_are_taken_one_by_one_are_spread_over_what_is_free() -> None:
+def test_what_is_taken_beside_others_is_spread_over_what_is_free() -> None:
     space = Space()
     space.add(0, 64)
     assert space.take(10) == (0, 10)
     space.spread(5)  # and whoever has the first ten has as much room behind them
-    assert [space.take(1) for _ in range(5)] == [(19, 1), (28, 1), (37, 1), (46, 1), (55, 1)]
+    assert [space.take(1, beside=True) for _ in range(5)] == [(19, 1), (28, 1), (37, 1), (46, 1), (55, 1)]
     assert space.free == 49
     space.spread(3)
-    assert space.take_behind(19)
+    assert space.take_behind(19, 1) == 1
     space.spread(0)
-    assert space.take(1) == (14, 1), "the middle of what is longest"
+    assert space.take(1, beside=True) == (14, 1), "the middle of what is longest"
     space.spread(100)
-    assert space.take(1)[1] == 1, "there is no room for so many"
+    assert space.take(1, beside=True)[1] == 1, "there is no room for so many"
+
+
+def test_what_is_wider_than_a_place_or_beside_nothing_gets_none() -> None:
+    space = Space()
+    space.add(0, 100)
+    assert space.take(10) == (0, 10)
+    space.spread(2)
+    assert space.take(30, beside=True) == (40, 30)
+    assert space.take(4) == (23, 4), "the middle of what is longest"
+    assert space.take(31, beside=True) == (70, 30), "as much as lies in a row"
+    assert space.take(5, beside=True) == (14, 5), "the second place is taken"
+    assert space.free_behind(23) == 0
+    assert space.free_behind(18) == 4
+    assert space.take_behind(18, 9) == 4

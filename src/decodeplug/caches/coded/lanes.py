@@ -61,7 +61,7 @@ class CodedLanes(DenseLanes):
         self.goes_on = any(
             len(feed) == self.horizon.room(self.held[lane]) for lane, feed in zip(lanes, feeds, strict=True)
         )
-        self.past.aim(lanes, self.held, width)
+        self.past.aim(lanes, self.held, list(map(len, feeds)), width)
         super().begin(lanes, feeds, width)
 
     @inference

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from decodeplug.caches.coded.codec import Codec, Codes
 from decodeplug.caches.coded.past import Past
+from decodeplug.caches.coded.reading import CodedRows
 from decodeplug.caches.layers import IndexedLayer, KeyValueLayer, SlotBuffer
 from decodeplug.caches.slots import Slots
 from decodeplug.caches.states import StateLayer, WithState
@@ -35,11 +36,13 @@ class CodedLayer(KeyValueLayer):
         recent = super().update(key_states, value_states)
         if not self.past.pieces:
             return recent
-        keys, values = self._decoded(recent[0])
-        # Nothing here holds them, so those of one layer are gone when those of the next are made.
-        return self._behind(recent[0], keys), self._behind(recent[1], values)
+        # Nothing here holds them, so what is decoded of one layer is gone when that of the next is made.
+        rows = CodedRows(self, recent)
+        if key_states.is_cpu and not self.packed:
+            return rows.rows()
+        return rows.whole(0), rows.whole(1)
 
-    def _decoded(self, like: Tensor) -> tuple[Tensor, Tensor]:
+    def decoded(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of all pieces of this forward, ``[pieces, ids, heads, dim]``."""
         pieces = self.past.pieces
         codes = tuple(torch.stack(some) for some in zip(*[piece.codes[self.number] for piece in pieces], strict=True))
@@ -49,7 +52,7 @@ class CodedLayer(KeyValueLayer):
                 rows[place, : len(whole)] = whole
         return found
 
-    def _behind(self, recent: Tensor, coded: Tensor) -> Tensor:
+    def behind(self, recent: Tensor, coded: Tensor) -> Tensor:
         """Recent rows ``[lanes, heads, slots, dim]`` of each lane behind its pieces."""
         past, length = self.past, self.slots.length
         lanes, heads, slots, dim = recent.shape

@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers.cache_utils import CacheLayerMixin
 
 from decodeplug.caches.lazy import LazyRows
-from decodeplug.caches.paged.attention import attend
 from decodeplug.caches.paged.placement import Placement
 from decodeplug.caches.paged.store import BlockRows
+from decodeplug.caches.pieces import InPieces
 from decodeplug.caches.states import StateLayer, WithState
 
 __all__ = ["PagedHybrid", "PagedIndexed", "PagedLayer"]
 
 
-class PagedLayer(CacheLayerMixin):
+class PagedLayer(InPieces, CacheLayerMixin):
     """Keys and values of one attention layer, whatever its window: the mask makes the window.
 
     :param placement: Of the forward in progress; the same object for all layers of a window.
@@ -56,30 +55,16 @@ class PagedLayer(CacheLayerMixin):
         self.is_initialized, (self.keys, self.values) = True, found
         return self.keys, self.values
 
-    def can_attend(self, query: Tensor, mask: Tensor | None) -> bool:
-        """Kernels of other devices want keys in one piece."""
-        return query.is_cpu and (mask is None or (mask.dtype == torch.bool and mask.shape[1] == 1))
+    @property
+    def reading(self) -> Placement:
+        return self.placement
 
-    def attend(self, query: Tensor, mask: Tensor | None, scale: float, *, plain: bool) -> Tensor:
-        """See :class:`decodeplug.caches.lazy.Source`."""
-        pieces = [((keys,), values) for keys, values in self._pieces()]
-        return attend((query,), self.placement, pieces, None if plain else mask, scale)
-
-    def _pieces(self) -> list[tuple[Tensor, Tensor]]:
-        """Of each run, what the first two stores hold."""
+    def pieces(self) -> list[tuple[Tensor, Tensor]]:
         placement, (first, second) = self.placement, self.stores[:2]
         return [
             (first.of(run, placement, 0, number), second.of(run, placement, 1, number))
             for number, run in enumerate(placement.runs)
         ]
-
-    def attend_latents(self, queries: Sequence[Tensor], mask: Tensor | None, scale: float, *, plain: bool) -> Tensor:
-        """The same where what is stored as keys are the values, and what is stored as values further parts of the keys.
-
-        :param queries: For the one and for the other, ``[lanes, heads, width, dim]``.
-        """
-        pieces = [(pair, pair[0]) for pair in self._pieces()]
-        return attend(queries, self.placement, pieces, None if plain else mask, scale)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.placement.longest + query_length, 0

@@ -142,7 +142,7 @@ class PagedLanes:
                 for lane, count in zip(lanes, counts, strict=True):
                     copies += self._room_for(group, tables, lane, count)
             finally:
-                group.pool.spread(0)
+                group.pool.spread([])
                 self.copied_bytes += group.copy(copies)
             placement.aim(tables, group.pool.slabs, lanes, counts, width)
         self.states.begin(lanes, self.held, width)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Sequence
 
-from decodeplug.caches.paged.pool import BlockPool, Slab
+from decodeplug.caches.paged.pool import BlockPool
 from decodeplug.caches.paged.store import BlockRows, Moved
 from decodeplug.caches.paged.tables import Copy, Lanes
+from decodeplug.caches.pieces import Slab
 from decodeplug.inference import inference
 
 __all__ = ["PageGroup", "Pages"]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from decodeplug.caches.paged.pool import Slab
-from decodeplug.caches.paged.runs import Run, in_a_row, runs_of
 from decodeplug.caches.paged.tables import Lanes
+from decodeplug.caches.pieces import Reading, Run, Slab, as_runs, runs_of
 
 __all__ = ["Placement", "Written"]
-
-Made = TypeVar("Made")
 
 
 class Written(NamedTuple):
@@ -32,40 +29,17 @@ class Written(NamedTuple):
 
 
 @dataclass(slots=True)
-class Placement:
-    """One value for all layers that have the same rows; what it says is said anew for each forward.
+class Placement(Reading):
+    """Where the new rows go, too.
 
-    :ivar lanes: How many lanes the forward has. :ivar length: The most ids of one with its new rows, padding included.
     :ivar gathered: Bytes that were put together so far for who reads rows as one tensor.
-    :ivar starts: For each, how many ids it holds.
     """
 
-    lanes: int = 0
-    length: int = 0
-    width: int = 0
     gathered: int = 0
-    starts: list[int] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)
     _rows: dict[Hashable, Tensor] = field(default_factory=dict[Hashable, Tensor])
     _blocks: dict[Hashable, Tensor | None] = field(default_factory=dict[Hashable, "Tensor | None"])
     _rooms: dict[tuple[int, int], Tensor] = field(default_factory=dict[tuple[int, int], Tensor])
-    _mask: Any = None
-    _made: dict[Hashable, Any] = field(default_factory=dict[Hashable, Any])
-
-    @property
-    def longest(self) -> int:
-        """The most ids that a lane holds."""
-        return max(self.starts, default=0)
-
-    def remembered(self, key: Hashable, mask: Tensor | None, make: Callable[[], Made]) -> Made:
-        """What is made of a mask once for all layers of this forward that have it."""
-        if mask is not self._mask:
-            self._made.clear()
-            self._mask = mask
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
 
     def single_rows(self, device: torch.device) -> tuple[int, Tensor] | None:
         """Where the new rows go, ``[lanes]`` int64, and in which slab, if it is one row of each lane and one slab for all."""
@@ -111,23 +85,16 @@ class Placement:
     ) -> None:
         """Aim at a forward of ``width`` rows, of which ``counts`` are real, for each of ``lanes``; they have room."""
         size = tables.pool.block_size
-        self.lanes, self.width = len(lanes), width
-        self.starts = [len(tables.ids[lane]) for lane in lanes]
-        self.length = self.longest + width
-        blocks = [
-            tables.tables[lane][: -(-(start + count) // size)]
-            for lane, start, count in zip(lanes, self.starts, counts, strict=True)
-        ]
+        starts = [len(tables.ids[lane]) for lane in lanes]
+        ends = [start + count for start, count in zip(starts, counts, strict=True)]
+        blocks = [tables.tables[lane][: -(-end // size)] for lane, end in zip(lanes, ends, strict=True)]
         self.written = [
             Written(place, run.slot - start, run.slab, run.begin, run.rows)
-            for place, (table, start, count) in enumerate(zip(blocks, self.starts, counts, strict=True))
-            for run in in_a_row((place,), table, slabs, size, start, start + count)
+            for place, (table, start, end) in enumerate(zip(blocks, starts, ends, strict=True))
+            for run in as_runs((place,), table, slabs, size, start, end)
         ]
         self._rows.clear()
         self._blocks.clear()
-        self._made.clear()
-        self._mask = None
-        ends = [start + count for start, count in zip(self.starts, counts, strict=True)]
-        self.runs = runs_of(blocks, self.starts, ends, slabs, size)
+        self.begin(starts, width, runs_of(blocks, starts, ends, slabs, size))
         together = {number for number, run in enumerate(self.runs) if run.parts}
         self._rooms = {key: room for key, room in self._rooms.items() if key[1] in together}

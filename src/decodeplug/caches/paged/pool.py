@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from decodeplug.caches.paged.prefixes import KnownBlocks
 from decodeplug.caches.paged.space import Space
+from decodeplug.caches.pieces import Slab
 
-__all__ = ["BlockPool", "NoRoom", "Slab"]
+__all__ = ["BlockPool", "NoRoom"]
 
 
 class NoRoom(Exception):  # noqa: N818 - it only says so to whoever knows how many bytes a block has
@@ -20,14 +20,6 @@ class NoRoom(Exception):  # noqa: N818 - it only says so to whoever knows how ma
     def __init__(self, blocks: int) -> None:
         super().__init__(f"{blocks} blocks")
         self.blocks = blocks
-
-
-@dataclass(frozen=True, slots=True)
-class Slab:
-    """Blocks ``begin .. end - 1``, whose memory is one piece."""
-
-    begin: int
-    end: int
 
 
 class BlockPool:
@@ -90,29 +82,34 @@ class BlockPool:
 
         :raises NoRoom: There is none for so many; none is taken then.
         """
-        found: list[int] = []
-        while block is not None and len(found) < count and self._space.take_behind(block):
-            block += 1
-            found.append(block)
+        some = 0 if block is None else self._space.take_behind(block, count)
+        found = [] if block is None else list(range(block + 1, block + 1 + some))
         self._holders.update(dict.fromkeys(found, 1))
+        if some == count:
+            return found
         try:
-            return found + self.take(count - len(found))
+            return found + self.take(count - some, beside=True)
         except NoRoom:
             self.drop(found)
             raise
 
-    def is_free_behind(self, block: int) -> bool:
-        """Can the text whose last block this is go on behind it?"""
-        return self._space.is_free_behind(block)
+    def free_behind(self, block: int | None) -> int:
+        """By how many blocks the text whose last one this is can go on behind it."""
+        return 0 if block is None else self._space.free_behind(block)
 
-    def spread(self, count: int) -> None:
-        """See :meth:`Space.spread`."""
-        if self.most is None and self._space.free < count:
-            self._make_room(count)
-        self._space.spread(count)
+    def spread(self, counts: Sequence[int]) -> None:
+        """See :meth:`Space.spread`.
 
-    def take(self, count: int) -> list[int]:
-        """Blocks for the beginning of a text, in a row as far as there is room.
+        :param counts: How many blocks each text will take.
+        """
+        if self.most is None and self._space.free < sum(counts):
+            self._make_room(sum(counts))
+        self._space.spread(len(counts))
+
+    def take(self, count: int, *, beside: bool = False) -> list[int]:
+        """Blocks in a row, as far as there is room.
+
+        :param beside: See :meth:`Space.take`.
 
         :raises NoRoom: There is none for so many; none is taken then.
         """
@@ -123,7 +120,7 @@ class BlockPool:
             while len(found) < count:
                 if not self._space.free:
                     self._make_room(count - len(found))
-                first, some = self._space.take(count - len(found))
+                first, some = self._space.take(count - len(found), beside=beside)
                 found += range(first, first + some)
         except NoRoom:
             for block in found:

@@ -46,35 +46,40 @@ class Space:
         """How many free blocks lie in a row."""
         return max([end - begin for begin, end in zip(self._begins, self._ends, strict=True)], default=0)
 
-    def is_free_behind(self, block: int) -> bool:
-        """Is the block behind this one free, and of the same slab?"""
+    def free_behind(self, block: int) -> int:
+        """How many blocks behind this one are free, and of the same slab."""
         place = bisect_left(self._begins, block + 1)
-        return block + 1 not in self._slabs and self._begins[place : place + 1] == [block + 1]
+        if block + 1 in self._slabs or self._begins[place : place + 1] != [block + 1]:
+            return 0
+        return self._ends[place] - self._begins[place]
 
-    def take_behind(self, block: int) -> bool:
-        """Take the block behind this one, if it is free and of the same slab."""
-        if not self.is_free_behind(block):
-            return False
-        self._cut(bisect_left(self._begins, block + 1), block + 1, 1)
-        return True
+    def take_behind(self, block: int, count: int) -> int:
+        """Take up to ``count`` blocks behind this one, as far as they are free and of the same slab; how many."""
+        count = min(count, self.free_behind(block))
+        if count:
+            self._cut(bisect_left(self._begins, block + 1), block + 1, count)
+        return count
 
     def spread(self, count: int) -> None:
-        """Have the blocks that are taken the next ``count`` times begin equally far from each other, if there is an extent for them:
-        texts that go on side by side are read side by side then, and each has as much room behind it. 0: no more of them.
+        """Have what is taken the next ``count`` times ``beside`` others begin equally far from each other, if there is an extent for it:
+        texts that go on side by side are read side by side then, and each has as much room behind it. What is wider than that gets
+        no such place. 0: no more of them.
         """
         begin, end = max(self.extents(), key=lambda extent: extent[1] - extent[0], default=(0, 0))
         behind_others = begin not in self._slabs  # who will want to go on there
         self._step = step = (end - begin) // max(1, count + behind_others)
         self._places = [begin + step * (number + behind_others) for number in reversed(range(count))] if step else []
 
-    def take(self, count: int) -> tuple[int, int]:
+    def take(self, count: int, *, beside: bool = False) -> tuple[int, int]:
         """Take up to ``count`` blocks that lie in a row: the first of them, and how many.
+
+        :param beside: At the next of the places of :meth:`spread`.
 
         They come from the largest extent. Behind blocks that are taken, half of what is not needed is left free in
         front of them: whoever has those will want to go on there.
         """
         assert self.free, "no block is free"
-        if count <= self._step and self._places:
+        if beside and self._places and count <= self._step:
             first = self._places.pop()
             place = bisect_right(self._begins, first) - 1
             if place >= 0 and first + count <= self._ends[place]:

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from decodeplug.caches.paged.placement import Placement
-from decodeplug.caches.paged.pool import Slab
-from decodeplug.caches.paged.runs import Run
+from decodeplug.caches.pieces import Run, Slab
 
 __all__ = ["BlockRows", "Moved"]
 

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from decodeplug.caches.paged.pool import BlockPool
+from decodeplug.caches.pieces import GONE
 
-__all__ = ["GONE", "Copy", "Lanes"]
-
-GONE = -1
-"""In the place of a block whose ids are out of the window for good."""
+__all__ = ["Copy", "Lanes"]
 
 
 class Copy(NamedTuple):
@@ -56,28 +54,30 @@ class Lanes:
 
     def spread(self, lanes: Sequence[int], counts: Sequence[int]) -> None:
         """Prepare places for those lanes that will not go on behind their last block: see :meth:`BlockPool.spread`."""
-        self.pool.spread(sum([self._leaves(lane, count) for lane, count in zip(lanes, counts, strict=True)]))
+        begun = [(lane, count) for lane, count in zip(lanes, counts, strict=True) if count and self.tables[lane]]
+        wants = [self._wants(lane, count) for lane, count in begun]
+        self.pool.spread([wanted for _, last, wanted in wants if wanted > self.pool.free_behind(last)])
 
-    def _leaves(self, lane: int, count: int) -> bool:
+    def _wants(self, lane: int, count: int) -> tuple[bool, int | None, int]:
+        """What a lane needs for ``count`` further ids.
+
+        :returns: Must it not write into its last block, since others hold it? Behind which block it goes on; None: anywhere. How
+            many blocks it needs.
+        """
         pool, table, held = self.pool, self.tables[lane], len(self.ids[lane])
-        if not table or not count:
-            return False
-        if held % pool.block_size and pool.holders(table[-1]) > 1:
-            return True
-        return -(-(held + count) // pool.block_size) > len(table) and not pool.is_free_behind(table[-1])
+        forks = bool(held % pool.block_size) and pool.holders(table[-1]) > 1
+        kept = table[:-1] if forks else table
+        last = kept[-1] if kept and kept[-1] != GONE else None
+        return forks, last, -(-(held + count) // pool.block_size) - len(kept)
 
     def room_for(self, lane: int, count: int) -> list[Copy]:
         """Take what blocks a lane needs for ``count`` further ids, and make the one it writes into its own.
 
         :returns: What must be copied first. :raises NoRoom: There is none; nothing is changed then.
         """
-        pool, table, size = self.pool, self.tables[lane], self.pool.block_size
-        rows = len(self.ids[lane]) % size
-        forks = bool(rows) and pool.holders(table[-1]) > 1
-        wanted = forks - (-(len(self.ids[lane]) + count) // size) - len(table)
-        before = table[:-1] if forks else table
-        last = before[-1] if before and before[-1] != GONE else None
-        taken = pool.take_behind(last, wanted) if wanted > 0 else []
+        pool, table, rows = self.pool, self.tables[lane], len(self.ids[lane]) % self.pool.block_size
+        forks, last, wanted = self._wants(lane, count)
+        taken = pool.take_behind(last, wanted) if table else pool.take(wanted)
         copies: list[Copy] = []
         if forks:
             copies.append(Copy(table[-1], taken[0], rows))

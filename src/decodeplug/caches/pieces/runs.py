@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import NamedTuple
 
-from decodeplug.caches.paged.pool import Slab
-from decodeplug.caches.paged.tables import GONE
+__all__ = ["GONE", "Run", "Slab", "as_runs", "runs_of"]
 
-__all__ = ["Run", "in_a_row", "runs_of"]
+GONE = -1
+"""In the place of a block whose ids are out of the window for good."""
 
 _PIECES = 4  # runs of a lane that are attended one by one, however short they are
 _LONG = 64  # rows of a run, on the average, from which on it is attended where it lies
-_WORTH = 96  # rows that are not read again, from which on a further piece is worth its call
+_WORTH = 48  # rows that have to be saved by the second piece of a lane that it shares; by each further one twice as many and more
+
+
+@dataclass(frozen=True, slots=True)
+class Slab:
+    """Blocks ``begin .. end - 1``, whose memory is one piece."""
+
+    begin: int
+    end: int
 
 
 class Run(NamedTuple):
@@ -55,38 +64,42 @@ def runs_of(
     :param tables: For each lane its blocks. :param starts: How many ids it held before this forward. :param ends: How many it will
         hold. :param size: Ids of a block.
     """
+    if not tables:
+        return []
     full = [list(table[: start // size]) for table, start in zip(tables, starts, strict=True)]
     lanes = range(len(tables))
-    branches = [Branch(lanes, 0, 0), *(_branches(full, lanes, 0, size) if lanes else ())]
     found: list[Run] = []
-    for place, (members, begin, end) in enumerate(branches):
-        if begin < end:
-            found += _in_few(in_a_row(tuple(members), full[members[0]], slabs, size, begin * size, end * size))
-        further = {lane for branch in branches[place + 1 :] for lane in branch.lanes}
-        alone = [lane for lane in members if lane not in further]
+    seen: set[int] = set()
+    # A lane goes on alone from the last branch that it is in.
+    for members, begin, end in reversed([Branch(lanes, 0, 0), *_branches(full, lanes, 0, size)]):
+        found += _in_few(as_runs(tuple(members), full[members[0]], slabs, size, begin * size, end * size))
+        alone = [lane for lane in members if lane not in seen]
         found += _side_by_side(
-            [_in_few(in_a_row((lane,), tables[lane], slabs, size, end * size, ends[lane])) for lane in alone]
+            [_in_few(as_runs((lane,), tables[lane], slabs, size, end * size, ends[lane])) for lane in alone]
         )
+        seen.update(alone)
     return found
 
 
-def _branches(full: Sequence[list[int]], lanes: Sequence[int], begin: int, size: int) -> list[Branch]:
+def _branches(full: Sequence[list[int]], lanes: Sequence[int], begin: int, size: int, depth: int = 0) -> list[Branch]:
     """What these lanes have in common from a block on, and behind it those of them that have more in common, and so on.
 
-    :param full: For each lane of the forward its full blocks.
+    :param full: For each lane of the forward its full blocks. :param depth: How many pieces the lanes share already.
     """
     common = _common([full[lane][begin:] for lane in lanes])
     alike = begin + len(common)
     saved = (len(lanes) - 1) * size * (len(common) - common.count(GONE))
-    end = alike if saved >= (_WORTH if begin else 1) else begin
+    # What lanes in many pieces have to merge grows with their number.
+    is_worth_it = saved > 0 and saved >= _WORTH * (2**depth - 1)
+    end, depth = (alike, depth + 1) if is_worth_it else (begin, depth)
     kin: dict[int, list[int]] = {}
     for lane in lanes:
         if alike < len(full[lane]):
             kin.setdefault(full[lane][alike], []).append(lane)
-    found = [Branch(lanes, begin, end)] if begin < end else []
+    found = [Branch(lanes, begin, end)] if is_worth_it else []
     for some in kin.values():
         if len(some) > 1:
-            found += _branches(full, some, end, size)
+            found += _branches(full, some, end, size, depth)
     return found
 
 
@@ -138,7 +151,7 @@ def _strides(runs: Sequence[Run], others: Sequence[Run]) -> list[int] | None:
     return strides if min(strides, default=0) > 0 else None
 
 
-def in_a_row(
+def as_runs(
     lanes: tuple[int, ...], table: Sequence[int], slabs: Sequence[Slab], size: int, begin: int, end: int
 ) -> list[Run]:
     """The slots ``begin .. end - 1`` of a table, in as few pieces as its blocks lie in."""

@@ -1,6 +1,6 @@
 """Attention over rows where they lie: piece by piece, and the pieces merged by their log-sum-exps, which is exact.
 
-A prefix that several lanes have in common is attended once, by the queries of all of them; rows of several lanes that lie at equal
+What several lanes have in common is attended once, by the queries of all of them; rows of several lanes that lie at equal
 distances are attended in one call.
 
 Source: the merge is that of FlashAttention, arXiv:2205.14135, section 3.1; shared prefixes: Hydragen, arXiv:2402.05099,
@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from decodeplug.caches.paged.placement import Placement
-from decodeplug.caches.paged.runs import Run
+from decodeplug.caches.pieces.runs import Run
+
+if TYPE_CHECKING:
+    from decodeplug.caches.pieces.reading import Reading
 
 __all__ = ["attend"]
 
@@ -26,7 +28,7 @@ _FUSED = {torch.float32, torch.float64, torch.bfloat16, torch.float16}
 
 def attend(
     queries: Sequence[Tensor],
-    placement: Placement,
+    reading: Reading,
     pieces: Sequence[tuple[Sequence[Tensor], Tensor]],
     mask: Tensor | None,
     scale: float,
@@ -34,20 +36,20 @@ def attend(
     """What each row attends to.
 
     :param queries: ``[lanes, heads, width, dim]`` for each part of the keys, mostly one; there may be more lanes than the
-        placement has: nothing is seen by those.
-    :param pieces: For each run of the placement, the parts of its keys, and its values, ``[1, shared heads, rows, dim]``, or of each
+        forward has: nothing is seen by those.
+    :param pieces: For each run of the reading, the parts of its keys, and its values, ``[1, shared heads, rows, dim]``, or of each
         of its lanes where they differ.
     :param mask: ``[lanes, 1, width, length]`` bool; None: each row sees its own slot and all before.
     :returns: ``[lanes, width, heads, value_dim]``.
     """
     batch, heads, width, _ = queries[0].shape
-    lanes, shared = placement.lanes, pieces[0][1].shape[1]
+    lanes, shared = reading.lanes, pieces[0][1].shape[1]
     # Rows of a group attend to the same keys.
     rows = [query.reshape(batch, shared, heads // shared * width, -1) for query in queries]
     found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(lanes)]
-    for run, (keys, values) in zip(placement.runs, pieces, strict=True):
-        hidden = placement.remembered(
-            (id(run), rows[0].shape[2], rows[0].dtype), mask, partial(_hidden, run, placement, mask, rows[0])
+    for run, (keys, values) in zip(reading.runs, pieces, strict=True):
+        hidden = reading.remembered(
+            (id(run), rows[0].shape[2], rows[0].dtype), mask, partial(_hidden, run, reading, mask, rows[0])
         )
         out, weight = _attend_piece([_rows_of(part, run) for part in rows], keys, values, hidden, scale)
         count = len(run.lanes)
@@ -62,7 +64,7 @@ def attend(
 
 
 def _rows_of(rows: Tensor, run: Run) -> Tensor:
-    """``[lanes, shared heads, rows, head_dim]`` of a run's lanes; ``[1, shared heads, lanes * rows, head_dim]`` where all see one prefix."""
+    """``[lanes, shared heads, rows, head_dim]`` of a run's lanes; ``[1, shared heads, lanes * rows, head_dim]`` where all see the same rows."""
     first, last = run.lanes[0], run.lanes[-1]
     some = rows[first : last + 1] if last - first + 1 == len(run.lanes) else rows[list(run.lanes)]
     if run.stride or first == last:
@@ -81,11 +83,11 @@ class Hidden(NamedTuple):
     blind: Tensor | None
 
 
-def _hidden(run: Run, placement: Placement, mask: Tensor | None, rows: Tensor) -> Hidden | None:
+def _hidden(run: Run, reading: Reading, mask: Tensor | None, rows: Tensor) -> Hidden | None:
     """Of the rows of a run's lanes; None: they see all keys of the run."""
-    width = placement.width
+    width = reading.width
     if mask is None:
-        starts = [placement.starts[lane] for lane in run.lanes]
+        starts = [reading.starts[lane] for lane in run.lanes]
         if run.slot + run.rows <= min(starts) + 1:
             return None
         slots = torch.arange(run.slot, run.slot + run.rows)
