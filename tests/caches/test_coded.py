@@ -171,6 +171,18 @@ def test_what_is_coded_is_attended_where_it_is_and_once_for_all_that_have_it(
     assert session.facts()["copied_bytes"] < other.facts()["copied_bytes"] / 4
 
 
+def test_a_lane_that_is_fed_nothing_yet_is_no_trouble_beside_one_that_is_coded() -> None:
+    alone, beside = (Target(tiny_model()).session(SMALL) for _ in range(2))
+    with Float64Throughout():
+        for one, others in ((alone, []), (beside, [[], []])):
+            one.keep([-1], [0])
+            one.forward([text(50)], [1])
+            one.keep([0, *[-1 for _ in others]], [50, *[0 for _ in others]])
+        expected, found = alone.forward([[1]], [1]), beside.forward([[1], [], []], [1, 0, 0])
+    assert (found - expected).abs().max() < 1e-10
+    assert beside.keep(range(3), [51, 0, 0]) == [51, 0, 0]
+
+
 def test_texts_that_fork_share_what_is_coded() -> None:
     session, _ = fed(SMALL, text(50))
     session.keep([0], [50])

@@ -161,3 +161,13 @@ class Tables(RuleBasedStateMachine):
 
 Tables.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestTables = Tables.TestCase
+
+
+def test_room_that_was_not_used_is_there_for_fewer_ids() -> None:
+    pool = BlockPool(4, lambda slab: None, lambda slab: None)
+    lanes = Lanes(pool)
+    lanes.keep([-1], [0])
+    lanes.room_for(0, 30)
+    table, free = list(lanes.tables[0]), pool.free
+    assert lanes.room_for(0, 5) == []
+    assert (lanes.tables[0], pool.free) == (table, free)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from decodeplug.caches import Paged
 from decodeplug.caches.pieces import GONE, Run, Slab, runs_of
-from decodeplug.caches.pieces import runs as reading
+from decodeplug.caches.pieces import runs as of_pieces
 from decodeplug.target import Target
 from decodeplug.testing import Float64Throughout, tiny_model
 
@@ -62,7 +62,7 @@ def test_every_slot_of_every_lane_is_read_once(
 ) -> None:
     tables, starts, ends = forest
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "_WORTH", worth)
+        patch.setattr(of_pieces, "_WORTH", worth)
         found = runs_of(tables, starts, ends, SLABS, SIZE)
     assert all(list(run.lanes) == sorted(set(run.lanes)) for run in found)
     assert sorted(one for run in found for one in read(run)) == [

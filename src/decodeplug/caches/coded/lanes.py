@@ -93,6 +93,10 @@ class CodedLanes(DenseLanes):
         for layer in self.rows:
             layer.shrink(max(longest, self.horizon.window) + 2 * self.horizon.step)
 
+    def commit(self) -> None:
+        self.past.reading.end()
+        super().commit()
+
     def keep(self, parents: Sequence[int], lengths: Sequence[int]) -> list[int]:
         bases = self.past.bases
         step = self.horizon.step
@@ -109,7 +113,7 @@ class CodedLanes(DenseLanes):
         for lane, (parent, count) in enumerate(zip(parents, held, strict=True)):
             if count and self.horizon.coded(count) < bases[parent]:
                 self._uncode(lane, parent, bases[parent] - first[parent], count - bases[parent])
-        self.past.pieces, self.past.places = [], []
+        self.past.pieces = []
         for layer in self.rows:
             layer.aside.clear()
         self._undo.clear()

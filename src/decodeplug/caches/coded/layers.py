@@ -36,7 +36,7 @@ class CodedLayer(KeyValueLayer):
         recent = super().update(key_states, value_states)
         if not self.past.pieces:
             return recent
-        # Nothing here holds them, so what is decoded of one layer is gone when that of the next is made.
+        # Nothing here holds them: mostly what is decoded of one layer is gone when that of the next is made.
         rows = CodedRows(self, recent)
         if key_states.is_cpu and not self.packed:
             return rows.rows()
@@ -51,21 +51,6 @@ class CodedLayer(KeyValueLayer):
             for rows, whole in zip(found, piece.whole[self.number] if piece.whole else (), strict=False):
                 rows[place, : len(whole)] = whole
         return found
-
-    def behind(self, recent: Tensor, coded: Tensor) -> Tensor:
-        """Recent rows ``[lanes, heads, slots, dim]`` of each lane behind its pieces."""
-        past, length = self.past, self.slots.length
-        lanes, heads, slots, dim = recent.shape
-        whole = recent.new_zeros if lanes > 1 else recent.new_empty
-        rows = whole((lanes, length, heads, dim))
-        for lane, begin in enumerate(past.begins):
-            if begin:
-                rows[lane, :begin] = past.of(lane, coded).flatten(0, 1)
-            count = min(slots, length - begin)
-            rows[lane, begin : begin + count] = recent[lane, :, :count].transpose(0, 1)
-        past.copied += rows.numel() * rows.element_size()
-        rows = rows.transpose(1, 2)
-        return rows.contiguous() if self.packed else rows
 
     def encode(self, lane: int, start: int, begin: int, step: int, first: int) -> tuple[Codes, tuple[Tensor, Tensor]]:
         """Code ``step`` rows of a lane.

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-import torch
-from torch import Tensor
-
 from decodeplug.caches.coded.codec import Piece
 from decodeplug.caches.pieces import Reading, Run, Slab, runs_of
 from decodeplug.caches.slots import Slots
@@ -16,7 +13,7 @@ from decodeplug.caches.slots import Slots
 __all__ = ["Past"]
 
 RECENT = 1
-"""As the slab of a run: the last ids."""
+"""As the slab of a run: the last ids, in buffers that have as much room for each lane. They begin with the first row there is."""
 
 
 @dataclass(slots=True)
@@ -25,8 +22,7 @@ class Past:
 
     :ivar recent: Where the recent rows of the forward go. :ivar texts: For each lane of the session, its pieces.
     :ivar copied: Bytes that were put together or moved so far.
-    :ivar pieces: Those of this forward, each once. :ivar places: For each lane of the forward, which of them it has, in order.
-    :ivar begins: For each lane of the forward, the position of its first recent row. :ivar reading: Where its keys are read.
+    :ivar pieces: Those of this forward, each once. :ivar reading: Where its keys are: in these, or in the buffers of recent rows.
     """
 
     step: int
@@ -34,10 +30,7 @@ class Past:
     texts: list[list[Piece]] = field(default_factory=list[list[Piece]])
     copied: int = 0
     pieces: list[Piece] = field(default_factory=list[Piece])
-    places: list[list[int]] = field(default_factory=list[list[int]])
-    begins: list[int] = field(default_factory=list[int])
     reading: Reading = field(default_factory=Reading)
-    _indices: dict[tuple[int, torch.device], Tensor] = field(default_factory=dict[tuple[int, torch.device], Tensor])
 
     @property
     def bases(self) -> list[int]:
@@ -48,30 +41,14 @@ class Past:
         """Aim at a forward of ``width`` rows, of which ``counts`` are real, for each of ``lanes``; ``held`` is for all of the session."""
         bases = self.bases
         self.recent.aim(lanes, [count - base for count, base in zip(held, bases, strict=True)], width)
-        self.begins = [bases[lane] for lane in lanes]
-        found: dict[int, int] = {}
-        self.pieces, self.places = [], []
-        self._indices.clear()
-        for lane in lanes:
-            for piece in self.texts[lane]:
-                if id(piece) not in found:
-                    found[id(piece)] = len(self.pieces)
-                    self.pieces.append(piece)
-            self.places.append([found[id(piece)] for piece in self.texts[lane]])
-        starts = [held[lane] for lane in lanes]
-        ends = [start + count for start, count in zip(starts, counts, strict=True)]
-        coded = runs_of(self.places, self.begins, self.begins, [Slab(0, len(self.pieces))], self.step)
-        self.reading.begin(starts, width, [*coded, *_recent(list(zip(self.begins, ends, strict=True)))])
-
-    def of(self, lane: int, coded: Tensor) -> Tensor:
-        """Of what was decoded of all pieces ``[pieces, ...]``, those of a lane of the forward."""
-        places = self.places[lane]
-        if places[-1] - places[0] < len(places):  # they lie behind one another
-            return coded[places[0] : places[-1] + 1]
-        key = lane, coded.device
-        if key not in self._indices:
-            self._indices[key] = torch.tensor(places).to(coded.device, non_blocking=True)
-        return coded[self._indices[key]]
+        begins = [bases[lane] for lane in lanes]
+        ends = [held[lane] + count for lane, count in zip(lanes, counts, strict=True)]
+        self.pieces = list({id(piece): piece for lane in lanes for piece in self.texts[lane]}.values())
+        places = {id(piece): place for place, piece in enumerate(self.pieces)}
+        tables = [[places[id(piece)] for piece in self.texts[lane]] for lane in lanes]
+        coded = runs_of(tables, begins, begins, [Slab(0, len(self.pieces))], self.step)
+        recent = _recent(list(zip(begins, ends, strict=True)))
+        self.reading.begin([held[lane] for lane in lanes], width, [*coded, *recent])
 
     def bytes(self) -> int:
         """Of all pieces; those that texts share count once."""
@@ -87,5 +64,6 @@ def _recent(spans: Sequence[tuple[int, int]]) -> list[Run]:
     found: list[Run] = []
     for (begin, end), some in groupby(range(len(spans)), spans.__getitem__):
         lanes = tuple(some)
-        found.append(Run(lanes, RECENT, lanes[0], end - begin, begin, stride=int(len(lanes) > 1)))
+        if begin < end:
+            found.append(Run(lanes, RECENT, 0, end - begin, begin, stride=int(len(lanes) > 1)))
     return found

@@ -19,7 +19,7 @@ __all__ = ["CodedRows"]
 
 
 class CodedRows(InPieces):
-    """It lives as long as the attention that reads it: what is decoded is not kept.
+    """It lives as long as some attention of the forward reads it: what is decoded is not kept.
 
     :param recent: Keys and values of the last ids, ``[lanes, heads, slots, dim]``.
     """
@@ -40,20 +40,30 @@ class CodedRows(InPieces):
         return keys, values
 
     def whole(self, number: int) -> Tensor:
-        """Keys (0) or values (1) in one tensor."""
-        return self.layer.behind(self.recent[number], self._decoded[number])
+        """Keys (0) or values (1) in one tensor; zeros where a lane has none."""
+        recent, past = self.recent[number], self.layer.past
+        lanes, heads, _, dim = recent.shape
+        rows = recent.new_zeros((lanes, heads, self.reading.length, dim))
+        for run in self.reading.runs:
+            found = self._of(run, number)
+            for place, lane in enumerate(run.lanes):
+                rows[lane, :, run.slot : run.slot + run.rows] = found[place if run.stride else 0]
+        past.copied += rows.numel() * rows.element_size()
+        return rows
 
     @property
     def reading(self) -> Reading:
         return self.layer.past.reading
 
-    def pieces(self) -> list[tuple[Tensor, Tensor]]:
+    def rows_of_runs(self) -> list[tuple[Tensor, Tensor]]:
         return [(self._of(run, 0), self._of(run, 1)) for run in self.reading.runs]
 
     def _of(self, run: Run, number: int) -> Tensor:
         """The rows of a run, ``[1, heads, rows, dim]``, or of each of its lanes where they differ."""
         if run.parts:
-            return torch.cat([self._of(part, number) for part in run.parts], dim=2)
+            whole = torch.cat([self._of(part, number) for part in run.parts], dim=2)
+            self.layer.past.copied += whole.numel() * whole.element_size()
+            return whole
         if run.slab == RECENT:
             return self.recent[number][run.lanes[0] : run.lanes[-1] + 1, :, : run.rows]
         rows = self._decoded[number].flatten(0, 1)

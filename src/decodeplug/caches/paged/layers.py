@@ -59,7 +59,7 @@ class PagedLayer(InPieces, CacheLayerMixin):
     def reading(self) -> Placement:
         return self.placement
 
-    def pieces(self) -> list[tuple[Tensor, Tensor]]:
+    def rows_of_runs(self) -> list[tuple[Tensor, Tensor]]:
         placement, (first, second) = self.placement, self.stores[:2]
         return [
             (first.of(run, placement, 0, number), second.of(run, placement, 1, number))

@@ -163,6 +163,7 @@ class PagedLanes:
     def commit(self) -> None:
         self.states.commit(self.held)
         for part in self.parts:
+            part.placement.end()
             for lane, feed in zip(self._lanes, self._feeds, strict=True):
                 part.tables.append(lane, feed)
         forget_rows(self.cache.layers)

@@ -55,8 +55,15 @@ class Lanes:
     def spread(self, lanes: Sequence[int], counts: Sequence[int]) -> None:
         """Prepare places for those lanes that will not go on behind their last block: see :meth:`BlockPool.spread`."""
         begun = [(lane, count) for lane, count in zip(lanes, counts, strict=True) if count and self.tables[lane]]
-        wants = [self._wants(lane, count) for lane, count in begun]
-        self.pool.spread([wanted for _, last, wanted in wants if wanted > self.pool.free_behind(last)])
+        leaving: list[int] = []
+        behind: set[int | None] = set()  # one lane only goes on behind a block
+        for lane, count in begun:
+            _, last, wanted = self._wants(lane, count)
+            if wanted and (last in behind or wanted > self.pool.free_behind(last)):
+                leaving.append(wanted)
+            elif wanted:
+                behind.add(last)
+        self.pool.spread(leaving)
 
     def _wants(self, lane: int, count: int) -> tuple[bool, int | None, int]:
         """What a lane needs for ``count`` further ids.
@@ -68,7 +75,7 @@ class Lanes:
         forks = bool(held % pool.block_size) and pool.holders(table[-1]) > 1
         kept = table[:-1] if forks else table
         last = kept[-1] if kept and kept[-1] != GONE else None
-        return forks, last, -(-(held + count) // pool.block_size) - len(kept)
+        return forks, last, max(0, -(-(held + count) // pool.block_size) - len(kept))
 
     def room_for(self, lane: int, count: int) -> list[Copy]:
         """Take what blocks a lane needs for ``count`` further ids, and make the one it writes into its own.

@@ -120,9 +120,11 @@ def _attend_piece(
         for query, key in zip(queries[1:], keys[1:], strict=True):
             scores += query @ key.transpose(2, 3)
         scores = scores.float() if scores.element_size() < 4 else scores
-        scores = scores * scale if hidden is None else scores * scale + hidden.added
+        scores *= scale
+        if hidden is not None:
+            scores += hidden.added
         weight = scores.logsumexp(-1)
-        out = (scores - weight[..., None]).exp().to(values.dtype) @ values
+        out = scores.sub_(weight[..., None]).exp_().to(values.dtype) @ values
     if hidden is not None and hidden.blind is not None:  # what is computed for a row that sees nothing is no number
         out = out.masked_fill(hidden.blind[..., None], 0.0)
         weight = weight.masked_fill(hidden.blind, -torch.inf)

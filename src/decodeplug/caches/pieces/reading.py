@@ -30,8 +30,9 @@ class Reading:
     width: int = 0
     starts: list[int] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
-    _mask: Any = None
-    _made: dict[Hashable, Any] = field(default_factory=dict[Hashable, Any])
+    _made: dict[Hashable, tuple[Tensor | None, Any]] = field(
+        default_factory=dict[Hashable, "tuple[Tensor | None, Any]"]
+    )
 
     @property
     def longest(self) -> int:
@@ -46,17 +47,18 @@ class Reading:
     def begin(self, starts: Sequence[int], width: int, runs: Sequence[Run]) -> None:
         """Another forward."""
         self.lanes, self.width, self.starts, self.runs = len(starts), width, list(starts), list(runs)
-        self._mask = None
+        self.end()
+
+    def end(self) -> None:
+        """The model has run: let go of what was made of its masks."""
         self._made.clear()
 
     def remembered(self, key: Hashable, mask: Tensor | None, make: Callable[[], Made]) -> Made:
         """What is made of a mask once for all layers of this forward that have it."""
-        if mask is not self._mask:
-            self._made.clear()
-            self._mask = mask
+        key = id(mask), key
         if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
+            self._made[key] = mask, make()  # the mask, too: its id is not given to another one
+        return self._made[key][1]
 
 
 class InPieces(ABC):
@@ -68,7 +70,7 @@ class InPieces(ABC):
         """Of the forward in progress."""
 
     @abstractmethod
-    def pieces(self) -> list[tuple[Tensor, Tensor]]:
+    def rows_of_runs(self) -> list[tuple[Tensor, Tensor]]:
         """Of each run, keys and values, ``[1, heads, rows, dim]``, or of each of its lanes where they differ."""
 
     def can_attend(self, query: Tensor, mask: Tensor | None) -> bool:
@@ -77,7 +79,7 @@ class InPieces(ABC):
 
     def attend(self, query: Tensor, mask: Tensor | None, scale: float, *, plain: bool) -> Tensor:
         """See :class:`decodeplug.caches.lazy.Source`."""
-        pieces = [((keys,), values) for keys, values in self.pieces()]
+        pieces = [((keys,), values) for keys, values in self.rows_of_runs()]
         return attend((query,), self.reading, pieces, None if plain else mask, scale)
 
     def attend_latents(self, queries: Sequence[Tensor], mask: Tensor | None, scale: float, *, plain: bool) -> Tensor:
@@ -85,5 +87,5 @@ class InPieces(ABC):
 
         :param queries: For the one and for the other, ``[lanes, heads, width, dim]``.
         """
-        pieces = [(pair, pair[0]) for pair in self.pieces()]
+        pieces = [(pair, pair[0]) for pair in self.rows_of_runs()]
         return attend(queries, self.reading, pieces, None if plain else mask, scale)

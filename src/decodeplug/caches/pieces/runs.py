@@ -82,7 +82,7 @@ def runs_of(
 
 
 def _branches(full: Sequence[list[int]], lanes: Sequence[int], begin: int, size: int, depth: int = 0) -> list[Branch]:
-    """What these lanes have in common from a block on, and behind it those of them that have more in common, and so on.
+    """What these lanes have in common from a block on, then what some of them have in common behind it, and so on.
 
     :param full: For each lane of the forward its full blocks. :param depth: How many pieces the lanes share already.
     """
