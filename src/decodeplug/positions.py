@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
+from decodeplug.errors import UnsupportedModel
 from decodeplug.placing import placing
 from decodeplug.taps import Taps
 
@@ -253,8 +254,15 @@ class GenerateInputs:
         if self.make_cache is not None:
             state["cache"] = self.make_cache(self.module.config)
         elif self.module._supports_default_dynamic_cache():
-            state["cache"] = DynamicCache(config=self.module.config.get_text_config(decoder=True))
+            state["cache"] = self._own_cache()
         return state
+
+    def _own_cache(self) -> DynamicCache:
+        try:
+            return DynamicCache(config=self.module.config.get_text_config(decoder=True))
+        except KeyError as unknown:
+            because = f"transformers has no cache for layers of the kind {unknown}"
+            raise UnsupportedModel(type(self.module).__name__, because=because, instead="Use cache='none'") from unknown
 
 
 def _without_logits(output: Any) -> Any:

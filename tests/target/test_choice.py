@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -168,3 +169,13 @@ def test_layers_of_an_unknown_kind_have_the_models_own_cache_and_no_other(monkey
     with pytest.raises(IncompatibleParts, match=r"no cache here knows \(full_attention\).*Use cache='dense'"):
         host.generate([5, 6, 7], cache="paged", max_new_tokens=6)
     assert host.generate([5, 6, 7], max_new_tokens=6).token_ids == expected, "and the host stays usable"
+
+
+def test_layers_that_transformers_does_not_know_either_are_named() -> None:
+    model = copy.deepcopy(tiny_model())
+    expected = Host(tiny_model(), None, plugins=[]).generate([5, 6, 7], max_new_tokens=6).token_ids
+    model.config.layer_types = ["astral_attention"] * model.config.num_hidden_layers
+    host = Host(model, None, plugins=[])
+    with pytest.raises(UnsupportedModel, match=r"no cache for layers of the kind 'astral_attention'.*Use cache='none'"):
+        host.generate([5, 6, 7], max_new_tokens=6)
+    assert host.generate([5, 6, 7], cache="none", max_new_tokens=6).token_ids == expected, "and the host stays usable"

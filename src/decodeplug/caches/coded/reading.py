@@ -19,7 +19,7 @@ __all__ = ["CodedRows"]
 
 
 class CodedRows(InPieces):
-    """It lives as long as some attention of the forward reads it: what is decoded is not kept.
+    """See :class:`InPieces`. It lives as long as some attention of the forward reads it: what is decoded is not kept.
 
     :param recent: Keys and values of the last ids, ``[lanes, heads, slots, dim]``.
     """

@@ -110,7 +110,6 @@ class BlockPool:
         """Blocks in a row, as far as there is room.
 
         :param beside: See :meth:`Space.take`.
-
         :raises NoRoom: There is none for so many; none is taken then.
         """
         found: list[int] = []

@@ -73,10 +73,10 @@ class Space:
     def take(self, count: int, *, beside: bool = False) -> tuple[int, int]:
         """Take up to ``count`` blocks that lie in a row: the first of them, and how many.
 
-        :param beside: At the next of the places of :meth:`spread`.
-
         They come from the largest extent. Behind blocks that are taken, half of what is not needed is left free in
         front of them: whoever has those will want to go on there.
+
+        :param beside: From the next of the places of :meth:`spread`, if there is one and they all lie before the place behind it.
         """
         assert self.free, "no block is free"
         if beside and self._places and count <= self._step:
